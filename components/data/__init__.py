@@ -1,0 +1,1 @@
+"""From pinned sources to clean, split tables."""

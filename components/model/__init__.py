@@ -1,0 +1,1 @@
+"""The Transformer: layers, generation, import and export."""

@@ -1,0 +1,1 @@
+"""Packages, versions, lineage and the gate in front of promotion."""

@@ -1,0 +1,114 @@
+"""What every stage of the pipeline shares: exit codes, one-line errors, a log file, a death with its parent.
+
+A stage is a module run as `python -m components.<package>.<stage>`; its last line calls `run`.
+"""
+
+import ctypes
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+STATE = Path(".lmforge")
+"""What is not the project's history: databases, logs, exit codes, downloads. Git ignores it."""
+
+log = logging.getLogger("lmforge")
+
+
+class StageError(Exception):
+    """An error that a person can act on: its text says what is wrong, where, and what to do."""
+
+    code = 1
+
+
+class BadSettings(StageError):
+    """`params.yaml` or `data/sources.yaml` asks for something that cannot be."""
+
+    code = 2
+
+
+class BadData(StageError):
+    """The data are not what the stage may accept."""
+
+    code = 3
+
+
+class TryAgain(StageError):
+    """Something outside is missing for now: disk space, a server, the network."""
+
+    code = 75
+
+
+def run(name: str, body: Callable[[], None]) -> NoReturn:
+    """Run a stage and end the process with its exit code.
+
+    `dvc` answers 255 whatever went wrong, so code and line also go to `.lmforge/stages/<name>.json`.
+    """
+    _die_with_parent()
+    _log_to(STATE / "logs" / f"{name}.log")
+    record = STATE / "stages" / f"{name}.json"
+    record.unlink(missing_ok=True)
+    code, line = _outcome(name, body)
+    write_atomically(record, json.dumps({"code": code, "line": line}))
+    if line:
+        print(f"{name}: {line}", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def outcome(name: str) -> tuple[int, str]:
+    """Exit code and last line that the stage left; code 1 when it was killed before it could leave any."""
+    try:
+        record = json.loads((STATE / "stages" / f"{name}.json").read_text())
+    except FileNotFoundError:
+        return 1, "it was killed, or never started"
+    return record["code"], record["line"]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a crash, never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _outcome(name: str, body: Callable[[], None]) -> tuple[int, str]:
+    try:
+        body()
+    except StageError as error:
+        log.exception("%s", error)
+        return error.code, str(error)
+    except OSError as error:
+        log.exception("%s", error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return TryAgain.code, f"no space left on the disk ({error.filename or os.getcwd()}): free some, then run again"
+        return 1, _bug(name, error)
+    except Exception as error:
+        log.exception("%s", error)
+        return 1, _bug(name, error)
+    return 0, ""
+
+
+def _bug(name: str, error: Exception) -> str:
+    return f"{type(error).__name__}: {error} (a bug; the traceback is in {STATE / 'logs' / f'{name}.log'})"
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def _die_with_parent() -> None:
+    """Linux: get SIGTERM when the parent dies, be it by kill -9, so that no stage outlives its run."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""The training engine and its two stages, pretraining and fine-tuning."""

@@ -1,0 +1,1 @@
+"""When and by whom: the only package that imports Prefect or DVC."""
