@@ -80,7 +80,11 @@ def _names(kind: type, path: tuple[int | str, ...]) -> list[str]:
     node: dict[str, Any] = schema
     for part in path:
         node = _resolve(node, schema)
-        node = node["items"] if isinstance(part, int) else node.get("properties", {}).get(part) or node["additionalProperties"]
+        node = (
+            node["items"]
+            if isinstance(part, int)
+            else node.get("properties", {}).get(part) or node["additionalProperties"]
+        )
     return list(_resolve(node, schema).get("properties", {}))
 
 

@@ -26,13 +26,20 @@ class Progress:
         self._start = start
         self._began = self._line_at = self._file_at = time.monotonic()
         self._bar = tqdm(
-            desc=stage, total=total, initial=start, unit=f" {unit}", dynamic_ncols=True, disable=not sys.stderr.isatty()
+            desc=stage,
+            total=total,
+            initial=start,
+            unit=f" {unit}",
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
         )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.close()
         self._path.unlink(missing_ok=True)
 
@@ -53,7 +60,14 @@ class Progress:
         done, total = self._bar.n, self._bar.total
         rate = (done - self._start) / max(now - self._began, 1e-9)
         eta = (total - done) / rate if rate else 0.0
-        return {"done": done, "total": total, "unit": self._unit, "rate": rate, "eta": eta, "figures": figures}
+        return {
+            "done": done,
+            "total": total,
+            "unit": self._unit,
+            "rate": rate,
+            "eta": eta,
+            "figures": figures,
+        }
 
 
 def track(items: Iterable[Item], stage: str, total: int, unit: str) -> Iterator[Item]:
