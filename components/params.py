@@ -4,11 +4,12 @@ A section's dataclass lives in the package that uses it and states its limits wi
 the training engine needs no validation library. Here pydantic holds the section against the dataclass.
 """
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -49,7 +50,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def parse(value: object, kind: type[Settings], where: str) -> Settings:
-    """A plain value as an instance of `kind`, strictly: no string passes for a number, no number for a flag."""
+    """A plain value as an instance of `kind`, strictly: no string passes for a number."""
     try:
         # Strict JSON mode alone takes a list for a tuple, and still no "1" for 1.
         return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
@@ -65,36 +66,21 @@ def suggest(name: str, known: list[str]) -> str:
 
 
 def _explain(detail: ErrorDetails, kind: type) -> str:
+    *path, name = detail["loc"]
     key = "".join(f".{part}" for part in detail["loc"])
-    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{key} is not a known setting; {suggest(str(detail['loc'][-1]), _names(kind, detail['loc'][:-1]))}"
-    if detail["type"] in ("missing", "missing_argument"):
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"{key} is not a known setting; {suggest(str(name), _names(kind, path))}"
+    if detail["type"] == "missing":
         return f"{key} is missing"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{key} is {detail['input']!r}: {message}"
 
 
-def _names(kind: type, path: tuple[int | str, ...]) -> list[str]:
-    """The names of the settings at a path inside a dataclass, read from its JSON schema."""
-    schema = TypeAdapter(kind).json_schema()
-    node: dict[str, Any] = schema
+def _names(kind: Any, path: list[int | str]) -> list[str]:
+    """The names of the settings at a path inside a dataclass, passing over keys of dicts."""
     for part in path:
-        node = _resolve(node, schema)
-        node = (
-            node["items"]
-            if isinstance(part, int)
-            else node.get("properties", {}).get(part) or node["additionalProperties"]
+        field = get_type_hints(kind).get(str(part))
+        kind = next(
+            (option for option in (field, *get_args(field)) if dataclasses.is_dataclass(option)), kind
         )
-    return list(_resolve(node, schema).get("properties", {}))
-
-
-def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    for option in node.get("anyOf", []):
-        if option.get("type") != "null":
-            node = option
-            break
-    if "$ref" in node:
-        definitions: dict[str, Any] = schema["$defs"]
-        resolved: dict[str, Any] = definitions[node["$ref"].rsplit("/", 1)[1]]
-        return resolved
-    return node
+    return list(get_type_hints(kind))

@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Self, TypeVar
 
 from tqdm import tqdm
@@ -22,52 +21,36 @@ class Progress:
 
     def __init__(self, stage: str, total: int, unit: str, start: int = 0) -> None:
         self._path = STATE / "progress" / f"{stage}.json"
-        self._unit = unit
-        self._start = start
+        self._total, self._unit = total, unit
+        self._start = self._done = start
         self._began = self._line_at = self._file_at = time.monotonic()
-        self._bar = tqdm(
-            desc=stage,
-            total=total,
-            initial=start,
-            unit=f" {unit}",
-            dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
-        )
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(desc=stage, total=total, initial=start, unit=f" {unit}", disable=not terminal)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.close()
         self._path.unlink(missing_ok=True)
 
     def advance(self, count: int = 1, **figures: str) -> None:
         """Add `count`, with figures to show beside it (loss, tokens/s), ready to print."""
-        self._bar.n += count
+        self._done += count
         self._bar.set_postfix(figures, refresh=False)
-        self._bar.update(0)
+        self._bar.update(count)
         now = time.monotonic()
         if now - self._file_at >= FILE_EVERY:
             self._file_at = now
-            write_atomically(self._path, json.dumps(self._state(now, figures)))
+            write_atomically(self._path, json.dumps({**self._state(now), "figures": figures}))
         if self._bar.disable and now - self._line_at >= LINE_EVERY:
             self._line_at = now
-            print(_line(self._state(now, figures)), flush=True)
+            print(_line(self._state(now), figures), flush=True)
 
-    def _state(self, now: float, figures: dict[str, str]) -> dict[str, object]:
-        done, total = self._bar.n, self._bar.total
-        rate = (done - self._start) / max(now - self._began, 1e-9)
-        eta = (total - done) / rate if rate else 0.0
-        return {
-            "done": done,
-            "total": total,
-            "unit": self._unit,
-            "rate": rate,
-            "eta": eta,
-            "figures": figures,
-        }
+    def _state(self, now: float) -> dict[str, object]:
+        rate = (self._done - self._start) / max(now - self._began, 1e-9)  # units a second
+        eta = (self._total - self._done) / rate if rate else 0.0  # seconds
+        return {"done": self._done, "total": self._total, "unit": self._unit, "rate": rate, "eta": eta}
 
 
 def track(items: Iterable[Item], stage: str, total: int, unit: str) -> Iterator[Item]:
@@ -78,8 +61,7 @@ def track(items: Iterable[Item], stage: str, total: int, unit: str) -> Iterator[
             progress.advance()
 
 
-def _line(state: dict[str, object]) -> str:
-    figures = state["figures"]
-    assert isinstance(figures, dict)
+def _line(state: dict[str, object], figures: dict[str, str]) -> str:
+    pace = f"{state['rate']:.3g}/s, ETA {state['eta']:.0f} s"
     extra = "".join(f", {name} {value}" for name, value in figures.items())
-    return f"{state['done']}/{state['total']} {state['unit']} ({state['rate']:.3g}/s, ETA {state['eta']:.0f} s){extra}"
+    return f"{state['done']}/{state['total']} {state['unit']} ({pace}){extra}"

@@ -86,10 +86,8 @@ def _outcome(name: str, body: Callable[[], None]) -> tuple[int, str]:
     except OSError as error:
         log.exception("%s", error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return (
-                TryAgain.code,
-                f"no space left on the disk ({error.filename or os.getcwd()}): free some, then run again",
-            )
+            where = error.filename or Path.cwd()
+            return TryAgain.code, f"no space left on the disk ({where}): free some, then run again"
         return 1, _bug(name, error)
     except Exception as error:
         log.exception("%s", error)
