@@ -80,7 +80,5 @@ def _names(kind: Any, path: list[int | str]) -> list[str]:
     """The names of the settings at a path inside a dataclass, passing over keys of dicts."""
     for part in path:
         field = get_type_hints(kind).get(str(part))
-        kind = next(
-            (option for option in (field, *get_args(field)) if dataclasses.is_dataclass(option)), kind
-        )
+        kind = next((option for option in (field, *get_args(field)) if dataclasses.is_dataclass(option)), kind)
     return list(get_type_hints(kind))

@@ -49,7 +49,7 @@ def run(name: str, body: Callable[[], None]) -> NoReturn:
 
     `dvc` answers 255 whatever went wrong, so code and line also go to `.lmforge/stages/<name>.json`.
     """
-    _die_with_parent()
+    die_with_parent()
     _log_to(STATE / "logs" / f"{name}.log")
     record = STATE / "stages" / f"{name}.json"
     record.unlink(missing_ok=True)
@@ -108,8 +108,8 @@ def _log_to(path: Path) -> None:
     log.propagate = False
 
 
-def _die_with_parent() -> None:
-    """Linux: get SIGTERM when the parent dies, be it by kill -9, so that no stage outlives its run."""
+def die_with_parent() -> None:
+    """Linux: get SIGTERM when the parent dies, be it by kill -9, so that no child outlives its run."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

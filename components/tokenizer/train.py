@@ -1,0 +1,89 @@
+"""Stage `tokenizer`: a byte-level BPE learned from the training documents, in the Hugging Face format."""
+
+import json
+import math
+from pathlib import Path
+
+import gigatoken
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from components import params, stage
+from components.tokenizer.settings import TrainTokenizer
+from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING, SPECIAL_TOKENS
+
+DOCUMENTS = Path("data/prepared/documents/train")
+FOLDER = Path("models/tokenizer")
+
+
+def train(shards: list[Path], vocab_size: int) -> Tokenizer:
+    """A tokenizer with exactly `vocab_size` entries, the special tokens last.
+
+    Raises `BadSettings` when the text has too few different words to fill the vocabulary.
+    """
+    source = gigatoken.ParquetFileSource([*shards], column="text")
+    vocab, merges = gigatoken.train_bpe(source, vocab_size - len(SPECIAL_TOKENS), [])
+    if len(vocab) + len(SPECIAL_TOKENS) < vocab_size:
+        raise stage.BadSettings(
+            f"tokenizer.vocab_size is {vocab_size}, but the text gives only {len(vocab)} entries: lower it"
+        )
+    return _in_hugging_face_format(vocab, merges)
+
+
+def sample(shards: list[Path], max_bytes: int) -> list[Path]:
+    """Shards evenly picked so that together they hold about `max_bytes`."""
+    return shards[:: math.ceil(sum(shard.stat().st_size for shard in shards) / max_bytes)]
+
+
+def config() -> dict[str, object]:
+    """The `tokenizer_config.json`."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": END_OF_TEXT,
+        "pad_token": PADDING,
+        "chat_template": CHAT_TEMPLATE,
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def _in_hugging_face_format(vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]]) -> Tokenizer:
+    names = {token: _printable(token) for token in vocab.values()}
+    bpe = models.BPE(
+        vocab={names[token]: index for index, token in vocab.items()},
+        merges=[(_printable(left), _printable(right)) for left, right in merges],
+    )
+    tokenizer = Tokenizer(bpe)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
+    return tokenizer
+
+
+def _printable(token: bytes) -> str:
+    return "".join(_BYTE_TO_CHARACTER[byte] for byte in token)
+
+
+def _byte_to_character() -> dict[int, str]:
+    """GPT-2's table: printable bytes stand for themselves, the others move behind U+0100, in order."""
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+
+
+_BYTE_TO_CHARACTER = _byte_to_character()
+
+
+def main() -> None:
+    settings = params.read("tokenizer", TrainTokenizer)
+    shards = sample(sorted(DOCUMENTS.glob("*.parquet")), settings.max_megabytes * 1_000_000)
+    tokenizer = train(shards, settings.vocab_size)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(FOLDER / "tokenizer.json"))
+    (FOLDER / "tokenizer_config.json").write_text(json.dumps(config(), indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    stage.run("tokenizer", main)
