@@ -88,8 +88,8 @@ class Attention(nn.Module):
         B, T, _ = x_BTC.shape
         qkv = self.qkv(x_BTC).view(B, T, -1, self.head_dim).transpose(1, 2)
         q_BHTD, k_BKTD, v_BKTD = qkv.split(self.heads, dim=1)
-        q_BHTD = rotary(self.query_norm(q_BHTD), positions_BT).to(v_BKTD.dtype)
-        k_BKTD = rotary(self.key_norm(k_BKTD), positions_BT).to(v_BKTD.dtype)
+        q_BHTD = rotary(self.query_norm(q_BHTD.float()), positions_BT).to(v_BKTD.dtype)
+        k_BKTD = rotary(self.key_norm(k_BKTD.float()), positions_BT).to(v_BKTD.dtype)
         if cache is not None:
             k_BKTD, v_BKTD = cache.append(k_BKTD, v_BKTD)
         mixed_BHTD = F.scaled_dot_product_attention(

@@ -108,6 +108,7 @@ def main() -> None:
     manifest = {
         "vocab_size": tokenizer.vocab_size,
         "end_of_text": tokenizer.end_of_text,
+        "bytes_per_token": np.dtype(token_type(tokenizer.vocab_size)).itemsize,
         "shards": [asdict(shard) for shard in shards],
     }
     (TOKENS / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")

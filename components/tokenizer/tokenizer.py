@@ -73,6 +73,10 @@ class Tokenizer:
         plain = [token for token in ids if token not in self._special]
         return bytes(self._bpe.decode(plain)) if plain else b""
 
+    def byte_lengths(self) -> np.ndarray:
+        """How many bytes of text each id stands for, [V]; special tokens stand for none."""
+        return np.array([len(self.decode_bytes([token])) for token in range(self.vocab_size)])
+
     def chat_prompt(self, messages: Sequence[Message]) -> list[int]:
         """The ids of a conversation, ending with the opened turn of the assistant."""
         newline, opening = self.encode("\n"), self.encode("assistant\n")

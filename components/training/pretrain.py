@@ -1,0 +1,88 @@
+"""Stage `pretrain`: the base model, trained to predict the next token of the documents."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components import params, stage, tracking
+from components.model.transformer import Transformer
+from components.tokenizer.tokenizer import Tokenizer
+from components.training import checkpoints, outs
+from components.training.batches import Batch, Windows
+from components.training.loop import Job, Row, train
+from components.training.settings import Pretrain
+
+TOKENS = Path("data/tokens")
+TOKENIZER = Path("models/tokenizer")
+MODEL = Path("models/pretrained")
+REPORTS = Path("reports/training/pretrain")
+
+
+def windows(manifest: dict[str, Any], split: str, length: int) -> Windows:
+    """The windows of a split. Raises `BadData` when there is not even one."""
+    shards = [TOKENS / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
+    found = Windows(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
+    if not len(found):
+        raise stage.BadData(f"{TOKENS}/{split} has fewer than {length + 1} tokens: add data, or lower sequence_length")
+    return found
+
+
+def bits_per_byte(batches: list[Batch], byte_lengths: Tensor) -> Callable[[Transformer], Row]:
+    """A validation: the bits that a model needs for a byte of the text behind the targets."""
+    count = sum(int(byte_lengths[batch.targets_BT].sum()) for batch in batches)
+
+    def validate(model: Transformer) -> Row:
+        device = model.embedding.weight.device
+        nats = sum(float(model.loss(*batch.to(device))) for batch in batches)
+        return {"bits_per_byte": nats / math.log(2) / count}
+
+    return validate
+
+
+def build(settings: Pretrain, vocab_size: int) -> Transformer:
+    """The model before its first step."""
+    model = Transformer(settings.model.build(vocab_size, settings.sequence_length))
+    model.initialize(torch.Generator().manual_seed(settings.optimization.seed))
+    return model
+
+
+def main() -> None:
+    settings = params.read("pretrain", Pretrain)
+    optimization = settings.optimization
+    manifest = json.loads((TOKENS / "manifest.json").read_text())
+    tokenizer = Tokenizer.load(TOKENIZER)
+    training = windows(manifest, "train", settings.sequence_length)
+    validation = windows(manifest, "validation", settings.sequence_length)
+    sample = validation.take(np.arange(min(len(validation), settings.validation_rows)))
+    key = checkpoints.key(settings, [TOKENS / "manifest.json", TOKENIZER / "tokenizer.json", *checkpoints.CODE])
+    model = build(settings, manifest["vocab_size"])
+    with tracking.start("pretrain", key, asdict(settings)) as run:
+        history = train(
+            Job(
+                stage="pretrain",
+                model=model,
+                batch=lambda step: training.batch(step, optimization.batch_size, optimization.seed),
+                validate=bits_per_byte(
+                    sample.split(optimization.micro_batch_size), torch.from_numpy(tokenizer.byte_lengths())
+                ),
+                settings=optimization,
+                checkpoints=checkpoints.CHECKPOINTS / key,
+                report=run.log,
+            )
+        )
+    tokens = optimization.steps * optimization.batch_size * settings.sequence_length
+    outs.save_model(model, TOKENIZER, MODEL, {"stage_key": key, "steps": optimization.steps, "tokens": tokens})
+    outs.save_curves(history, REPORTS)
+    shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    stage.run("pretrain", main)
