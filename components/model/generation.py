@@ -83,13 +83,13 @@ def log_likelihoods(model: Transformer, prompts: Sequence[Sequence[int]], choice
     real_CL = torch.arange(width) < torch.tensor([len(choice) for choice in choices])[:, None]
     scores = torch.empty(len(prompts), len(choices))
     for rows in _batches(prompts, max(1, 8 * BATCH // len(choices))):
-        first_BV, cache, pads = _read(model, [prompts[row] for row in rows], width)
-        first_B1V = first_BV[:, None].repeat_interleave(len(choices), 0)
-        cache = [layer.repeat(len(choices)) for layer in cache]
+        logits_BV, cache, pads = _read(model, [prompts[row] for row in rows], width)
+        logits_BLV = logits_BV[:, None].repeat_interleave(len(choices), 0)
         tokens_BL = ids_CL.repeat(len(rows), 1)
-        rest_BLV = _advance(model, tokens_BL[:, :-1], cache, pads.repeat_interleave(len(choices)))
-        logits_BLV = torch.cat([first_B1V, rest_BLV], dim=1).float()
-        nats_BL = logits_BLV.log_softmax(-1).gather(-1, tokens_BL[..., None]).squeeze(-1)
+        if width > 1:
+            cache, pads = [layer.repeat(len(choices)) for layer in cache], pads.repeat_interleave(len(choices))
+            logits_BLV = torch.cat([logits_BLV, _advance(model, tokens_BL[:, :-1], cache, pads)], dim=1)
+        nats_BL = logits_BLV.float().log_softmax(-1).gather(-1, tokens_BL[..., None]).squeeze(-1)
         scores[rows] = (nats_BL * real_CL.repeat(len(rows), 1)).sum(-1).view(len(rows), -1)
     return scores
 
