@@ -30,7 +30,7 @@ def rows(split: str, settings: Finetune, tokenizer: Tokenizer, length: int) -> I
     while True:
         examples = mixture.mix(parts, settings.tasks, seed)
         yield from mixture.pack(
-            mixture.encode(examples, tokenizer, settings.max_example_tokens), length, tokenizer.padding
+            mixture.encode(examples, tokenizer, min(length, settings.max_example_tokens)), length, tokenizer.padding
         )
         seed += 1
 
