@@ -1,0 +1,13 @@
+"""What the assistant is taught and measured on, one file a task."""
+
+from components.tasks.description import DESCRIPTION
+from components.tasks.question_answering import QUESTION_ANSWERING
+from components.tasks.sentiment import SENTIMENT_EN, SENTIMENT_ZH
+from components.tasks.task import Task
+from components.tasks.topic import TOPIC
+
+TASKS: dict[str, Task] = {
+    task.name: task for task in (TOPIC, SENTIMENT_EN, SENTIMENT_ZH, DESCRIPTION, QUESTION_ANSWERING)
+}
+
+__all__ = ["TASKS", "Task"]

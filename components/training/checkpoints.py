@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from components.stage import log
 
@@ -42,27 +43,28 @@ def key(settings: Any, inputs: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def capture(step: int, history: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint:
+def capture(step: int, history: dict[str, Any], model: nn.Module, optimizers: Sequence[Optimizer]) -> Checkpoint:
     """All that the next step depends on."""
     tensors: dict[str, Tensor] = {f"model.{name}": value for name, value in model.named_parameters()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{index}.{name}": value for name, value in state.items()}
     tensors["rng"] = torch.get_rng_state()
     return Checkpoint(step, history, {name: value.detach().cpu() for name, value in tensors.items()})
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put model, optimizer and random numbers back to where the checkpoint was taken."""
-    parameters = dict(model.named_parameters())
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in checkpoint.tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "model":
-            parameters[rest].data.copy_(value)
-        elif kind == "optimizer":
-            index, _, key = rest.partition(".")
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+    """Put model, optimizers and random numbers back to where the checkpoint was taken."""
+    for name, weight in model.named_parameters():
+        weight.data.copy_(checkpoint.tensors[f"model.{name}"])
+    for number, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, Tensor]] = {}
+        prefix = f"optimizer.{number}."
+        for name, value in checkpoint.tensors.items():
+            if name.startswith(prefix):
+                index, _, key = name.removeprefix(prefix).partition(".")
+                state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
     torch.set_rng_state(checkpoint.tensors["rng"])
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from components.model.transformer import IGNORED, Transformer
 from components.progress import Progress
 from components.stage import STATE, BadSettings, log
 from components.training import checkpoints, hardware
 from components.training.batches import Batch
-from components.training.optimizer import adamw, learning_rate
+from components.training.optimizer import build, learning_rate
 from components.training.settings import Optimization
 
 Row = dict[str, float]
@@ -54,9 +55,9 @@ def train(job: Job) -> History:
     """
     device = hardware.device()
     torch.use_deterministic_algorithms(device.type == "cpu")
-    optimizer = adamw(job.model.to(device).train(), job.settings)
-    history, start = _resume(job, optimizer)
-    engine = _Engine(job, optimizer, device)
+    optimizers = build(job.model.to(device).train(), job.settings)
+    history, start = _resume(job, optimizers)
+    engine = _Engine(job, optimizers, device)
     with Progress(job.stage, job.settings.steps, "steps", start) as progress:
         for step in range(start, job.settings.steps):
             row = engine.step(step)
@@ -68,18 +69,18 @@ def train(job: Job) -> History:
                 history.validation.append({"step": done, **engine.validate()})
                 job.report(done, history.validation[-1])
             if done % job.settings.checkpoint_every == 0:
-                state = checkpoints.capture(done, vars(history), job.model, optimizer)
+                state = checkpoints.capture(done, vars(history), job.model, optimizers)
                 checkpoints.save(state, job.checkpoints)
             progress.advance(1, **engine.figures)
     job.model.to("cpu").eval()
     return history
 
 
-def _resume(job: Job, optimizer: torch.optim.Optimizer) -> tuple[History, int]:
+def _resume(job: Job, optimizers: list[Optimizer]) -> tuple[History, int]:
     checkpoint = checkpoints.newest(job.checkpoints)
     if checkpoint is None:
         return History(), 0
-    checkpoints.restore(checkpoint, job.model, optimizer)
+    checkpoints.restore(checkpoint, job.model, optimizers)
     log.info("%s resumes after step %d", job.stage, checkpoint.step)
     print(f"resuming after step {checkpoint.step}", flush=True)
     return History(**checkpoint.history), checkpoint.step
@@ -92,8 +93,8 @@ def _due(done: int, every: int, steps: int) -> bool:
 class _Engine:
     """Takes steps and keeps an eye on their pace."""
 
-    def __init__(self, job: Job, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-        self._job, self._optimizer, self._device = job, optimizer, device
+    def __init__(self, job: Job, optimizers: list[Optimizer], device: torch.device) -> None:
+        self._job, self._optimizers, self._device = job, optimizers, device
         dtype = hardware.precision(job.settings, device)
         self._autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
         self._loss_of = _compiled(job.model.loss) if hardware.compiles(job.settings, device) else job.model.loss
@@ -106,12 +107,13 @@ class _Engine:
         settings = self._job.settings
         batch = self._job.batch(step)
         rate = learning_rate(step, settings)
-        for group in self._optimizer.param_groups:
+        for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
             group["lr"] = rate
         loss = self._accumulate(batch)
         norm = nn.utils.clip_grad_norm_(self._job.model.parameters(), settings.max_gradient_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         self._tokens += batch.tokens_BT.numel()
         done = step + 1
         if not _due(done, settings.log_every, settings.steps) and done % settings.checkpoint_every:

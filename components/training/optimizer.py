@@ -1,21 +1,45 @@
-"""The optimizer and the learning rate of a step."""
+"""The optimizers and the learning rate of a step."""
 
 import math
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from components.training.settings import Optimization
 
 
-def adamw(model: nn.Module, settings: Optimization) -> torch.optim.AdamW:
-    """AdamW (https://arxiv.org/abs/1711.05101); weights decay in matrices alone."""
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
+def build(model: nn.Module, settings: Optimization) -> list[Optimizer]:
+    """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest.
+
+    Muon (https://kellerjordan.github.io/posts/muon/) scales its updates to those of AdamW
+    (https://arxiv.org/abs/2502.16982), so that both take the same learning rate. Weights decay in matrices alone.
+    """
+    vectors, tables, matrices = _kinds(model)
+    if settings.optimizer == "adamw":
+        tables, matrices = [*tables, *matrices], []
+    decaying = {"params": tables, "weight_decay": settings.weight_decay}
+    lasting = {"params": vectors, "weight_decay": 0.0}
+    adamw = torch.optim.AdamW([decaying, lasting], lr=settings.learning_rate, betas=settings.betas, fused=True)
+    if not matrices:
+        return [adamw]
+    muon = torch.optim.Muon(
+        matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, adamw]
+
+
+def _kinds(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """The weights of a model: vectors, tables with a row a token, and the matrices of the layers."""
+    vectors, tables, matrices = [], [], []
+    for name, weight in model.named_parameters():
+        if weight.ndim < 2:
+            vectors.append(weight)
+        elif name.startswith(("embedding.", "head.")):
+            tables.append(weight)
+        else:
+            matrices.append(weight)
+    return vectors, tables, matrices
 
 
 def learning_rate(step: int, settings: Optimization) -> float:

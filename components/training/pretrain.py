@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from components import params, stage, tracking
-from components.model.transformer import Transformer
+from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import checkpoints, outs
 from components.training.batches import Batch, Windows
@@ -36,8 +36,12 @@ def windows(manifest: dict[str, Any], split: str, length: int) -> Windows:
 
 
 def bits_per_byte(batches: list[Batch], byte_lengths: Tensor) -> Callable[[Transformer], Row]:
-    """A validation: the bits that a model needs for a byte of the text behind the targets."""
-    count = sum(int(byte_lengths[batch.targets_BT].sum()) for batch in batches)
+    """A validation: the bits that a model needs for a byte of the text behind the targets.
+
+    byte_lengths: of each id, [V].
+    """
+    targets = torch.cat([batch.targets_BT.flatten() for batch in batches])
+    count = int(byte_lengths[targets[targets != IGNORED]].sum())
 
     def validate(model: Transformer) -> Row:
         device = model.embedding.weight.device

@@ -20,6 +20,7 @@ class Optimization:
     steps: Annotated[int, Ge(1)]
     batch_size: Annotated[int, Ge(1)]  # rows a step
     micro_batch_size: Annotated[int, Ge(1)]  # rows in memory at once; gradients accumulate over the others
+    optimizer: Literal["muon", "adamw"]
     learning_rate: Annotated[float, Gt(0)]
     warmup_steps: Annotated[int, Ge(0)]
     decay: Literal["linear", "cosine"]

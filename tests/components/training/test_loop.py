@@ -1,5 +1,6 @@
 """Training: exact after a stop, the same in micro-batches, ended by a loss that is no number."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.model.transformer import Transformer
+from components.model.transformer import IGNORED, Transformer
 from components.stage import BadSettings
 from components.training import checkpoints
 from components.training.batches import Batch
 from components.training.loop import History, Job, Row, train
-from components.training.pretrain import build
+from components.training.pretrain import bits_per_byte, build
 from tests.components.training.sizes import pretrain
 
 
@@ -49,17 +50,17 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("stop", [0, 2, 3, 7, 11])
-def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
+@pytest.mark.parametrize(("stop", "optimizer"), [(0, "muon"), (2, "muon"), (3, "muon"), (7, "adamw"), (11, "muon")])
+def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int, optimizer: str) -> None:
     def until_stop(step: int) -> Batch:
         if step == stop:
             raise Stopped
         return batch_of(step)
 
-    weights, history, _ = run(tmp_path / "whole")
+    weights, history, _ = run(tmp_path / "whole", optimizer=optimizer)
     with pytest.raises(Stopped):
-        run(tmp_path / "cut", until_stop)
-    again, history_again, _ = run(tmp_path / "cut")
+        run(tmp_path / "cut", until_stop, optimizer=optimizer)
+    again, history_again, _ = run(tmp_path / "cut", optimizer=optimizer)
     assert history_again == history
     for name, value in weights.items():
         assert torch.equal(again[name], value), name
@@ -116,3 +117,15 @@ def test_the_key_tells_settings_and_files_apart(tmp_path: Path) -> None:
 def test_only_the_newest_checkpoints_stay(tmp_path: Path) -> None:
     run(tmp_path / "x")
     assert [path.name for path in sorted((tmp_path / "x").iterdir())] == ["step-00000009", "step-00000012"]
+
+
+def test_validation_counts_the_bytes_behind_the_targets_that_count() -> None:
+    model = build(pretrain(), vocab_size=50)
+    model.embedding.weight.data.zero_()  # every token equally likely
+    batch = batch_of(0)
+    targets = batch.targets_BT.clone()
+    targets[:, 3:] = IGNORED
+    lengths = torch.arange(50)
+    row = bits_per_byte([Batch(batch.tokens_BT, targets)], lengths)(model)
+    kept = targets[targets != IGNORED]
+    assert row["bits_per_byte"] == pytest.approx(len(kept) * math.log2(50) / float(lengths[kept].sum()), rel=1e-5)

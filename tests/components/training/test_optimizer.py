@@ -1,12 +1,12 @@
 """The learning rate of a step, and what decays."""
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.training.optimizer import adamw, learning_rate
-from tests.components.training.sizes import optimization
+from components.training.optimizer import build, learning_rate
+from components.training.pretrain import build as build_model
+from tests.components.training.sizes import optimization, pretrain
 
 
 @given(st.integers(1, 300), st.integers(0, 50), st.floats(0, 1), st.sampled_from(["linear", "cosine"]))
@@ -24,8 +24,21 @@ def test_it_warms_up_stays_and_falls() -> None:
     assert rates[80:] == pytest.approx([1 - n / 20 for n in range(20)])
 
 
-def test_only_matrices_decay() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.RMSNorm(2))
-    decays = {tuple(p.shape): group["weight_decay"] for group in adamw(model, optimization()).param_groups
-              for p in group["params"]}  # fmt: skip
-    assert decays == {(2, 2): 0.1, (2,): 0.0}
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_every_weight_is_trained_once_and_only_matrices_decay(kind: str) -> None:
+    settings = pretrain(optimizer=kind)
+    model = build_model(settings, vocab_size=50)
+    names = {weight: name for name, weight in model.named_parameters()}
+    groups = [group for optimizer in build(model, settings.optimization) for group in optimizer.param_groups]
+    trained = {names[weight]: group["weight_decay"] for group in groups for weight in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(names) == len(trained)
+    assert all(decay == (0 if "norm" in name else 0.1) for name, decay in trained.items())
+
+
+def test_muon_takes_the_matrices_of_the_layers() -> None:
+    settings = pretrain(optimizer="muon")
+    model = build_model(settings, vocab_size=50)
+    muon, _ = build(model, settings.optimization)
+    assert {id(weight) for weight in muon.param_groups[0]["params"]} == {
+        id(weight) for weight in model.blocks.parameters() if weight.ndim == 2
+    }

@@ -1,0 +1,18 @@
+"""Exact duplicates, found by digests: 16 bytes a text, whatever its length."""
+
+from hashlib import blake2b
+
+
+class Seen:
+    """Remembers texts. The chance that two different ones among a billion collide is below 1e-20."""
+
+    def __init__(self) -> None:
+        self._digests: set[bytes] = set()
+
+    def add(self, text: str) -> bool:
+        """Whether the text is new; it no longer is afterwards."""
+        digest = blake2b(text.encode(), digest_size=16).digest()
+        if digest in self._digests:
+            return False
+        self._digests.add(digest)
+        return True

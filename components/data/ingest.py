@@ -1,0 +1,106 @@
+"""Stage `ingest`: pinned sources become the raw tables of documents and examples."""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from components import params, stage
+from components.data.records import SCHEMAS, Document, Example, dump, identity
+from components.data.settings import Ingest
+from components.data.shards import ShardWriter, replacing
+from components.data.sources import catalog
+from components.data.sources.source import Source
+from components.params import suggest
+from components.progress import track
+from components.stage import BadSettings
+
+RAW = Path("data/raw")
+MEGABYTE = 1_000_000
+
+
+def accepted(sources: list[Source], licenses: tuple[str, ...]) -> list[Source]:
+    """The sources whose licence is accepted; each of the others is told in a line. None left is `BadSettings`."""
+    for source in sources:
+        if source.license not in licenses:
+            print(f"{source.name}: off, its licence {source.license} is not among ingest.licenses", flush=True)
+    kept = [source for source in sources if source.license in licenses]
+    if not kept:
+        raise BadSettings("params.yaml: ingest.licenses accepts no source of the catalogue")
+    return kept
+
+
+def ingest(sources: list[Source], folder: Path) -> None:
+    """Write the tables `documents` and `examples` of the sources into a folder."""
+    with ExitStack() as stack:
+        tables = {table: stack.enter_context(ShardWriter(folder / table, schema)) for table, schema in SCHEMAS.items()}
+        for source in track(sources, "ingest", len(sources), "sources"):
+            print(f"{source.name}: {_summary(_copy(source, tables))}", flush=True)
+
+
+def document_row(source: Source, record: Document) -> dict[str, Any]:
+    """The row of a document in the table."""
+    language = record.language or (source.languages[0] if len(source.languages) == 1 else None)
+    return {
+        "id": identity(source.name, record.key),
+        "source": source.name,
+        "text": record.text,
+        "language": language,
+        "license": source.license,
+        "origin": f"{source.origin}#{record.key}",
+    }
+
+
+def example_row(source: Source, record: Example) -> dict[str, Any]:
+    """The row of an example in the table."""
+    return {
+        "id": identity(source.name, f"{record.task}/{record.key}"),
+        "source": source.name,
+        "task": record.task,
+        "inputs": dump(record.inputs),
+        "target": record.target,
+        "license": source.license,
+    }
+
+
+def _copy(source: Source, tables: Mapping[str, ShardWriter]) -> Counter[str]:
+    """Write what the source yields, up to its cap; gives the rows of each kind, and the documents' bytes."""
+    counts: Counter[str] = Counter()
+    others: set[str] = set()
+    for record in source.records():
+        kind = "documents" if isinstance(record, Document) else record.task
+        if kind not in source.yields:
+            others.add(kind)
+        elif isinstance(record, Document):
+            size = len((record.text or "").encode())
+            if source.cap_mb and counts["bytes"] + size > source.cap_mb * MEGABYTE:
+                break
+            counts["bytes"] += size
+            counts[kind] += 1
+            tables["documents"].write(document_row(source, record))
+        else:
+            counts[kind] += 1
+            tables["examples"].write(example_row(source, record))
+    for kind in source.yields:
+        if not counts[kind]:
+            raise BadSettings(f"{source.where} yields no {kind}; {suggest(kind, [*counts, *others])}")
+    return counts
+
+
+def _summary(counts: Counter[str]) -> str:
+    rows = [f"{count:,} {kind}" for kind, count in counts.items() if kind != "bytes"]
+    if counts["bytes"]:
+        rows.append(f"{counts['bytes'] / MEGABYTE:.1f} MB of text")
+    return ", ".join(rows)
+
+
+def main() -> None:
+    settings = params.read("ingest", Ingest)
+    sources = accepted(catalog.load(Path(settings.sources)), settings.licenses)
+    with replacing(RAW) as folder:
+        ingest(sources, folder)
+
+
+if __name__ == "__main__":
+    stage.run("ingest", main)

@@ -1,0 +1,35 @@
+"""How the data files inside packages become documents and examples: one module a format, each a pure function."""
+
+from collections.abc import Callable, Iterator
+
+from components.data.parsers import (
+    articles,
+    bible,
+    chinese_dictionary,
+    english_dictionary,
+    factbook,
+    news,
+    recipes,
+    reviews,
+    service_models,
+    wikipedia,
+)
+from components.data.records import Record
+
+Parser = Callable[..., Iterator[Record]]
+"""Takes the archive, and the source's `options` by name."""
+
+PARSERS: dict[str, Parser] = {
+    "articles": articles.parse,
+    "bible": bible.parse,
+    "chinese_characters": chinese_dictionary.parse_characters,
+    "chinese_words": chinese_dictionary.parse_words,
+    "english_dictionary": english_dictionary.parse,
+    "factbook": factbook.parse,
+    "news": news.parse,
+    "recipes": recipes.parse,
+    "reviews_by_column": reviews.parse_column,
+    "reviews_by_file": reviews.parse_files,
+    "service_models": service_models.parse,
+    "wikipedia": wikipedia.parse,
+}

@@ -1,0 +1,12 @@
+"""Articles, a text file each."""
+
+from collections.abc import Iterator
+
+from components.data.records import Document, Record
+from components.data.sources.archive import Archive
+
+
+def parse(archive: Archive, members: str) -> Iterator[Record]:
+    """One document a file."""
+    for member in archive.names(members):
+        yield Document(member, archive.read(member).decode("utf-8", errors="replace"))

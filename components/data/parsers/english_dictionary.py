@@ -1,0 +1,21 @@
+"""The GNU Collaborative International Dictionary of English, a JSON file a letter."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from components.data.records import Document, Record
+from components.data.sources.archive import Archive
+
+
+def parse(archive: Archive, members: str) -> Iterator[Record]:
+    """One document a headword: its parts of speech with their definitions."""
+    for member in archive.names(members):
+        for word, entry in json.loads(archive.read(member)).items():
+            yield Document(word, "\n".join(_lines(word, entry)))
+
+
+def _lines(word: str, entry: dict[str, Any]) -> Iterator[str]:
+    for part in entry["pos"]:
+        yield f"{word}, {part['part_of_speech']}" if part.get("part_of_speech") else word
+        yield from (f"- {definition['text']}" for definition in part["definitions"])

@@ -1,0 +1,102 @@
+"""The CIA World Factbook: country -> section -> field -> value."""
+
+import json
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+from components.data.parsers.markup import one_line, plain
+from components.data.records import Document, Example, Record
+from components.data.sources.archive import Archive
+
+_PARTS = re.compile(": |, ")  # between the parts of a field's name
+NAMELESS = {"ee": "European Union", "xx": "World"}  # these two files do not say their names
+
+
+class Fact(NamedTuple):
+    """One line of a section."""
+
+    field: str
+    value: str
+    is_note: bool
+
+
+def parse(archive: Archive, members: str, context_characters: int, answer_characters: int) -> Iterator[Record]:
+    """Documents of whole fields, up to `context_characters` unless a single field is longer.
+
+    Each document that has a field with a value of at most `answer_characters` also makes one question: the field's
+    name, with the document as its context, so that both fall into the same split.
+    """
+    for member in archive.names(members):
+        profile = json.loads(archive.read(member))
+        code = PurePosixPath(member).stem
+        country = _name(profile, code)
+        for section, fields in profile.items():
+            header = f"{country} — {section}"
+            for number, facts in enumerate(_pages(_facts(fields), context_characters - len(header))):
+                key = f"{code}/{section}/{number}"
+                text = "\n".join([header, *(f"{fact.field}: {fact.value}" for fact in facts)])
+                yield Document(key, text)
+                yield from _question(key, text, facts, answer_characters)
+
+
+def _question(key: str, text: str, facts: list[Fact], answer_characters: int) -> Iterator[Example]:
+    names = [fact.field for fact in facts]
+    short = [
+        fact
+        for fact in facts
+        if len(fact.value) <= answer_characters and not fact.is_note and names.count(fact.field) == 1
+    ]
+    if short and len(facts) > 1:
+        fact = min(short, key=lambda fact: sha256(f"{key}\n{fact.field}".encode()).digest())
+        yield Example(key, "question_answering", {"context": text, "question": fact.field}, fact.value)
+
+
+def _pages(facts: list[Fact], characters: int) -> Iterator[list[Fact]]:
+    page: list[Fact] = []
+    size = 0
+    for fact in facts:
+        length = len(fact.field) + len(fact.value) + 3
+        if page and size + length > characters:
+            yield page
+            page, size = [], 0
+        page.append(fact)
+        size += length
+    if page:
+        yield page
+
+
+def _facts(fields: dict[str, Any]) -> list[Fact]:
+    return [fact for name, value in fields.items() for fact in _walk(name.strip(), value)]
+
+
+def _walk(name: str, value: Any) -> Iterator[Fact]:
+    if isinstance(value, str):
+        yield Fact(name, _value(name, value), is_note=True)
+        return
+    for part, content in value.items():
+        if part == "text":
+            yield Fact(name, _value(name, content), is_note=False)
+        elif part == "note":
+            yield Fact(f"{name}, note", one_line(content).removeprefix("note:").strip(), is_note=True)
+        else:
+            yield from _walk(_joined(name, part.strip()), content)
+
+
+def _value(name: str, text: str) -> str:
+    """The value; some begin by saying the last part of the field's name again."""
+    return plain(text).removeprefix(f"{_PARTS.split(name)[-1]}:").strip()
+
+
+def _joined(field: str, part: str) -> str:
+    return part if part.startswith(field) else f"{field}, {part}"
+
+
+def _name(profile: dict[str, Any], code: str) -> str:
+    if code in NAMELESS:
+        return NAMELESS[code]
+    names = profile["Government"]["Country name"]
+    short = one_line(names["conventional short form"]["text"]) if "conventional short form" in names else "none"
+    return short if short != "none" else one_line(names["conventional long form"]["text"])

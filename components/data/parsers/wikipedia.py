@@ -1,0 +1,18 @@
+"""Lead sections of Wikipedia: title -> extract, description, topic."""
+
+import json
+from collections.abc import Iterator
+
+from components.data.records import Document, Example, Record
+from components.data.sources.archive import Archive
+
+
+def parse(archive: Archive, member: str) -> Iterator[Record]:
+    """A document of each article, and its topic and one-line description as examples over the same text."""
+    for title, article in json.loads(archive.read(member)).items():
+        text = article["extract"]
+        yield Document(title, text)
+        if article["topic"] != "Uncategorized":
+            yield Example(title, "topic", {"text": text}, article["topic"])
+        if article["description"]:
+            yield Example(title, "description", {"title": article["title"], "text": text}, article["description"])

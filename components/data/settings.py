@@ -1,0 +1,73 @@
+"""The sections `ingest`, `validate` and `prepare` of params.yaml, apart from the stages quick to read."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Interval, Len
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingest:
+    """The section `ingest`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    sources: str  # path of the catalogue
+    licenses: Annotated[tuple[str, ...], Len(1)]  # SPDX ids that a source may have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validate:
+    """The section `validate`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    max_characters: Annotated[int, Ge(1)]
+    max_duplicates: Annotated[float, Interval(ge=0, le=1)]  # share of raw rows, beyond which it warns
+    min_rows_per_source: Annotated[int, Ge(0)]
+    min_rows_per_task: Annotated[int, Ge(0)]
+    min_language_share: dict[str, float]  # language -> share of the documents' bytes, below which it warns
+    tasks: dict[str, tuple[str, ...]]  # task -> its labels; none where the answer is free text
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentLimits:
+    """What a document may be. Shares are of its characters, or of its lines."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    min_characters: Annotated[int, Ge(1)]
+    max_characters: Annotated[int, Ge(1)]
+    max_symbols: Annotated[float, Interval(ge=0, le=1)]
+    max_unreadable: Annotated[float, Interval(ge=0, le=1)]
+    max_repeated_lines: Annotated[float, Interval(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleLimits:
+    """What an example may be: fewer rules than for documents, since people chose the examples."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    max_characters: Annotated[int, Ge(1)]  # of its main text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """The expected shares of the two held-out splits; the rest is for training."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    validation: Annotated[float, Interval(gt=0, lt=0.5)]
+    test: Annotated[float, Interval(gt=0, lt=0.5)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """The section `prepare`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    documents: DocumentLimits
+    examples: ExampleLimits
+    splits: Shares

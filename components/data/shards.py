@@ -1,0 +1,98 @@
+"""Tables as folders of Parquet shards: the same rows give the same bytes, and memory holds a batch of rows."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS_PER_SHARD = 20_000
+ROWS_PER_BATCH = 1_000
+
+
+class ShardWriter:
+    """Writes rows to `part-00000.parquet`, `part-00001.parquet`, … of a folder.
+
+    A table without rows still gets one shard, so that its readers find the columns.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._schema = schema
+        self._rows: list[dict[str, Any]] = []
+        self._written = 0
+        self._shard = self._open(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        self._shard.close()
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row, given as a dict of the schema's columns."""
+        self._rows.append(row)
+        if len(self._rows) == ROWS_PER_BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        if self._written and self._written % ROWS_PER_SHARD == 0:
+            self._shard.close()
+            self._shard = self._open(self._written // ROWS_PER_SHARD)
+        self._shard.write_batch(pa.RecordBatch.from_pylist(self._rows, self._schema))
+        self._written += len(self._rows)
+        self._rows = []
+
+    def _open(self, number: int) -> pq.ParquetWriter:
+        return pq.ParquetWriter(self._folder / f"part-{number:05d}.parquet", self._schema, compression="zstd")
+
+
+class RowGroup(NamedTuple):
+    """A batch of rows on disk: the unit that is passed to other processes."""
+
+    path: Path
+    number: int
+
+
+def row_groups(folder: Path) -> list[RowGroup]:
+    """The row groups of a folder of shards, in order."""
+    paths = sorted(folder.glob("part-*.parquet"))
+    return [RowGroup(path, number) for path in paths for number in range(pq.read_metadata(path).num_row_groups)]
+
+
+def read(group: RowGroup) -> pa.RecordBatch:
+    """The rows of a row group."""
+    with pq.ParquetFile(group.path) as shard:
+        return shard.read_row_group(group.number).combine_chunks().to_batches()[0]
+
+
+def batches(folder: Path) -> Iterator[pa.RecordBatch]:
+    """The record batches of a folder of shards, in order, one in memory at a time."""
+    for path in sorted(folder.glob("part-*.parquet")):
+        with pq.ParquetFile(path) as shard:
+            yield from shard.iter_batches(batch_size=ROWS_PER_BATCH)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `folder` when the block ends well, and vanishes when it fails."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)

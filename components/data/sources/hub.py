@@ -1,0 +1,66 @@
+"""Sources of the kind `hub`: a dataset of the Hugging Face hub, or a folder laid out like one, streamed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from components.data.records import Record
+from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
+from components.data.sources.source import Source
+from components.stage import BadData, BadSettings, TryAgain
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubSource(Source):
+    """A split of a dataset; one of the hub needs the `revision` (a commit) that pins it."""
+
+    kind: Literal["hub"]
+    dataset: str
+    split: str
+    subset: str | None = None
+    revision: str | None = None
+    documents: DocumentColumns | None = None
+    examples: ExampleColumns | None = None
+
+    @property
+    def origin(self) -> str:
+        if Path(self.dataset).is_dir():
+            return f"file:{Path(self.dataset).name}"
+        return f"https://huggingface.co/datasets/{self.dataset}@{self.revision}"
+
+    def records(self) -> Iterator[Record]:
+        check(self.documents, self.examples, self.where)
+        if not self.revision and not Path(self.dataset).is_dir():
+            raise BadSettings(f"{self.where}: `revision` is missing: pin the dataset to one commit of the hub")
+        return records(_rows(self), self.documents, self.examples)
+
+
+def _rows(source: HubSource) -> Iterator[tuple[str, str, Row]]:
+    number = 0
+    try:
+        for row in _open(source):
+            number += 1
+            yield f"{source.split}:{number}", f"{source.dataset}, {source.split} row {number}", row
+    except OSError as error:
+        raise TryAgain(f"{source.where}: the hub stopped answering after row {number}: {_line(error)}") from error
+    except ValueError as error:
+        raise BadData(f"{source.where}: {source.dataset} is not readable after row {number}: {_line(error)}") from error
+
+
+def _open(source: HubSource) -> Iterable[Row]:
+    import datasets  # most runs have no source of this kind, and it takes a second to import
+
+    try:
+        stream: Iterable[Row] = datasets.load_dataset(
+            source.dataset, source.subset, split=source.split, revision=source.revision, streaming=True
+        )
+    except (FileNotFoundError, ValueError) as error:
+        raise BadSettings(f"{source.where}: {_line(error)}") from error
+    except OSError as error:
+        raise TryAgain(f"{source.where}: the hub does not answer, try again later: {_line(error)}") from error
+    return stream
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,37 @@
+"""What every source states, whatever its kind."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Gt, Len
+
+from components.data.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """One entry of the catalogue."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    license: str  # an SPDX id, as the publisher states it
+    languages: Annotated[tuple[str, ...], Len(1)]  # a row without a language of its own has the only one of these
+    yields: Annotated[tuple[str, ...], Len(1)]  # what is taken from it: `documents`, and names of tasks
+    cap_mb: Annotated[float, Gt(0)] | None = None  # of the documents' text; the first ones are kept
+
+    @property
+    def where(self) -> str:
+        """How an error line begins."""
+        return f"source `{self.name}`"
+
+    @property
+    @abstractmethod
+    def origin(self) -> str:
+        """Where the rows come from, in a form that is the same on every machine."""
+
+    @abstractmethod
+    def records(self) -> Iterator[Record]:
+        """The rows, in an order that never changes. Raises `BadSettings`, `BadData` or `TryAgain`."""

@@ -1,0 +1,40 @@
+"""Scores of one prediction against one target, each from 0 to 1."""
+
+import re
+
+
+def same(prediction: str, target: str) -> float:
+    """1 for the very label, else 0; its mean is the accuracy."""
+    return float(prediction == target)
+
+
+def exact_match(prediction: str, target: str) -> float:
+    """1 when both read the same after SQuAD's normalisation (Rajpurkar et al. 2016), else 0."""
+    return float(normalise(prediction) == normalise(target))
+
+
+def normalise(text: str) -> str:
+    """Without case, articles, punctuation and doubled spaces.
+
+    SQuAD takes the point out of 3.45 too, which makes it 345; here punctuation between digits stays.
+    """
+    text = re.sub(r"(?<!\d)[^\w\s]|[^\w\s](?!\d)", " ", text.lower())
+    return " ".join(word for word in text.split() if word not in ("a", "an", "the"))
+
+
+def rouge_l(prediction: str, target: str) -> float:
+    """F1 of the longest common subsequence of words (ROUGE-L, Lin 2004)."""
+    predicted, wanted = (re.findall(r"\w+", text.lower()) for text in (prediction, target))
+    common = _longest_common_subsequence(predicted, wanted)
+    return 2 * common / (len(predicted) + len(wanted)) if common else 0.0
+
+
+def _longest_common_subsequence(a: list[str], b: list[str]) -> int:
+    lengths = [0] * (len(b) + 1)
+    for word in a:
+        diagonal = 0
+        for column, other in enumerate(b, start=1):
+            above = lengths[column]
+            lengths[column] = diagonal + 1 if word == other else max(above, lengths[column - 1])
+            diagonal = above
+    return lengths[-1]

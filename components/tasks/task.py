@@ -1,0 +1,26 @@
+"""What a task is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """Text in, text out, and how good the text is.
+
+    `template` makes the user message from the inputs. The window is small, so its own words are few, and
+    `long_field` names the input that may be cut at its end. With `labels` (in this order) the answer is one
+    of them, without it is free text. `score` takes prediction and target and gives 0 (wrong) to 1 (right);
+    its mean over examples is the `metric`.
+    """
+
+    name: str
+    template: str
+    long_field: str
+    metric: str
+    score: Callable[[str, str], float]
+    labels: tuple[str, ...] = ()
+
+    def prompt(self, inputs: Mapping[str, str]) -> str:
+        """The user message; the assistant's answer to it is the target."""
+        return self.template.format_map(inputs)
