@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import params, stage
-from components.data.records import SCHEMAS, Document, Example, dump, identity
+from components.data.records import SCHEMAS, Document, Example, Record, dump, identity
 from components.data.settings import Ingest
 from components.data.shards import ShardWriter, replacing
 from components.data.sources import catalog
@@ -65,27 +65,34 @@ def example_row(source: Source, record: Example) -> dict[str, Any]:
 
 
 def _copy(source: Source, tables: Mapping[str, ShardWriter]) -> Counter[str]:
-    """Write what the source yields, up to its cap; gives the rows of each kind, and the documents' bytes."""
+    """Write what the source yields, up to its cap; gives the rows of each kind, and the bytes that the cap counts."""
     counts: Counter[str] = Counter()
     others: set[str] = set()
     for record in source.records():
         kind = "documents" if isinstance(record, Document) else record.task
         if kind not in source.yields:
             others.add(kind)
-        elif isinstance(record, Document):
-            size = len((record.text or "").encode())
-            if source.cap_mb and counts["bytes"] + size > source.cap_mb * MEGABYTE:
-                break
-            counts["bytes"] += size
-            counts[kind] += 1
+            continue
+        counts["bytes"] += _counted(source, record)
+        if source.cap_mb and counts["bytes"] > source.cap_mb * MEGABYTE:
+            counts["bytes"] -= _counted(source, record)
+            break
+        counts[kind] += 1
+        if isinstance(record, Document):
             tables["documents"].write(document_row(source, record))
         else:
-            counts[kind] += 1
             tables["examples"].write(example_row(source, record))
     for kind in source.yields:
         if not counts[kind]:
             raise BadSettings(f"{source.where} yields no {kind}; {suggest(kind, [*counts, *others])}")
     return counts
+
+
+def _counted(source: Source, record: Record) -> int:
+    """The bytes of a record as its cap counts them: documents, or examples where the source has nothing else."""
+    if isinstance(record, Document):
+        return len((record.text or "").encode())
+    return 0 if "documents" in source.yields else len(dump(record.inputs).encode())
 
 
 def _summary(counts: Counter[str]) -> str:
