@@ -29,9 +29,7 @@ def bootstrap_interval(
     values = np.asarray(values, dtype=np.float64)
     weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
     if not len(values) or len(values) != len(weights):
-        raise ValueError(
-            f"{len(values)} values and {len(weights)} weights: need one weight for each, and some"
-        )
+        raise ValueError(f"{len(values)} values and {len(weights)} weights: need one weight for each, and some")
     ratios = _resampled_ratios(values, weights, resamples, seed)
     tail = (1 - confidence) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])

@@ -1,0 +1,78 @@
+"""What a score is worth: the same test examples answered by rules and by a plain classifier.
+
+A baseline learns from the train split alone. Every task has `majority`: to beat it, a model must have learnt
+something from its input.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+
+from components.evaluation.selection import Example
+from components.tasks import Task
+
+Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
+"""train and test examples of one task -> predictions for the test examples"""
+
+
+def baselines(task: Task) -> dict[str, Baseline]:
+    """The baselines of a task by name."""
+    if task.labels:
+        classifier = partial(tfidf_logistic_regression, field=task.long_field)
+        return {"majority": majority, "tfidf_logistic_regression": classifier}
+    return {"majority": majority} | FREE_TEXT.get(task.name, {})
+
+
+def majority(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """The most frequent target."""
+    return [_most_frequent(example.target for example in train)] * len(test)
+
+
+def majority_by_question(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """The most frequent answer to the same question, whatever the context; to a new one that of all."""
+    answers = defaultdict(list)
+    for example in train:
+        answers[example.inputs["question"]].append(example.target)
+    known = {question: _most_frequent(targets) for question, targets in answers.items()}
+    unknown = _most_frequent(example.target for example in train)
+    return [known.get(example.inputs["question"], unknown) for example in test]
+
+
+def words_after_is(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """What follows the first "is a" up to a comma or stop, cut to the average length of a target."""
+    words = round(sum(len(example.target.split()) for example in train) / len(train))
+    texts = [example.inputs["text"] for example in test]
+    starts = [match.group(1) if (match := AFTER_IS.search(text)) else text for text in texts]
+    return [" ".join(start.split()[:words]) for start in starts]
+
+
+def tfidf_logistic_regression(train: Sequence[Example], test: Sequence[Example], field: str) -> list[str]:
+    """One logistic regression a label over TF-IDF: of words, or of one and two characters for Chinese."""
+    texts = [example.inputs[field] for example in train]
+    chinese = sum(bool(CHINESE.search(text)) for text in texts) > len(texts) / 2
+    units = {"analyzer": "char", "ngram_range": (1, 2)} if chinese else {"analyzer": "word"}
+    # liblinear keeps to one thread: the same result everywhere, and no struggle for the processor.
+    classifier = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", random_state=0))
+    pipeline = make_pipeline(TfidfVectorizer(**units, sublinear_tf=True, max_features=30_000), classifier)
+    pipeline.fit(texts, [example.target for example in train])
+    predictions: list[str] = pipeline.predict([example.inputs[field] for example in test]).tolist()
+    return predictions
+
+
+AFTER_IS = re.compile(r"\b(?:is|was|are|were) (?:an? |the )?([^,.;]+)")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+FREE_TEXT: dict[str, dict[str, Baseline]] = {
+    "description": {"words_after_is": words_after_is},
+    "question_answering": {"majority_by_question": majority_by_question},
+}
+
+
+def _most_frequent(targets: Iterable[str]) -> str:
+    counts = Counter(targets)
+    return min(counts, key=lambda target: (-counts[target], target))

@@ -1,0 +1,107 @@
+"""Small charts as inline SVG; their colours come from the style sheet of the page, so that they follow its theme."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH = 960.0
+ROW = 42.0  # height of a row of intervals
+LABELS = 250.0  # width of their labels
+MARGIN = 16.0
+AXIS = 34.0  # height below the axis
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A figure with its interval; `style` is the class that says whose it is."""
+
+    style: str
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From figures to places along one side of a chart."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def intervals(rows: Sequence[tuple[str, Sequence[Mark]]], low: float, high: float, digits: int) -> Markup:
+    """A row of marks for each label: a dot for the value, a line from low to high."""
+    ticks = nice_ticks(low, high, 6)
+    scale = Scale(min(low, ticks[0]), max(high, ticks[-1]), LABELS, WIDTH - MARGIN)
+    bottom = ROW * len(rows) + 8
+    parts = [_tick_x(scale(tick), tick, 0, bottom) for tick in ticks]
+    for number, (label, marks) in enumerate(rows):
+        middle = ROW * (number + 0.5) + 4
+        parts.append(_text(LABELS - 14, middle + 4, label, "label end"))
+        step = 28 / max(1, len(marks))
+        first = middle - step * (len(marks) - 1) / 2
+        parts += [_mark(mark, scale, first + step * place, digits) for place, mark in enumerate(marks)]
+    return _svg(parts, WIDTH, bottom + AXIS)
+
+
+def line(points: Sequence[tuple[float, float]], name: str, style: str) -> Markup:
+    """One curve over training steps; `name` says what it shows, with its unit."""
+    width, height, left = 460.0, 240.0, 52.0
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    ticks_x, ticks_y = nice_ticks(0, max(xs), 5), nice_ticks(min(ys), max(ys), 5)
+    x = Scale(0, max(max(xs), ticks_x[-1]), left, width - MARGIN)
+    y = Scale(min(min(ys), ticks_y[0]), max(max(ys), ticks_y[-1]), height - AXIS, MARGIN)
+    path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
+    parts = [_tick_x(x(tick), tick, MARGIN, height - AXIS) for tick in ticks_x]
+    parts += [_tick_y(y(tick), tick, left, width - MARGIN) for tick in ticks_y]
+    parts.append(f'<polyline class="curve {style}" points="{path}"/>')
+    a, b = points[-1]
+    parts.append(f'<circle class="{style}" cx="{x(a):.1f}" cy="{y(b):.1f}" r="4"><title>{b:.4g}</title></circle>')
+    parts.append(_text(x(a) - 2, y(b) - 10, f"{b:.3g}", "value end"))
+    return _svg(parts, width, height, name)
+
+
+def nice_ticks(low: float, high: float, count: int) -> list[float]:
+    """About `count` round numbers that cover low to high, 1, 2 or 5 times a power of ten apart."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10 ** math.floor(math.log10(span / count))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * count >= span * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * number, 12) for number in range(first, max(last, first + 1) + 1)]
+
+
+def _mark(mark: Mark, scale: Scale, y: float, digits: int) -> str:
+    value, low, high = scale(mark.value), scale(mark.low), scale(mark.high)
+    title = f"{mark.name}: {mark.value:.{digits}f} [{mark.low:.{digits}f}, {mark.high:.{digits}f}]"
+    return (
+        f'<g class="{mark.style}"><title>{escape(title)}</title>'
+        f'<line class="interval" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<circle cx="{value:.1f}" cy="{y:.1f}" r="4.5"/></g>'
+    )
+
+
+def _tick_x(x: float, value: float, top: float, bottom: float) -> str:
+    grid = f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
+    return grid + _text(x, bottom + 18, f"{value:,g}", "tick middle")
+
+
+def _tick_y(y: float, value: float, left: float, right: float) -> str:
+    grid = f'<line class="grid" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return grid + _text(left - 8, y + 4, f"{value:,g}", "tick end")
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _svg(parts: Sequence[str], width: float, height: float, name: str = "") -> Markup:
+    label = f' aria-label="{escape(name)}"' if name else ""
+    return Markup(f'<svg role="img"{label} viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>')

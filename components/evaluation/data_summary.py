@@ -1,0 +1,61 @@
+"""What the model learned from, counted from the prepared tables, and what was kept out and why."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+SPLITS = ("train", "validation", "test")
+
+Row = dict[str, Any]
+
+
+def documents(data: Path) -> list[Row]:
+    """By source, language and licence: documents and bytes of text in each split."""
+    keys = ["source", "language", "license"]
+    return _by_split(data / "prepared/documents", keys, {"bytes": pc.binary_length(pc.field("text"))})
+
+
+def examples(data: Path) -> list[Row]:
+    """By task, source and licence: examples in each split."""
+    return _by_split(data / "prepared/examples", ["task", "source", "license"], {})
+
+
+def rejected(data: Path) -> list[Row]:
+    """By table and reason: rows that were kept out."""
+    rows = []
+    for table in ("documents", "examples"):
+        counts = _read(data / "rejected" / table, {"reason": pc.field("reason")})["reason"].value_counts()
+        rows += [{"table": table, "reason": str(c["values"]), "rows": c["counts"].as_py()} for c in counts]
+    return sorted(rows, key=lambda row: (row["table"], -row["rows"], row["reason"]))
+
+
+def rules(reports: Path) -> list[Row]:
+    """What each validation report asked and found: rules, and those that failed."""
+    found = []
+    for name in ("raw", "prepared"):
+        report = json.loads((reports / f"{name}.json").read_text(encoding="utf-8"))
+        failed = [rule for rule in report["rules"] if not rule["success"]]
+        found.append({"table": name, "success": report["success"], "asked": len(report["rules"]), "failed": failed})
+    return found
+
+
+def _by_split(folder: Path, keys: list[str], sums: dict[str, pc.Expression]) -> list[Row]:
+    rows: dict[tuple[str, ...], Row] = {}
+    for split in SPLITS:
+        table = _read(folder / split, {key: pc.field(key) for key in keys} | sums)
+        totals = table.group_by(keys).aggregate([([], "count_all"), *((name, "sum") for name in sums)])
+        for total in totals.to_pylist():
+            key = tuple(total[name] for name in keys)
+            row = rows.setdefault(key, {**dict(zip(keys, key, strict=True)), "rows": dict.fromkeys(SPLITS, 0)})
+            row["rows"][split] = total["count_all"]
+            for name in sums:
+                row[name] = row.get(name, 0) + total[f"{name}_sum"]
+    return [rows[key] for key in sorted(rows)]
+
+
+def _read(folder: Path, columns: dict[str, pc.Expression]) -> pa.Table:
+    return ds.dataset(folder, format="parquet").to_table(columns=columns)

@@ -1,0 +1,99 @@
+"""What the model answers: to the examples of a task, and to the beginnings of documents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from components.evaluation.selection import Example
+from components.model.generation import Sampling, generate, log_likelihoods
+from components.model.transformer import Transformer
+from components.progress import Progress
+from components.tasks import Task
+from components.tasks.prompts import answer, fit
+from components.tokenizer.tokenizer import Tokenizer
+
+BATCH = 32  # prompts of similar length; more of them share less padding than they save
+BEGINNING = 24  # tokens of a document that are shown to the model
+CONTINUATION = 48  # tokens
+SAMPLING = Sampling(temperature=0.8, top_k=50)
+
+SCHEMA = pa.schema(
+    [
+        ("example", pa.string()),
+        ("task", pa.string()),
+        ("prompt", pa.string()),
+        ("target", pa.string()),
+        ("prediction", pa.string()),
+        ("score", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A model with its tokenizer, and how much it may say to a task."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    max_example_tokens: int  # prompt and answer
+    max_new_tokens: int
+
+    def predict(self, task: Task, examples: Sequence[Example], progress: Progress) -> list[str]:
+        """An answer for each example: the likeliest label, or free text, greedily."""
+        answers = self._choose if task.labels else self._write
+        longest = min(self.max_example_tokens, self.model.config.max_sequence_length) - self._room(task)
+        prompts = [fit(task, example.inputs, self.tokenizer, longest) for example in examples]
+        predictions = [""] * len(prompts)
+        by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+        for start in range(0, len(prompts), BATCH):
+            places = by_length[start : start + BATCH]
+            for place, prediction in zip(places, answers(task, [prompts[p] for p in places]), strict=True):
+                predictions[place] = prediction
+            progress.advance(len(places), task=task.name)
+        return predictions
+
+    def _room(self, task: Task) -> int:
+        """Tokens that an answer may take."""
+        return max((len(answer(label, self.tokenizer)) for label in task.labels), default=self.max_new_tokens)
+
+    def _choose(self, task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
+        choices = [answer(label, self.tokenizer) for label in task.labels]
+        best = log_likelihoods(self.model, prompts, choices).argmax(dim=1)
+        return [task.labels[place] for place in best.tolist()]
+
+    def _write(self, _task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
+        stop = (self.tokenizer.end_of_turn, self.tokenizer.end_of_text)
+        answers = generate(self.model, prompts, max_new_tokens=self.max_new_tokens, stop=stop)
+        return [self.tokenizer.decode(tokens).strip() for tokens in answers]
+
+    def continue_documents(self, texts: Sequence[str], seed: int) -> list[tuple[str, str]]:
+        """The beginning of each text, and how the model goes on (sampled)."""
+        beginnings = [tokens[:BEGINNING] for tokens in self.tokenizer.encode_batch(texts)]
+        prompts = [[self.tokenizer.end_of_text, *tokens] for tokens in beginnings]
+        continuations = generate(
+            self.model,
+            prompts,
+            max_new_tokens=CONTINUATION,
+            stop=(self.tokenizer.end_of_text,),
+            sampling=SAMPLING,
+            seed=seed,
+        )
+        decode = self.tokenizer.decode
+        return [(decode(a), decode(b)) for a, b in zip(beginnings, continuations, strict=True)]
+
+
+def table(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -> pa.Table:
+    """The answers with their scores, one row an example."""
+    rows = [
+        {
+            "example": example.id,
+            "task": task.name,
+            "prompt": task.prompt(example.inputs),
+            "target": example.target,
+            "prediction": prediction,
+            "score": task.score(prediction, example.target),
+        }
+        for example, prediction in zip(examples, predictions, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)

@@ -1,0 +1,122 @@
+"""The report page: one HTML file without a single request, light or dark as the reader's system is."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.evaluation import charts, data_summary
+from components.evaluation.charts import Mark
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+TRIVIAL = "majority"
+STYLES = {TRIVIAL: "trivial"}  # any other baseline is a "rival"
+WORDS = {
+    "majority": "most frequent answer",
+    "majority_by_question": "most frequent answer to the question",
+    "rouge_l": "ROUGE-L",
+    "sentiment_en": "sentiment, English",
+    "sentiment_zh": "sentiment, Chinese",
+    "tfidf_logistic_regression": "TF-IDF and logistic regression",
+    "words_after_is": "words after “is a”",
+    "zh": "Chinese",
+    "en": "English",
+}
+
+Scores = Mapping[str, Any]
+
+
+def render(root: Path, lineage: Mapping[str, str], model: str = "assistant") -> str:
+    """The page about a model of the repository at `root`, made from its reports and tables.
+
+    `lineage` is shown as it is; its `version` and `alias`, where given, also stand at the top.
+    """
+    evaluation = root / "reports/evaluation"
+    scores, base = (_read_json(evaluation / name / "scores.json") for name in (model, "base"))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["words"] = words
+    return environment.get_template(TEMPLATE.name).render(
+        scores=scores,
+        base=base,
+        lineage=lineage,
+        task_chart=task_chart(scores, base),
+        bits_charts={kind: bits_chart(scores, base, kind) for kind in ("source", "language")},
+        curves=curves(root / "reports/training", model),
+        training={
+            "Pretraining": _facts(root / "models/pretrained"),
+            "Fine-tuning": _facts(root / "models/finetuned" / model),
+        },
+        samples={name: _read_json(evaluation / name / "samples.json") for name in (model, "base")},
+        documents=data_summary.documents(root / "data"),
+        examples=data_summary.examples(root / "data"),
+        rejected=data_summary.rejected(root / "data"),
+        rules=data_summary.rules(root / "reports/validation"),
+        splits=data_summary.SPLITS,
+    )
+
+
+def task_chart(scores: Scores, base: Scores) -> Markup:
+    """Each task's score beside those of its baselines and of the model before fine-tuning."""
+    rows = []
+    for task, score in scores["tasks"].items():
+        marks = [_mark("model", scores["model"], score), _mark("base", base["model"], base["tasks"][task])]
+        marks += [_mark(STYLES.get(name, "rival"), words(name), figure) for name, figure in score["baselines"].items()]
+        rows.append((f"{words(task)} · {words(score['metric'])}", marks))
+    return charts.intervals(rows, 0.0, 1.0, digits=3)
+
+
+def bits_chart(scores: Scores, base: Scores, kind: str) -> Markup:
+    """Bits per byte of each source or language, after fine-tuning and before."""
+    parts = {"all": scores["bits_per_byte"]["all"], **scores["bits_per_byte"][kind]}
+    before = {"all": base["bits_per_byte"]["all"], **base["bits_per_byte"][kind]}
+    rows = [
+        (words(name), [_mark("model", scores["model"], part), _mark("base", base["model"], before[name])])
+        for name, part in parts.items()
+    ]
+    marks = [mark for _, row in rows for mark in row]
+    return charts.intervals(rows, min(m.low for m in marks), max(m.high for m in marks), digits=3)
+
+
+def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
+    """For each kind of training its curves, each with a caption."""
+    folders = {"Pretraining": training / "pretrain", "Fine-tuning": training / "finetune" / model}
+    return {
+        name: [
+            _curve(folder / "loss.csv", "loss", "Loss, in nats per token", "model"),
+            _curve(folder / "validation.csv", "bits_per_byte", "Validation, in bits per byte", "rival"),
+        ]
+        for name, folder in folders.items()
+    }
+
+
+def words(name: str) -> str:
+    """A name from the reports, for people."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def _curve(path: Path, column: str, caption: str, style: str) -> tuple[str, Markup]:
+    with path.open(encoding="utf-8", newline="") as file:
+        points = [(float(row["step"]), float(row[column])) for row in csv.DictReader(file)]
+    return caption, charts.line(points, caption, style)
+
+
+def _mark(style: str, name: str, figure: Mapping[str, float]) -> Mark:
+    return Mark(style, name, figure["value"], figure["low"], figure["high"])
+
+
+def _facts(folder: Path) -> Any:
+    return _read_json(folder / "training.json")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

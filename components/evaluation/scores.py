@@ -1,0 +1,63 @@
+"""From losses and predictions to figures with intervals: what `scores.json` holds."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.evaluation.settings import Evaluate
+from components.evaluation.statistics import Interval, bootstrap_interval, wilson_interval
+from components.tasks import Task
+
+DIGITS = 6
+
+
+def bits_per_byte(losses: pa.Table, settings: Evaluate) -> dict[str, object]:
+    """Bits per byte of all documents, of each source and of each language, as sums over documents."""
+    return {
+        "all": _bits_per_byte(losses, settings),
+        "source": _by(losses, "source", settings),
+        "language": _by(losses, "language", settings),
+    }
+
+
+def task_score(
+    task: Task, scores: Sequence[float], baselines: Mapping[str, Sequence[float]], settings: Evaluate
+) -> dict[str, object]:
+    """The mean score of a task beside those of its baselines on the same examples."""
+    return {
+        "metric": task.metric,
+        **_figures(_mean(scores, settings)),
+        "examples": len(scores),
+        "baselines": {name: _figures(_mean(values, settings)) for name, values in baselines.items()},
+    }
+
+
+def _by(losses: pa.Table, column: str, settings: Evaluate) -> dict[str, object]:
+    names = sorted(losses[column].unique().to_pylist())
+    return {name: _bits_per_byte(losses.filter(pc.field(column) == name), settings) for name in names}
+
+
+def _bits_per_byte(losses: pa.Table, settings: Evaluate) -> dict[str, object]:
+    bits, sizes = losses["nats"].to_numpy() / math.log(2), losses["bytes"].to_numpy()
+    interval = bootstrap_interval(
+        bits, sizes, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence
+    )
+    return {**_figures(interval), "documents": len(losses), "bytes": int(sizes.sum())}
+
+
+def _mean(scores: Sequence[float], settings: Evaluate) -> Interval:
+    values = np.asarray(scores)
+    if np.isin(values, (0, 1)).all():
+        return wilson_interval(values, confidence=settings.confidence)
+    return bootstrap_interval(values, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
+
+
+def _figures(interval: Interval) -> dict[str, float]:
+    return {
+        "value": round(interval.value, DIGITS),
+        "low": round(interval.low, DIGITS),
+        "high": round(interval.high, DIGITS),
+    }

@@ -1,0 +1,46 @@
+"""Which rows of the prepared tables are scored: the same ones every time, whatever else is in the tables."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.stage import BadData
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row of an examples table, its inputs parsed."""
+
+    id: str
+    inputs: dict[str, str]
+    target: str
+
+
+def documents(folder: Path, max_bytes_per_source: int) -> pa.Table:
+    """Documents of a split (id, source, language, text): of each source until its share of bytes is full.
+
+    They come in the order of their ids, which are hashes: a fair choice that keeps when rows are added.
+    """
+    table = pq.read_table(folder, columns=["id", "source", "language", "text"], partitioning=None)
+    if not len(table):
+        raise BadData(f"{folder} holds no documents, so there is nothing to score: ingest more")
+    table = table.sort_by([("source", "ascending"), ("id", "ascending")])
+    sources, sizes = table["source"].to_pylist(), pc.binary_length(table["text"]).to_pylist()
+    used: dict[str, int] = {}
+    kept = []
+    for source, size in zip(sources, sizes, strict=True):
+        kept.append(used.get(source, 0) < max_bytes_per_source)
+        used[source] = used.get(source, 0) + size
+    return table.filter(pa.array(kept, pa.bool_()))
+
+
+def examples(folder: Path, task: str, limit: int | None = None) -> list[Example]:
+    """Examples of a task from a split, in the order of their ids, at most `limit`."""
+    columns = ["id", "inputs", "target"]
+    table = pq.read_table(folder, columns=columns, filters=[("task", "=", task)], partitioning=None)
+    rows = table.sort_by("id").slice(0, limit).to_pylist()
+    return [Example(row["id"], json.loads(row["inputs"]), row["target"]) for row in rows]

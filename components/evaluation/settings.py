@@ -1,0 +1,23 @@
+"""The section `evaluate` of `params.yaml`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Lt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """How much of the test split to score, and how sure the intervals are."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    max_bytes_per_source: Annotated[int, Ge(1)]
+    max_examples: Annotated[int, Ge(1)]  # of each task
+    max_example_tokens: Annotated[int, Ge(1)]  # prompt and answer; as many as fine-tuning has shown it
+    tokens_per_batch: Annotated[int, Ge(1)]
+    max_new_tokens: Annotated[int, Ge(1)]
+    samples: Annotated[int, Ge(0)]  # shown on the report page, of each source and each task
+    resamples: Annotated[int, Ge(100)]
+    confidence: Annotated[float, Gt(0), Lt(1)]
+    seed: Annotated[int, Ge(0)]

@@ -1,0 +1,71 @@
+"""A package as an MLflow model: the pyfunc file, the modules that it imports, and the package's files as artifacts."""
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+COMPONENTS = Path(__file__).parents[1]
+ARTIFACTS = "artifacts"  # the folder of an MLflow model where its artifacts lie: there, the files of the package
+PYFUNC = COMPONENTS / "serving" / "pyfunc.py"
+IMPORTED = ("__init__.py", "model", "tokenizer/__init__.py", "tokenizer/tokenizer.py")  # by pyfunc.py
+REQUIREMENTS = ("mlflow", "torch", "safetensors", "gigatoken", "awkward", "numpy", "annotated-types")
+
+
+def save(package: Path, folder: Path, model_id: str) -> None:
+    """Write the MLflow model around a package to a folder that is not there yet; it runs without this repository.
+
+    `model_id` is that of the logged model whose files these become.
+    """
+    from mlflow.models import Model
+    from mlflow.pyfunc import save_model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        code = Path(scratch) / COMPONENTS.name
+        _copy_code(code)
+        save_model(
+            folder,
+            python_model=str(PYFUNC),
+            artifacts={file.name: str(file) for file in sorted(package.iterdir())},
+            code_paths=[str(code)],
+            signature=signature(package),
+            input_example=["What is the capital of France?"],
+            pip_requirements=requirements(),
+            mlflow_model=Model(model_uuid=model_id, model_id=model_id),
+        )
+
+
+def signature(package: Path) -> "ModelSignature":
+    """One unnamed column of prompts in, one of answers out; the defaults of generation are the package's."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    defaults = json.loads((package / "generation_config.json").read_text())
+    params = [
+        ParamSpec("max_new_tokens", "integer", defaults["max_new_tokens"]),
+        ParamSpec("temperature", "double", defaults.get("temperature", 0.0)),
+        ParamSpec("top_p", "double", defaults.get("top_p", 1.0)),
+        ParamSpec("seed", "integer", 0),
+    ]
+    text = Schema([ColSpec("string")])
+    return ModelSignature(inputs=text, outputs=text, params=ParamSchema(params))
+
+
+def requirements() -> list[str]:
+    """What the model needs elsewhere, in the versions of here, without the build (`+cpu`) that no index offers."""
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def _copy_code(target: Path) -> None:
+    for part in IMPORTED:
+        source = COMPONENTS / part
+        if source.is_dir():
+            shutil.copytree(source, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (target / part).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target / part)

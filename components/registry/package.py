@@ -1,0 +1,63 @@
+"""Stage `package`: one folder with all that a model needs elsewhere, and a card that says what it is.
+
+It loads with `transformers` as it stands, and goes into MLflow as the artifact of `components.serving.pyfunc`.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from components import params, stage
+from components.registry import card
+from components.registry.settings import Package
+from components.tokenizer.tokenizer import Tokenizer
+
+WEIGHTS_AND_TOKENIZER = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Path, settings: Package) -> None:
+    """Write the package of the model folder `model`, evaluated in `reports`, to `target`.
+
+    `base_reports` are those of the model before fine-tuning, `data` is the prepared data it learned from.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in WEIGHTS_AND_TOKENIZER:
+        shutil.copyfile(model / name, target / name)
+    shutil.copyfile(reports / "scores.json", target / "scores.json")
+    _write_json(target / "generation_config.json", generation_config(Tokenizer.load(model), settings))
+    (target / "README.md").write_text(card.render(model, reports, base_reports, data, settings), encoding="utf-8")
+
+
+def generation_config(tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
+    """The defaults of generation, as `transformers` reads them."""
+    config: dict[str, object] = {
+        "bos_token_id": tokenizer.end_of_text,
+        "eos_token_id": [tokenizer.end_of_turn, tokenizer.end_of_text],
+        "pad_token_id": tokenizer.padding,
+        "max_new_tokens": settings.max_new_tokens,
+        "do_sample": settings.temperature > 0,
+    }
+    if settings.temperature > 0:
+        config |= {"temperature": settings.temperature, "top_p": settings.top_p}
+    return config
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    recipe = sys.argv[1]
+    build(
+        model=Path("models/finetuned") / recipe,
+        reports=Path("reports/evaluation") / recipe,
+        base_reports=Path("reports/evaluation/base"),
+        data=Path("data/prepared"),
+        target=Path("models/package") / recipe,
+        settings=params.read("package", Package),
+    )
+
+
+if __name__ == "__main__":
+    stage.run(f"package@{sys.argv[1]}", main)

@@ -1,0 +1,32 @@
+"""The sections `package` and `gate` of `params.yaml`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """What the package says beside the weights."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    license: Annotated[str, MinLen(1)]  # of the weights, as an SPDX identifier
+    max_new_tokens: Annotated[int, Ge(1)]  # of an answer, when nobody asks for more
+    temperature: Annotated[float, Ge(0)]  # 0 takes the likeliest token
+    top_p: Annotated[float, Gt(0), Le(1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a model must show before it becomes champion."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    max_bits_per_byte: Annotated[float, Gt(0)]  # floor of the first champion
+    min_margin: Annotated[float, Ge(-1), Le(1)]  # of each task's score over the trivial baseline's, in points of 1
+    min_gain: Annotated[float, Ge(0)]  # over the present champion, in bits per byte
+    confidence: Annotated[float, Gt(0.5), Lt(1)]
+    resamples: Annotated[int, Ge(100)]
+    seed: Annotated[int, Ge(0)]

@@ -1,0 +1,70 @@
+"""What a run leaves in the Prefect UI beside its logs: the plan, the scores, and where to look."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_table_artifact
+
+from components import tracking
+from flows.dag import Plan
+from flows.services import MLFLOW_URL
+
+
+def show_plan(plan: Plan) -> None:
+    """A table of the stages: which run, and why."""
+    table = [
+        {
+            "stage": stage.name,
+            "action": "cached" if stage.fresh else "run",
+            "why": "; ".join(stage.reasons) or "nothing changed",
+        }
+        for stage in plan.stages
+    ]
+    create_table_artifact(table, key="plan", description="What this run does, and why")
+
+
+def show_scores(recipe: str) -> None:
+    """A table of the scores of a recipe's model, each beside its baselines."""
+    create_table_artifact(
+        [
+            {"measure": name, "score": score, "interval": interval, "baselines": baselines}
+            for name, score, interval, baselines in rows(read_scores(recipe))
+        ],
+        key="scores",
+        description=f"Scores of the {recipe} on the test split",
+    )
+
+
+def show_links(report: Path, stage_key: str) -> None:
+    """Links to the report page, and to the training's run in MLflow's pages while `lmforge ui` serves them."""
+    create_link_artifact(report.resolve().as_uri(), link_text="report page", key="report")
+    run = tracking.find(stage_key)
+    if run:
+        experiment = tracking.experiment(tracking.client())
+        create_link_artifact(
+            f"{MLFLOW_URL}/#/experiments/{experiment}/runs/{run}",
+            link_text="run in MLflow",
+            key="mlflow-run",
+            description="`lmforge ui` serves this page",
+        )
+
+
+def read_scores(recipe: str) -> dict[str, Any]:
+    """The scores that the evaluation of a recipe's model wrote."""
+    scores: dict[str, Any] = json.loads(Path(f"reports/evaluation/{recipe}/scores.json").read_text())
+    return scores
+
+
+def rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Of each measure its name, value, interval and baselines, ready to print."""
+    bits = scores["bits_per_byte"]["all"]
+    table = [("bits per byte", f"{bits['value']:.3f}", f"{bits['low']:.3f} to {bits['high']:.3f}", "")]
+    for name, task in sorted(scores["tasks"].items()):
+        baselines = ", ".join(
+            f"{baseline.replace('_', ' ')} {score['value']:.3f}"
+            for baseline, score in sorted(task["baselines"].items())
+        )
+        interval = f"{task['low']:.3f} to {task['high']:.3f}"
+        table.append((f"{name} ({task['metric']})", f"{task['value']:.3f}", interval, baselines))
+    return table

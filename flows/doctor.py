@@ -1,0 +1,174 @@
+"""Is everything in place? What a run needs, looked at one by one, and what to do where something is wrong."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from components.stage import STATE, StageError
+from flows import environment, locks, services
+
+LOCKED = Path("requirements.lock")
+RWLOCK = Path(".dvc/tmp/rwlock")
+NEEDED_GB = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what was seen, and what to do when it is not good."""
+
+    name: str
+    seen: str
+    advice: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.advice
+
+    def __str__(self) -> str:
+        mark = "ok " if self.good else "FIX"
+        return f"{mark} {self.name:<12} {self.seen}" + (f" -> {self.advice}" if self.advice else "")
+
+
+def examine() -> list[Finding]:
+    """Look at everything."""
+    looks: list[Callable[[], Finding]] = [
+        python,
+        packages,
+        settings,
+        disk,
+        dvc_locks,
+        run_locks,
+        prefect_store,
+        mlflow_store,
+        telemetry,
+        gpu,
+    ]
+    return [look() for look in looks]
+
+
+def python() -> Finding:
+    """The interpreter."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", version, "" if sys.version_info >= (3, 11) else "use Python 3.11 or newer")
+
+
+def packages() -> Finding:
+    """What is installed, against what is locked."""
+    locked = dict(line.split("==") for line in LOCKED.read_text().split() if "==" in line)
+    wrong = [
+        f"{name} {_installed(name)} instead of {version}"
+        for name, version in locked.items()
+        if _installed(name).split("+")[0] != version
+    ]
+    if wrong:
+        return Finding("packages", "; ".join(wrong), f"pip install -r {LOCKED}")
+    return Finding("packages", f"{len(locked)} as in {LOCKED}")
+
+
+def settings() -> Finding:
+    """The settings of all stages."""
+    from flows import settings as sections
+
+    try:
+        sections.check()
+    except StageError as error:
+        return Finding("settings", str(error), "edit params.yaml")
+    return Finding("settings", "params.yaml is valid")
+
+
+def disk() -> Finding:
+    """Room for data, models and DVC's cache."""
+    free = shutil.disk_usage(".").free / 1e9
+    advice = "" if free >= NEEDED_GB else f"free some: a run wants {NEEDED_GB:.0f} GB"
+    return Finding("disk", f"{free:.0f} GB free", advice)
+
+
+def dvc_locks() -> Finding:
+    """Entries in DVC's lock file whose process is gone, or is another one by now."""
+    try:
+        record = json.loads(RWLOCK.read_text())
+    except FileNotFoundError:
+        return Finding("dvc locks", "none")
+    except ValueError:
+        return Finding("dvc locks", f"{RWLOCK} cannot be read", f"delete {RWLOCK}")
+    readers = [entry for entries in record.get("read", {}).values() for entry in entries]
+    pids = {int(entry["pid"]) for entry in [*record.get("write", {}).values(), *readers]}
+    stale = sorted(pid for pid in pids if not _is_dvc(pid))
+    if stale:
+        return Finding("dvc locks", f"left by process {', '.join(map(str, stale))}, which is gone", f"delete {RWLOCK}")
+    return Finding("dvc locks", f"{len(pids)} in use" if pids else "none")
+
+
+def run_locks() -> Finding:
+    """Runs at work; their locks go with them, so that none can be stale."""
+    held = [name for name in ("run", "training") if locks.is_held(name)]
+    return Finding("run locks", f"held by a run at work: {', '.join(held)}" if held else "free")
+
+
+def prefect_store() -> Finding:
+    """The history of runs, and the server if one is up."""
+    found = _sqlite(environment.PREFECT_HOME / "prefect.db")
+    with suppress(FileNotFoundError):
+        url = json.loads(services.ADDRESS.read_text())["url"]
+        found = f"{found}; {'server at ' + url if services.answers(url + services.PREFECT_HEALTH) else 'no server'}"
+    return Finding("prefect", found, "move it away: the next run makes a new one" if "damaged" in found else "")
+
+
+def mlflow_store() -> Finding:
+    """The runs and the registry."""
+    chosen = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if chosen.startswith("http"):
+        there = services.answers(chosen)
+        return Finding("mlflow", chosen, "" if there else "start that server, or unset MLFLOW_TRACKING_URI")
+    found = _sqlite(STATE / "mlflow" / "mlflow.db")
+    return Finding("mlflow", found, "restore it from a copy" if "damaged" in found else "")
+
+
+def telemetry() -> Finding:
+    """Nothing reports home."""
+    off = all(os.environ.get(name) == value for name, value in environment.TELEMETRY_OFF.items())
+    return Finding("telemetry", "off" if off else "on", "" if off else "start it by the lmforge command")
+
+
+def gpu() -> Finding:
+    """What there is to train on."""
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("gpu", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
+    return Finding("gpu", f"none: training takes the {os.cpu_count()} cores of {socket.gethostname()}")
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _is_dvc(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return any("dvc" in part for part in psutil.Process(pid).cmdline())
+    return False
+
+
+def _sqlite(path: Path) -> str:
+    if not path.exists():
+        return "no runs yet"
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return f"{path} is damaged ({error})"
+    return f"{path} ({path.stat().st_size / 1e6:.0f} MB)"

@@ -1,0 +1,53 @@
+"""Run a Python module as a child that cannot outlive its parent: `python -m flows.leash PARENT MODULE ARGUMENTS`.
+
+The child must lead its own process group. When the parent dies, be it by kill -9, the whole group ends.
+"""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import FrameType
+from typing import IO
+
+from components.stage import die_with_parent
+
+
+def start(module: str, *arguments: str, env: Mapping[str, str], output: IO[str] | int) -> "subprocess.Popen[str]":
+    """Start a module on the leash, in a process group of its own, stdout and stderr together.
+
+    Linux ties the leash to the calling thread: it must live as long as the child may.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.leash", str(os.getpid()), module, *arguments],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+        errors="replace",
+        start_new_session=True,
+    )
+
+
+def main() -> None:
+    """Put on the leash, then become the module."""
+    _, parent, module, *arguments = sys.argv
+    signal.signal(signal.SIGTERM, _end_group)
+    die_with_parent()
+    if os.getppid() != int(parent):
+        sys.exit(1)  # it died before the leash was on
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _end_group(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.killpg(0, number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Presets: overlays of `params.yaml`, one file each in `presets/`."""
+
+import copy
+import io
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from components import params
+from components.stage import BadSettings, write_atomically
+from flows import settings
+
+PRESETS = Path("presets")
+DEFAULT = "laptop"
+
+_WIDTH = 4096  # of a line: none is broken anew
+
+
+def names() -> list[str]:
+    """The presets there are."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def apply(name: str, path: Path = params.PARAMS) -> list[str]:
+    """Lay the default and then the preset over the file, whose comments stay; what changed, as `key: old → new`.
+
+    Raises `BadSettings`, and leaves the file alone, when the preset is unknown or the result is not valid.
+    """
+    if name not in names():
+        raise BadSettings(f"there is no preset `{name}`; {params.suggest(name, names())}")
+    yaml = _yaml()
+    content = yaml.load(path.read_text(encoding="utf-8"))
+    before = copy.deepcopy(content)
+    for layer in (DEFAULT, name):
+        _overlay(content, yaml.load((PRESETS / f"{layer}.yaml").read_text(encoding="utf-8")))
+    text = io.StringIO()
+    yaml.dump(content, text)
+    settings.check_content(YAML(typ="safe", pure=True).load(text.getvalue()), f"{path} with {name}")
+    changes = list(_changes("", before, content))
+    if changes:
+        write_atomically(path, text.getvalue())
+    return changes
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = _WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _overlay(content: MutableMapping[str, Any], overlay: Mapping[str, Any]) -> None:
+    """Put the overlay's values into the content, in place; None takes a setting away."""
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(content.get(key), MutableMapping):
+            _overlay(content[key], value)
+        elif value is None:
+            content.pop(key, None)
+        elif content.get(key) != value:
+            content[key] = value
+
+
+def _changes(name: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from _changes(f"{name}.{key}" if name else key, old.get(key), new.get(key))
+    elif old != new:
+        yield f"{name}: {'unset' if old is None else old} → {'unset' if new is None else new}"

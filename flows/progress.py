@@ -1,0 +1,73 @@
+"""The progress of a training in the Prefect UI, while it runs: a bar, and a line with loss, tokens/s and ETA."""
+
+import json
+import re
+import time
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+
+from components.stage import STATE
+
+EVERY = 2.0  # seconds between two updates
+
+
+class LiveProgress:
+    """Follows `.lmforge/progress/<stage>.json`, which the stage writes, and keeps two artifacts up to date."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._path = STATE / "progress" / f"{name}.json"
+        self._artifacts: tuple[UUID, UUID] | None = None
+        self._looked_at = 0.0
+
+    def update(self) -> None:
+        """Look at the file, unless that was done a moment ago, and show what it says."""
+        now = time.monotonic()
+        if now - self._looked_at < EVERY:
+            return
+        self._looked_at = now
+        try:
+            state = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return
+        self._show(100 * state["done"] / max(state["total"], 1), describe(self._name, state))
+
+    def finish(self) -> None:
+        """Fill the bar."""
+        if self._artifacts:
+            with get_client(sync_client=True) as client:
+                client.update_artifact(self._artifacts[0], ArtifactUpdate(data=100.0))
+
+    def _show(self, percent: float, text: str) -> None:
+        if self._artifacts is None:
+            key = re.sub(r"[^a-z0-9]+", "-", self._name.lower())
+            self._artifacts = (
+                _id(create_progress_artifact(percent, key=f"progress-{key}", description=self._name)),
+                _id(create_markdown_artifact(text, key=f"figures-{key}", description=self._name)),
+            )
+            return
+        bar, figures = self._artifacts
+        with get_client(sync_client=True) as client:
+            client.update_artifact(bar, ArtifactUpdate(data=percent))
+            client.update_artifact(figures, ArtifactUpdate(data=text))
+
+
+def describe(name: str, state: dict[str, Any]) -> str:
+    """A state that `components.progress` wrote, as a Markdown table."""
+    rows = {
+        state["unit"]: f"{state['done']} of {state['total']}",
+        **state["figures"],
+        "ETA": str(timedelta(seconds=round(state["eta"]))),
+    }
+    lines = [f"**{name}**", "", "| | |", "| --- | ---: |", *(f"| {key} | {value} |" for key, value in rows.items())]
+    return "\n".join(lines)
+
+
+def _id(created: Any) -> UUID:
+    # Prefect types these functions as if they could only be awaited.
+    return created if isinstance(created, UUID) else UUID(str(created))

@@ -1,0 +1,50 @@
+"""All sections of `params.yaml`, held against the objects that the stages read, before anything starts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components import params
+from components.data.settings import Ingest, Prepare, Validate
+from components.evaluation.settings import Evaluate
+from components.registry.settings import Gate, Package
+from components.stage import BadSettings
+from components.tokenizer.settings import Encode, TrainTokenizer
+from components.training.settings import Finetune, Pretrain
+
+SECTIONS: dict[str, Any] = {
+    "ingest": Ingest,
+    "validate": Validate,
+    "prepare": Prepare,
+    "tokenizer": TrainTokenizer,
+    "encode": Encode,
+    "pretrain": Pretrain,
+    "finetune": dict[str, Finetune],
+    "evaluate": Evaluate,
+    "package": Package,
+    "gate": Gate,
+}
+
+
+def check(path: Path = params.PARAMS) -> None:
+    """Raise `BadSettings` with everything that is wrong in the file: key, value and limit, or the nearest name."""
+    check_content(params.load(path), str(path))
+
+
+def check_content(content: Mapping[str, Any], where: str) -> None:
+    """The same for what such a file holds."""
+    problems = [
+        f"{where}: `{name}` is not a known section; {params.suggest(name, list(SECTIONS))}"
+        for name in content
+        if name not in SECTIONS
+    ]
+    for name, kind in SECTIONS.items():
+        if name not in content:
+            problems.append(f"{where}: the section `{name}` is missing")
+            continue
+        try:
+            params.parse(content[name], kind, f"{where}: {name}")
+        except BadSettings as error:
+            problems.append(str(error))
+    if problems:
+        raise BadSettings("; ".join(problems))

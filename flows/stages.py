@@ -1,0 +1,234 @@
+"""One stage as one Prefect task: run, stream its log, kill, retry, report.
+
+The work itself is `dvc repro -s STAGE` in a process of its own; what DVC finds unchanged it takes from its cache.
+"""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from logging import Logger, LoggerAdapter
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
+from prefect.tasks import Task
+
+from components import stage
+from flows import console, dag, environment, leash, locks
+from flows.progress import LiveProgress
+
+TRAININGS = ("pretrain", "finetune")
+"""Of these stages, whatever their recipe, one at a time runs on this machine."""
+
+_LOOK_EVERY = 2.0  # seconds between two looks at the progress of a silent stage
+_GRACE = 3.0  # seconds from SIGTERM to SIGKILL
+
+# What DVC says around the lines of a stage.
+_CHATTER = re.compile(
+    r"\s*$|> |(Updating|Generating) lock file '|To (track the changes|enable auto staging)|"
+    r"\t(git add|dvc config) |Use `dvc push`|Stage '.*' (didn't change|is cached)|"
+    r"ERROR: failed to reproduce|WARNING: Process '|Data and pipelines are up to date"
+)
+
+_stopping = threading.Event()
+_live: dict[int, "subprocess.Popen[str]"] = {}
+
+
+class StageFailed(stage.StageError):
+    """A stage ended badly: its name, its exit code, and its own line."""
+
+    def __init__(self, name: str, code: int, line: str) -> None:
+        super().__init__(f"{name}: {line}")
+        self.code = code
+
+
+class Stopped(Exception):
+    """The run ends before this stage was started."""
+
+
+def _is_worth_another_try(_: Task[Any, Any], __: TaskRun, state: State[Any]) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageFailed) and error.code == stage.TryAgain.code and not _stopping.is_set()
+
+
+@task(
+    task_run_name="{name}",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[10, 60, 300],
+    retry_condition_fn=_is_worth_another_try,
+)
+def run_stage(name: str, fresh: bool) -> State[None]:
+    """Run a stage of the graph; what is fresh already ends as `Cached` without a process.
+
+    Raises `StageFailed` with the line and the exit code that the stage left.
+    """
+    if fresh:
+        return _cached(name, "unchanged")
+    with _turn(name):
+        ran = _reproduce(name, get_run_logger())
+    if not ran:
+        return _cached(name, "same inputs as an earlier run")
+    console.say(name, "done")
+    return Completed(message="done")
+
+
+@contextmanager
+def supervised() -> Iterator[None]:
+    """Within it stages may run; when it is left by any error or signal, none of their processes stays behind."""
+    _stopping.clear()
+    try:
+        yield
+    except BaseException:
+        _stop_all()
+        raise
+
+
+def _stop_all() -> None:
+    """End every stage that runs, with all its processes, and let none start any more."""
+    _stopping.set()
+    processes = list(_live.values())
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+
+
+def _cached(name: str, why: str) -> State[None]:
+    console.say(name, f"taken from the cache ({why})")
+    return Completed(name="Cached", message=f"Taken from the cache: {why}")
+
+
+def _is_training(name: str) -> bool:
+    return name.partition("@")[0] in TRAININGS
+
+
+def _turn(name: str) -> AbstractContextManager[None]:
+    """A context that a training enters when no other one runs, any other stage at once."""
+    return locks.wait_for("training", check=_stop_if_told) if _is_training(name) else nullcontext()
+
+
+def _stop_if_told() -> None:
+    if _stopping.is_set():
+        raise Stopped("the run was stopped")
+
+
+def _reproduce(name: str, log: Logger | LoggerAdapter[Any]) -> bool:
+    """Run `dvc repro` for one stage; False when DVC took its outs from the cache."""
+    record = stage.STATE / "stages" / f"{name}.json"
+    record.unlink(missing_ok=True)
+    before = dag.digests(name)
+    code, complaint = _follow(name, log)
+    _stop_if_told()
+    if code != 0:
+        raise _failure(name, complaint)
+    _refuse_changed_deps(name, before)
+    return record.exists()
+
+
+def _follow(name: str, log: Logger | LoggerAdapter[Any]) -> tuple[int, str]:
+    """Run the process and pass on what it says; its exit code, and the error that DVC named if any."""
+    progress = LiveProgress(name) if _is_training(name) else None
+    complaint = ""
+    with _process(name) as process:
+        for line in _lines(process):
+            if progress:
+                progress.update()
+            if line is None:
+                continue
+            log.info(line)
+            if line.startswith("ERROR: "):
+                complaint = line.removeprefix("ERROR: ")
+            if line.startswith("Running stage '"):
+                console.say(name, "started")
+            elif not _CHATTER.match(line):
+                console.say(name, line)
+    if progress and process.returncode == 0:
+        progress.finish()
+    return process.returncode, complaint
+
+
+@contextmanager
+def _process(name: str) -> Iterator["subprocess.Popen[str]"]:
+    _stop_if_told()
+    process = leash.start(
+        "dvc",
+        *("--wait-for-lock", "repro", "--single-item", name),
+        env=environment.for_children(),
+        output=subprocess.PIPE,
+    )
+    _live[process.pid] = process
+    try:
+        if _stopping.is_set():  # it may have been told between the check and the start
+            _signal(process, signal.SIGTERM)
+        yield process
+        process.wait()
+    finally:
+        if process.poll() is None:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+        _live.pop(process.pid)
+
+
+def _lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
+    """The lines of a process as they come, and None when it has been silent for a while."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    assert process.stdout is not None
+    output = process.stdout
+
+    def pump() -> None:
+        for line in output:
+            lines.put(line.rstrip())
+        lines.put(None)
+
+    pumping = threading.Thread(target=pump, daemon=True)
+    pumping.start()
+    while True:
+        try:
+            line = lines.get(timeout=_LOOK_EVERY)
+        except queue.Empty:
+            if process.poll() is not None:  # what it left behind would keep the output open
+                _signal(process, signal.SIGKILL)
+            yield None
+            continue
+        if line is None:
+            return
+        yield line
+
+
+def _failure(name: str, complaint: str) -> StageFailed:
+    """What went wrong, in the words of the stage when it got so far, or else of DVC."""
+    if (stage.STATE / "stages" / f"{name}.json").exists():
+        code, line = stage.outcome(name)
+        if code != 0:
+            return StageFailed(name, code, line)
+    code = stage.TryAgain.code if "is busy" in complaint else 1
+    return StageFailed(name, code, complaint or stage.outcome(name)[1])
+
+
+def _refuse_changed_deps(name: str, before: dict[str, str]) -> None:
+    """DVC records deps as they are when a stage ends, so that an edit in between would count as what it read."""
+    after = dag.digests(name)
+    changed = sorted(dep for dep in {*before, *after} if before.get(dep) != after.get(dep))
+    if changed:
+        dag.forget(name)
+        line = f"{', '.join(changed)} changed while it ran, so that its result is not kept: run again"
+        raise StageFailed(name, stage.TryAgain.code, line)
+
+
+def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    """Send a signal to a process and to all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

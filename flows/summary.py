@@ -1,0 +1,20 @@
+"""The last words of a run: which model came out of it, how good it is, and where to look."""
+
+from flows.artifacts import read_scores, rows
+from flows.training import REPORT, Release
+
+
+def show(release: Release, recipe: str) -> None:
+    """Print a short summary."""
+    version = release.version
+    aliases = ", ".join(f"@{alias}" for alias in release.aliases) or "no alias"
+    print(f"\n{version.name} version {version.number} ({aliases})")
+    print(f"{release.decision}\n")
+    table = [("", "score", "95% interval", "baselines"), *rows(read_scores(recipe))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print()
+    print("lmforge ui      opens the pages of Prefect and MLflow")
+    print("lmforge chat    talks to the champion")
+    print(f"python -m webbrowser -t {REPORT.resolve().as_uri()}    shows the report page")

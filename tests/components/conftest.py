@@ -1,0 +1,53 @@
+"""A tiny model and its package, made once for the tests of a worker."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components import tracking
+from tests.components.registry import tiny
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of an MLflow store; migrating it takes seconds, so that the tests share it."""
+    address = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", address)
+        return tracking.uri()
+
+
+@pytest.fixture
+def mlflow_store(migrated_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The store, as the one that runs and models go to."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", migrated_store)
+    return migrated_store
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as fine-tuning leaves it."""
+    return tiny.make_model(tmp_path_factory.mktemp("models") / "tiny", seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared data."""
+    return tiny.make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def tiny_reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation folder's scores."""
+    folder = tmp_path_factory.mktemp("reports")
+    (folder / "scores.json").write_text(json.dumps(tiny.scores(), sort_keys=True))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_package(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_reports: Path, tiny_data: Path
+) -> Path:
+    """The package of the tiny model."""
+    return tiny.make_package(tmp_path_factory.mktemp("package") / "assistant", tiny_model, tiny_reports, tiny_data)

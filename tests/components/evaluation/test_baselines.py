@@ -1,0 +1,51 @@
+"""Baselines learn from the train split alone, and do what their names say."""
+
+from components.evaluation.baselines import baselines, majority, majority_by_question, words_after_is
+from components.evaluation.selection import Example
+from components.tasks import TASKS
+from components.tasks.task import Task
+
+
+def example(target, **inputs):
+    return Example(id="x", inputs=inputs, target=target)
+
+
+def test_every_task_has_the_majority_and_every_classification_a_classifier():
+    for task in TASKS.values():
+        assert "majority" in baselines(task)
+        assert ("tfidf_logistic_regression" in baselines(task)) == bool(task.labels)
+        assert len(baselines(task)) == 2
+
+
+def test_majority_is_the_most_frequent_target_of_the_train_split():
+    train = [example("a"), example("b"), example("b")]
+    assert majority(train, [example("a"), example("a")]) == ["b", "b"]
+    assert majority([example("b"), example("a")], [example("b")]) == ["a"]  # a tie is settled by the alphabet
+
+
+def test_majority_by_question():
+    train = [example("x", question="1"), example("y", question="2"), example("y", question="2")]
+    test = [example("?", question=question) for question in ("1", "2", "3")]
+    assert majority_by_question(train, test) == ["x", "y", "y"]
+
+
+def test_words_after_is():
+    train = [example("one two three")]
+    texts = ["Opus is a very long work of art, old.", "The cats were hunters.", "No verb here at all"]
+    test = [example("?", text=text) for text in texts]
+    assert words_after_is(train, test) == ["very long work", "hunters", "No verb here"]
+
+
+def test_classifier_reads_words_in_english_and_characters_in_chinese():
+    english = [("great fun here", "positive"), ("dull and bad", "negative")]
+    chinese = [("这本书很好看", "正面"), ("房间太差了", "负面")]
+    for name, pairs, unseen in (("sentiment_en", english, "such fun"), ("sentiment_zh", chinese, "很好")):
+        train = [example(target, text=text) for text, target in pairs * 5]
+        classify = baselines(TASKS[name])["tfidf_logistic_regression"]
+        assert classify(train, [example("?", text=unseen)]) == [pairs[0][1]]
+
+
+def test_classifier_reads_the_long_field_of_the_task():
+    task = Task("t", "{body}", "body", "accuracy", lambda a, b: float(a == b), labels=("a", "b"))
+    train = [example("a", body="up up", text="z"), example("b", body="down down", text="z")] * 5
+    assert baselines(task)["tfidf_logistic_regression"](train, [example("?", body="down", text="z")]) == ["b"]

@@ -1,0 +1,125 @@
+"""The registry of the real MLflow: the same weights once, aliases in the right order, packages that come back."""
+
+import filecmp
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components import tracking
+from components.registry import store
+from components.stage import BadData, BadSettings
+from tests.components.registry import tiny
+
+TAGS = {"git_commit": "0123abc", "data_md5": "f00.dir"}
+
+pytestmark = pytest.mark.usefixtures("mlflow_store")
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory, tiny_reports: Path, tiny_data: Path) -> list[Path]:
+    """Packages of three models that differ in their weights."""
+    folder = tmp_path_factory.mktemp("three")
+    return [
+        tiny.make_package(
+            folder / f"package_{seed}", tiny.make_model(folder / f"model_{seed}", seed), tiny_reports, tiny_data
+        )
+        for seed in range(3)
+    ]
+
+
+@pytest.fixture(scope="module")
+def three(packages: list[Path], migrated_store: str) -> Iterator[str]:
+    """A registered model with three versions, whose aliases one test moves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", migrated_store)
+        for package in packages:
+            store.register(package, "three", TAGS)
+        yield "three"
+
+
+def test_the_same_weights_are_registered_once(packages: list[Path], tmp_path: Path) -> None:
+    first = store.register(packages[0], "once", TAGS)
+    assert (first.name, first.number, first.digest) == ("once", 1, store.digest(packages[0]))
+    reworded = shutil.copytree(packages[0], tmp_path / "reworded")
+    (reworded / "README.md").write_text("other words")
+    assert store.register(reworded, "once", TAGS) == first
+    assert store.find("once", "1") == first
+    assert store.notes(first) == {**TAGS, "digest": first.digest}
+
+
+def test_the_model_hangs_on_the_run_that_trained_it(packages: list[Path]) -> None:
+    with tracking.start("finetune@assistant", "b" * 64, {}) as run:
+        pass
+    before = tracking.client().get_run(run.id).info.end_time
+    version = store.register(packages[0], "linked", {**TAGS, "stage_key": "b" * 64})
+    found = tracking.client().get_model_version("linked", str(version.number))
+    assert found.run_id == run.id
+    after = tracking.client().get_run(run.id)
+    assert after.info.end_time == before
+    (output,) = after.outputs.model_outputs
+    model = tracking.client().get_logged_model(output.model_id)
+    assert (model.source_run_id, model.status) == (run.id, "READY")
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "linked", "version": 1}]
+    assert found.source == model.artifact_location
+
+
+def test_a_model_of_an_unknown_run_gets_one_of_its_own(packages: list[Path]) -> None:
+    store.register(packages[0], "unlinked", {**TAGS, "stage_key": "c" * 64})
+    found = tracking.client().get_model_version("unlinked", "1")
+    assert tracking.client().get_run(found.run_id).info.status == "FINISHED"
+
+
+def test_the_aliases_of_a_model_over_its_life(three: str) -> None:
+    assert store.aliases(three) == {}
+    with pytest.raises(BadSettings, match="three has no @previous"):
+        store.rollback(three)
+
+    store.challenge(three, 1)
+    store.promote(three, 1)
+    assert store.aliases(three) == {"champion": 1}
+    store.promote(three, 1)
+    assert store.aliases(three) == {"champion": 1}
+
+    store.challenge(three, 3)
+    store.promote(three, 2)
+    assert store.aliases(three) == {"champion": 2, "previous": 1, "challenger": 3}
+    assert store.rollback(three) == 1
+    assert store.aliases(three) == {"champion": 1, "previous": 2, "challenger": 3}
+    assert store.rollback(three) == 2
+
+    with pytest.raises(BadSettings, match=r"the registry has no three 9; it has @challenger \(3\), @champion \(2\)"):
+        store.promote(three, 9)
+    assert [(move.champion, move.previous) for move in store.ledger(three)] == [(1, None), (2, 1), (1, 2), (2, 1)]
+
+
+def test_a_package_comes_back_as_it_went_in(
+    packages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    version = store.register(packages[1], "fetched", TAGS)
+    store.promote("fetched", version.number)
+    folder = store.fetch("fetched", "champion")
+    files = sorted(path.name for path in packages[1].iterdir())
+    assert sorted(path.name for path in folder.iterdir()) == files
+    assert filecmp.cmpfiles(folder, packages[1], files, shallow=False)[0] == files
+    assert store.fetch("fetched", "1") == folder
+
+
+def test_a_package_that_changed_in_the_registry_is_refused(
+    packages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store.register(packages[1], "changed", TAGS)
+    location = tracking.client().get_model_version("changed", "1").source.removeprefix("file://")
+    (Path(location) / "artifacts" / "config.json").write_text("{}")
+    with pytest.raises(BadData, match="changed 1 came out of the registry changed"):
+        store.fetch("changed", "1")
+
+
+def test_an_unknown_model_has_no_aliases() -> None:
+    assert store.aliases("nobody") == {}
+    with pytest.raises(BadSettings, match="the registry has no nobody champion; it has no alias yet"):
+        store.find("nobody", "champion")

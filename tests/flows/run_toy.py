@@ -1,0 +1,34 @@
+"""Runs the graph of the current folder as the `train` flow does, without what follows the graph."""
+
+import sys
+
+from components.stage import StageError
+from flows import environment, services
+
+
+def main(name: str) -> None:
+    environment.prepare()
+    with services.prefect_server() as server:
+        from prefect import flow
+
+        from flows import artifacts, dag, stages, training
+
+        server.wait_until_ready(services.PREFECT_HEALTH)
+        stages.run_stage = stages.run_stage.with_options(retry_delay_seconds=0.1)
+
+        @flow(name="toy", flow_run_name=name)
+        def toy() -> None:
+            with stages.supervised():
+                plan = dag.read_plan()
+                artifacts.show_plan(plan)
+                training.run_graph(plan)
+                training.check_nothing_changed()
+
+        toy()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except StageError as error:
+        sys.exit(f"{error.code}: {error}")

@@ -1,0 +1,75 @@
+"""A flow over the toy pipeline in a process of its own, and what the server says of it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Flow:
+    """A flow in a process of its own, over the pipeline of a folder."""
+
+    def __init__(self, folder: Path, url: str, name: str) -> None:
+        self.name = name
+        self._url = url
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.flows.run_toy", name],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PREFECT_API_URL": f"{url}/api"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def result(self) -> tuple[int, str]:
+        """Exit code and all that it printed."""
+        output, _ = self.process.communicate(timeout=400)
+        return self.process.returncode, output
+
+    def family(self) -> list[psutil.Process]:
+        """All processes that it started."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def state(self) -> str:
+        """Name of the state that the server has of it."""
+        return str(self._ask("flow_runs")[0]["state_name"])
+
+    def states(self) -> dict[str, str]:
+        """Of each task run the name of its last state."""
+
+        def look() -> dict[str, str]:
+            return {run["name"]: run["state_name"] for run in self._ask("task_runs")}
+
+        return wait_until(look, lambda states: set(states.values()) <= {"Completed", "Cached", "Failed", "Crashed"})
+
+    def logs(self) -> str:
+        """What the server has of its log."""
+        run = self._ask("flow_runs")[0]["id"]
+        answer = requests.post(
+            f"{self._url}/api/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}, timeout=10
+        )
+        return "\n".join(line["message"] for line in answer.json())
+
+    def artifacts(self) -> dict[str, Any]:
+        """What the server has of its artifacts, by their keys."""
+        return {artifact["key"]: artifact["data"] for artifact in self._ask("artifacts")}
+
+    def _ask(self, what: str) -> Any:
+        query = {"flow_runs": {"name": {"any_": [self.name]}}}
+        return requests.post(f"{self._url}/api/{what}/filter", json=query, timeout=10).json()
+
+
+def wait_until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 30.0, every: float = 0.1) -> Any:
+    """What `look` gives as soon as it is good; the last it gave when time is up."""
+    deadline = time.monotonic() + seconds
+    while not good(seen := look()) and time.monotonic() < deadline:
+        time.sleep(every)
+    return seen

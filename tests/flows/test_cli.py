@@ -1,0 +1,159 @@
+"""The `lmforge` command, as people call it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import params
+from flows import doctor, presets, settings
+from tests.flows.running import REPOSITORY
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings and the graph of this repository, in a folder to change."""
+    for name in ("params.yaml", "dvc.yaml", "presets", "requirements.lock", "components", "flows", "data", ".dvc"):
+        ignore = shutil.ignore_patterns("__pycache__", "raw", "prepared", "rejected", "tokens", "cache", "tmp")
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=ignore)
+        else:
+            shutil.copy(source, tmp_path / name)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lmforge(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    code = "import sys; from flows.cli import main; sys.argv[0] = 'lmforge'; main()"
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", "TERM": "dumb"}
+    return subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def test_help_is_quick_and_complete() -> None:
+    began = time.monotonic()
+    result = lmforge("--help")
+    assert time.monotonic() - began < 2
+    for command in ("run", "plan", "register", "promote", "rollback", "chat", "ui", "doctor", "preset"):
+        assert re.search(rf"\b{command}\b", result.stdout)
+
+
+def test_it_wants_a_repository(tmp_path: Path) -> None:
+    result = lmforge("plan", cwd=tmp_path)
+    assert result.returncode == 2
+    assert (
+        result.stderr == f"lmforge: no dvc.yaml in {tmp_path} or above it: go to your copy of the lmforge repository\n"
+    )
+
+
+def test_plan_from_a_folder_below(copy: Path) -> None:
+    result = lmforge("plan", cwd=copy / "flows")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    stages = [line.split()[0] for line in lines[:-1]]
+    assert (
+        stages.index("ingest") < stages.index("prepare") < stages.index("pretrain") < stages.index("package@assistant")
+    )
+    assert lines[0].split(maxsplit=1)[1] == "run: never run"
+    assert lines[-1] == f"{len(stages)} of {len(stages)} stages would run"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "confidence: 0.95",
+            "confidenc: 0.95",
+            "evaluate.confidenc is not a known setting; did you mean `confidence`?",
+        ),
+        ("resamples: 1000", "resamples: 1", "evaluate.resamples is 1: should be greater than or equal to 100"),
+        ("\nevaluate:", "\nevaluat:", "`evaluat` is not a known section; did you mean `evaluate`?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_bad_setting_stops_everything(copy: Path, command: str, old: str, new: str, line: str) -> None:
+    path = copy / "params.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    result = lmforge(command)
+    assert result.returncode == 2
+    assert line in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (copy / ".lmforge").exists(), "something was started"
+
+
+def test_a_preset_keeps_comments_and_is_undone_by_laptop(copy: Path) -> None:
+    path = copy / "params.yaml"
+    before = path.read_text()
+    assert presets.apply("laptop") == [], "the default is not the preset `laptop`"
+    assert path.read_text() == before
+    for name in presets.names():
+        presets.apply(name)
+        settings.check()
+        assert comments(path.read_text()) == comments(before)
+        assert presets.apply(name) == []
+        presets.apply("laptop")
+        assert plain(path.read_text()) == plain(before), f"laptop does not undo {name}"
+
+
+def plain(text: str) -> str:
+    """The text with its comments moved next to what they follow."""
+    return re.sub(r" +#", " #", text)
+
+
+def comments(text: str) -> list[str]:
+    return re.findall(r"#.*", text)
+
+
+def test_an_unknown_preset_is_told_with_the_nearest(copy: Path) -> None:
+    before = (copy / "params.yaml").read_text()
+    result = lmforge("preset", "smok")
+    assert result.returncode == 2
+    assert result.stderr == "lmforge: there is no preset `smok`; did you mean `smoke`?\n"
+    assert (copy / "params.yaml").read_text() == before
+
+
+def test_a_preset_that_makes_no_sense_changes_nothing(copy: Path) -> None:
+    (copy / "presets/odd.yaml").write_text("evaluate: {resamples: 0}\n")
+    before = (copy / "params.yaml").read_text()
+    result = lmforge("preset", "odd")
+    assert result.returncode == 2
+    assert "evaluate.resamples is 0" in result.stderr
+    assert (copy / "params.yaml").read_text() == before
+
+
+def test_doctor_says_what_to_do(copy: Path) -> None:
+    good = lmforge("doctor")
+    assert re.search(r"^ok  telemetry +off$", good.stdout, re.MULTILINE), good.stdout + good.stderr
+    assert re.search(r"^ok  dvc locks +none$", good.stdout, re.MULTILINE)
+    assert re.search(r"^ok  settings +params.yaml is valid$", good.stdout, re.MULTILINE)
+
+    (copy / ".dvc/tmp").mkdir(exist_ok=True)
+    (copy / ".dvc/tmp/rwlock").write_text('{"write": {"/x": {"pid": 999999999, "cmd": "dvc repro"}}, "read": {}}')
+    (copy / ".lmforge/mlflow").mkdir(parents=True)
+    (copy / ".lmforge/mlflow/mlflow.db").write_text("no database" * 100)
+    (copy / "requirements.lock").write_text("numpy==0.0.1\nprefekt==1.0\n")
+    bad = lmforge("doctor")
+    assert bad.returncode == 1
+    assert "left by process 999999999, which is gone -> delete .dvc/tmp/rwlock" in bad.stdout
+    assert "mlflow.db is damaged" in bad.stdout
+    assert "instead of 0.0.1; prefekt missing instead of 1.0 -> pip install -r requirements.lock" in bad.stdout
+
+
+def test_doctor_counts_what_is_locked() -> None:
+    locked = [line for line in (REPOSITORY / doctor.LOCKED).read_text().splitlines() if "==" in line]
+    assert len(locked) > 100
+
+
+def test_every_section_is_checked() -> None:
+    assert set(params.load(REPOSITORY / "params.yaml")) == set(settings.SECTIONS)
+    for path in (REPOSITORY / "presets").glob("*.yaml"):
+        assert set(YAML(typ="safe").load(path.read_text())) <= set(settings.SECTIONS)

@@ -1,0 +1,90 @@
+"""A copy of this repository with the preset `smoke` and a tiny corpus, to run the whole road in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import corpus
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Road:
+    """A working copy, and the commands that a person would type in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a module, such as `flows.cli run` or `dvc repro`."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))
+        }
+        programs = str(Path(sys.executable).parent)
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=self.folder,
+            env={**environment, "PATH": f"{programs}:{environment['PATH']}", "PYTHONPATH": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run a module to its good end; what it printed."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
+        return output
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Replace a text in a file, where it has to be."""
+        path = self.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{name} holds no {old!r}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def record(self) -> bytes:
+        """What DVC has of all stages."""
+        return (self.folder / "dvc.lock").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone's files with the preset and the corpus, in which nothing has run."""
+    folder = tmp_path_factory.mktemp("fresh") / "lmforge"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        if (REPOSITORY / name).is_file() and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / name, folder / name)
+    road = Road(folder)
+    git(folder, "init", "-q")
+    road.run("flows.cli", "preset", "smoke")
+    here = Path.cwd()
+    os.chdir(folder)
+    corpus.write(Path("corpus"), Path("data/sources.smoke.yaml"))
+    os.chdir(here)
+    git(folder, "add", "-A")
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A corpus")
+    return folder
+
+
+def copy(source: Path, target: Path) -> Road:
+    """A copy of a working copy with all that is in it."""
+    shutil.copytree(source, target, symlinks=True)
+    return Road(target)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True)

@@ -1,0 +1,103 @@
+"""The whole road on a tiny corpus: by flow, by hand, again, after an edit, and after kill -9."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.flows.running import wait_until
+from tests.integration.conftest import Road, copy
+
+pytestmark = pytest.mark.xdist_group("road")
+
+STAGES = (
+    "ingest",
+    "validate@raw",
+    "prepare",
+    "validate@prepared",
+    "tokenizer",
+    "encode",
+    "pretrain",
+    "finetune@assistant",
+    "evaluate@base",
+    "evaluate@assistant",
+    "package@assistant",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
+    """A working copy in which `lmforge run` ran once, and what that printed."""
+    road = copy(fresh, tmp_path_factory.mktemp("finished") / "lmforge")
+    return road, road.run("flows.cli", "run")
+
+
+def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
+    road, output = finished
+    for stage in STAGES:
+        assert re.search(rf"^{stage} +done$", output, re.MULTILINE), output
+    assert "lmforge-assistant version 1" in output
+    assert "@champion" in output
+    for command in ("lmforge ui", "lmforge chat"):
+        assert command in output
+    page = (road.folder / "reports/report.html").read_text(encoding="utf-8")
+    assert "</html>" in page
+    scores = json.loads((road.folder / "reports/evaluation/assistant/scores.json").read_text())
+    assert set(scores["tasks"]) == {"topic", "sentiment_en", "sentiment_zh", "description", "question_answering"}
+
+
+def test_by_hand_it_is_the_same(finished: tuple[Road, str], fresh: Path, tmp_path: Path) -> None:
+    by_flow, _ = finished
+    by_hand = copy(fresh, tmp_path / "lmforge")
+    by_hand.run("dvc", "repro")
+    assert by_hand.record() == by_flow.record()
+
+
+def test_a_second_run_takes_all_from_the_cache(finished: tuple[Road, str]) -> None:
+    road, _ = finished
+    before = road.record()
+    output = road.run("flows.cli", "run")
+    for stage in STAGES:
+        assert re.search(rf"^{stage} +taken from the cache", output, re.MULTILINE), output
+    assert "lmforge-assistant version 1 (" in output
+    assert road.record() == before
+
+
+def test_an_edit_runs_what_depends_on_it(finished: tuple[Road, str], tmp_path: Path) -> None:
+    road = copy(finished[0].folder, tmp_path / "lmforge")
+    road.change("params.yaml", "# ", "# Another comment. ")
+    assert stale(road) == set()
+    rate = re.search(r"pretrain:\n(?:.*\n)*? +learning_rate: .*\n", (road.folder / "params.yaml").read_text())
+    assert rate
+    road.change("params.yaml", rate.group(), re.sub(r"learning_rate: \S+", "learning_rate: 0.0005", rate.group()))
+    assert stale(road) == set(STAGES[STAGES.index("pretrain") :])
+    plan = road.run("flows.cli", "plan")
+    assert re.search(r"^pretrain +run: pretrain\.optimization\.learning_rate: .* → 0\.0005$", plan, re.MULTILINE), plan
+
+
+def test_after_kill_9_it_resumes_to_the_same_weights(finished: tuple[Road, str], fresh: Path, tmp_path: Path) -> None:
+    road = copy(fresh, tmp_path / "lmforge")
+    process = road.start("flows.cli", "run")
+    checkpoints = road.folder / ".checkpoints"
+    wait_until(lambda: process.poll() is not None or any(checkpoints.glob("*/step-*")), bool, seconds=300, every=0.01)
+    assert process.poll() is None, process.communicate()[0]
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert any("components.training.pretrain" in member.cmdline() for member in family)
+    os.kill(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    process.communicate()
+
+    output = road.run("flows.cli", "run")
+    assert re.search(r"^pretrain +.*resum", output, re.MULTILINE), output
+    assert road.record() == finished[0].record()
+
+
+def stale(road: Road) -> set[str]:
+    """The stages that would run."""
+    lines = [line.split() for line in road.run("flows.cli", "plan").splitlines()[:-1]]
+    return {words[0] for words in lines if words[1] == "run:"}

@@ -1,0 +1,144 @@
+"""The rules of the house: who may import whom, and that every stage declares what it is made of."""
+
+import ast
+import functools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("components", "flows")
+
+# Within components, who never imports whom.
+FORBIDDEN = {
+    "components.model": ("components.training", "components.evaluation", "components.serving", "components.data"),
+    "components.tokenizer": ("components.training", "components.evaluation", "components.serving", "components.model"),
+    "components.tasks": ("components.training", "components.evaluation", "components.serving", "components.model"),
+    "components.data": (
+        "components.training",
+        "components.evaluation",
+        "components.serving",
+        "components.model",
+        "components.tokenizer",
+        "components.tasks",
+    ),
+}
+
+
+def modules() -> dict[str, Path]:
+    """All modules of the repository by their names."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+@functools.cache
+def imports(name: str) -> frozenset[str]:
+    """What a module imports anywhere in its text, except for type checking."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    return frozenset(_imports(tree))
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.module, "a relative import"
+            yield child.module
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        else:
+            yield from _imports(child)
+
+
+def closure(name: str) -> set[str]:
+    """A module, what it imports of the repository, what that imports, and the packages around them."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        module = waiting.pop()
+        if module in found or module not in MODULES:
+            continue
+        found.add(module)
+        waiting += [*imports(module), module.rpartition(".")[0]]
+    return found
+
+
+def stages() -> dict[str, tuple[str, list[str]]]:
+    """Of each stage in dvc.yaml its module and its deps; a matrix counts as one stage."""
+    graph = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    bodies = {name: stage.get("do", stage) for name, stage in graph.items()}
+    return {name: (body["cmd"].split()[3], body["deps"]) for name, body in bodies.items()}
+
+
+@pytest.mark.parametrize("name", sorted(stages()))
+def test_the_command_of_a_stage_is_one_simple_command(name: str) -> None:
+    graph = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
+    command = graph.get("do", graph)["cmd"]
+    assert command.startswith("exec python -m components.")
+    assert not set(command) & set("&|;<>\n")
+
+
+@pytest.mark.parametrize("name", sorted(stages()))
+def test_the_deps_of_a_stage_cover_what_it_imports(name: str) -> None:
+    module, deps = stages()[name]
+    files = {MODULES[part].relative_to(ROOT) for part in closure(module)}
+    needed = {path for path in files if (ROOT / path).read_text(encoding="utf-8").strip() and not _is_docstring(path)}
+    declared = [Path(dep) for dep in deps]
+    missing = [str(path) for path in sorted(needed) if not any(path.is_relative_to(dep) for dep in declared)]
+    assert not missing, f"add to the deps of {name} in dvc.yaml: {', '.join(missing)}"
+
+
+def _is_docstring(path: Path) -> bool:
+    body = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    return len(body) == 1 and isinstance(body[0], ast.Expr)
+
+
+@pytest.mark.parametrize("name", sorted(stages()))
+def test_every_file_among_the_deps_is_there(name: str) -> None:
+    code = [dep for dep in stages()[name][1] if dep.startswith("components/")]
+    assert [dep for dep in code if not (ROOT / dep).exists()] == []
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_go_one_way(name: str) -> None:
+    used = imports(name)
+    if name.startswith("components"):
+        assert not _among(used, "flows", "prefect", "dvc")
+    if name.startswith("flows") and name != "flows.dag":
+        assert not _among(used, "dvc")
+    for package, forbidden in FORBIDDEN.items():
+        if _among({name}, package):
+            assert not _among(used, *forbidden)
+
+
+def _among(names: "set[str] | frozenset[str]", *packages: str) -> set[str]:
+    """Those of the names that lie in the packages."""
+    return {name for name in names for package in packages if name == package or name.startswith(f"{package}.")}
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("flows.cli", ["prefect", "dvc", "torch", "mlflow", "great_expectations", "pyarrow", "pydantic"]),
+        ("flows.settings", ["prefect", "dvc", "torch", "mlflow", "great_expectations", "datasets", "sklearn"]),
+        ("flows.dag", ["prefect", "torch", "mlflow", "great_expectations", "pyarrow"]),
+        ("flows.training", ["torch", "mlflow", "great_expectations", "datasets", "sklearn", "matplotlib"]),
+    ],
+)
+def test_heavy_libraries_wait_until_they_are_needed(module: str, heavy: list[str]) -> None:
+    code = f"import sys, {module}; print(*sorted(set({heavy!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
