@@ -9,8 +9,8 @@ _WIDTH = 20
 
 
 def say(name: str, line: str) -> None:
-    """Print a line of a stage, at once."""
-    print(f"{name:<{_WIDTH}} {line}", flush=True)
+    """Print a line of a stage, at once and whole: stages that run side by side share the terminal."""
+    print(f"{name:<{_WIDTH}} {line}\n", end="", flush=True)
 
 
 def show_plan(plan: "Plan") -> None:

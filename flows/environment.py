@@ -37,6 +37,7 @@ def for_children(**more: str) -> dict[str, str]:
     return {
         **os.environ,
         "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
+        "OMP_WAIT_POLICY": "PASSIVE",  # stages that run side by side must not spin on each other's cores
         "PYTHONUNBUFFERED": "1",
         "SHELL": "/bin/sh",  # DVC runs a command with $SHELL -c; sh replaces itself by a simple command
         **more,

@@ -4,12 +4,16 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 from components.stage import STATE, TryAgain
 
 LOCKS = STATE / "locks"
 
 _POLL = 0.2  # seconds
+
+_kept: list[IO[str]] = []
 
 
 @contextmanager
@@ -29,6 +33,17 @@ def wait_for(name: str, check: Callable[[], None]) -> Iterator[None]:
             check()
             time.sleep(_POLL)
         yield
+
+
+def keep(path: Path) -> bool:
+    """Take the lock of a file for as long as this process lives; False when another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    if not _take(file.fileno()):
+        file.close()
+        return False
+    _kept.append(file)
+    return True
 
 
 def is_held(name: str) -> bool:

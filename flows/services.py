@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from components.stage import STATE, TryAgain, write_atomically
-from flows import environment, leash
+from flows import environment, leash, locks
 
 HOST = "127.0.0.1"
 PREFECT_PORT = 4200
@@ -113,8 +114,9 @@ def answers(url: str) -> bool:
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port, or another one when that is taken."""
-    for port in (wanted, 0):
+    """The wanted port, or another one when that is taken, be it by a run in another folder that is just starting."""
+    claim = Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-port-{wanted}"
+    for port in (wanted, 0) if locks.keep(claim) else (0,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):

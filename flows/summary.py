@@ -1,5 +1,8 @@
 """The last words of a run: which model came out of it, how good it is, and where to look."""
 
+import sys
+from pathlib import Path
+
 from flows.artifacts import read_scores, rows
 from flows.training import REPORT, Release
 
@@ -15,6 +18,13 @@ def show(release: Release, recipe: str) -> None:
     for row in table:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     print()
-    print("lmforge ui      opens the pages of Prefect and MLflow")
-    print("lmforge chat    talks to the champion")
-    print(f"python -m webbrowser -t {REPORT.resolve().as_uri()}    shows the report page")
+    command = _command()
+    print(f"{command} ui      opens the pages of Prefect and MLflow")
+    print(f"{command} chat    talks to the champion")
+    print(f"{REPORT}    is the report page")
+
+
+def _command() -> str:
+    """How the person at the terminal calls this program: after `make run` it is not on their PATH."""
+    program = Path(sys.argv[0])
+    return str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else program.name

@@ -43,8 +43,9 @@ def train(trigger: str = "by hand", recipe: str = "assistant") -> Release:  # no
         version = register_model(recipe)
         decision = gate_model(version)
         promote_model(version, decision)
-        write_report(recipe)
-        return Release(version, decision, _aliases(version))
+        release = Release(version, decision, _aliases(version))
+        write_report(recipe, release)
+        return release
 
 
 def run_graph(plan: Plan) -> None:
@@ -84,9 +85,12 @@ def check_nothing_changed() -> None:
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
-def write_report(recipe: str) -> None:
+def write_report(recipe: str, release: Release) -> None:
     """Write the report page, and leave scores and links in the Prefect UI."""
     tags = lineage.tags(Path.cwd(), recipe, str(runtime.flow_run.id))
+    tags |= {"version": str(release.version.number)}
+    if release.aliases:
+        tags["alias"] = release.aliases[0]
     write_atomically(REPORT, report.render(Path.cwd(), tags))
     artifacts.show_scores(recipe)
     artifacts.show_links(REPORT, tags["stage_key"])

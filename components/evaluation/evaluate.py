@@ -144,7 +144,7 @@ def _first_of_each(table: pa.Table, column: str, count: int) -> list[dict[str, s
         seen[value] = seen.get(value, 0) + 1
         if seen[value] <= count:
             rows.append(place)
-    kept: list[dict[str, str]] = table.take(rows).to_pylist()
+    kept: list[dict[str, str]] = table.take(pa.array(rows, pa.int64())).to_pylist()
     return kept
 
 

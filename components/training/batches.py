@@ -1,13 +1,17 @@
 """The batch of a step, as a pure function of (seed, step): nothing to store, nothing to replay after a crash."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from components.stage import BadData
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,19 @@ class Windows:
         self._shards = [np.memmap(shard, dtype, mode="r") for shard in shards if shard.stat().st_size]
         self._length = length
         self._ends = np.cumsum([max(0, len(shard) - 1) // length for shard in self._shards])
+
+    @classmethod
+    def of_split(cls, tokens: Path, split: str, length: int) -> Self:
+        """The windows of a split, from the folder that the stage `encode` left.
+
+        Raises `BadData` when there is not even one.
+        """
+        manifest = json.loads((tokens / "manifest.json").read_text())
+        shards = [tokens / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
+        found = cls(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
+        if not len(found):
+            raise BadData(f"{tokens}/{split} has no {length + 1} tokens in a row: add data, or lower sequence_length")
+        return found
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0

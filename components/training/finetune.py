@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -14,9 +14,9 @@ from components.model import hf
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import checkpoints, mixture, outs
-from components.training.batches import Batch
+from components.training.batches import Batch, Windows
 from components.training.loop import Job, train
-from components.training.pretrain import bits_per_byte
+from components.training.pretrain import TOKENS, bits_per_byte
 from components.training.settings import Finetune
 
 BASE = Path("models/pretrained")
@@ -35,6 +35,21 @@ def rows(split: str, settings: Finetune, tokenizer: Tokenizer, length: int) -> I
         seed += 1
 
 
+def batches(settings: Finetune, tokenizer: Tokenizer, length: int) -> Callable[[int], Batch]:
+    """The batch of a step: packed examples, and windows of the pretraining documents for the share to replay."""
+    optimization = settings.optimization
+    replayed = round(settings.replay * optimization.batch_size)
+    packed = optimization.batch_size - replayed
+    examples = list(islice(rows("train", settings, tokenizer, length), optimization.steps * packed))
+    documents = Windows.of_split(TOKENS, "train", length)
+
+    def batch(step: int) -> Batch:
+        own = examples[step * packed : (step + 1) * packed]
+        return mixture.stack([*own, documents.batch(step, replayed, optimization.seed)] if replayed else own)
+
+    return batch
+
+
 def read(recipe: str) -> Finetune:
     """The settings of a recipe. Raises `BadSettings` for a task that nobody knows."""
     settings = params.read(f"finetune.{recipe}", Finetune)
@@ -49,19 +64,15 @@ def main(recipe: str) -> None:
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
     length = model.config.max_sequence_length
-    batch_size = optimization.batch_size
-    training = mixture.stack(
-        list(islice(rows("train", settings, tokenizer, length), optimization.steps * batch_size))
-    ).split(batch_size)
     validation = mixture.stack(list(islice(rows("validation", settings, tokenizer, length), settings.validation_rows)))
-    inputs = [BASE / "model.safetensors", BASE / "tokenizer.json", EXAMPLES / "train", *checkpoints.CODE]
+    inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE]
     key = checkpoints.key(settings, inputs)
     with tracking.start(f"finetune@{recipe}", key, asdict(settings)) as run:
         history = train(
             Job(
                 stage=f"finetune@{recipe}",
                 model=model,
-                batch=training.__getitem__,
+                batch=batches(settings, tokenizer, length),
                 validate=bits_per_byte(
                     validation.split(optimization.micro_batch_size), torch.from_numpy(tokenizer.byte_lengths())
                 ),
@@ -70,7 +81,7 @@ def main(recipe: str) -> None:
                 report=run.log,
             )
         )
-    tokens = optimization.steps * batch_size * length
+    tokens = optimization.steps * optimization.batch_size * length
     folder = Path("models/finetuned") / recipe
     outs.save_model(model, BASE, folder, {"stage_key": key, "steps": optimization.steps, "tokens": tokens})
     outs.save_curves(history, Path("reports/training/finetune") / recipe)

@@ -76,9 +76,11 @@ def pack(examples: Iterator[Encoded], length: int, padding: int) -> Iterator[Bat
 
 
 def stack(rows: list[Batch]) -> Batch:
-    """Batches as one."""
-    columns = zip(*((row.tokens_BT, row.targets_BT, row.segments_BT) for row in rows), strict=True)
-    return Batch(*(torch.cat(column) for column in columns))
+    """Batches as one; a row without segments is one segment."""
+    segments = [torch.zeros_like(row.tokens_BT) if row.segments_BT is None else row.segments_BT for row in rows]
+    return Batch(
+        torch.cat([row.tokens_BT for row in rows]), torch.cat([row.targets_BT for row in rows]), torch.cat(segments)
+    )
 
 
 def _row(examples: list[Encoded], length: int, padding: int) -> Batch:

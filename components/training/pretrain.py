@@ -1,12 +1,10 @@
 """Stage `pretrain`: the base model, trained to predict the next token of the documents."""
 
-import json
 import math
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,15 +22,6 @@ TOKENS = Path("data/tokens")
 TOKENIZER = Path("models/tokenizer")
 MODEL = Path("models/pretrained")
 REPORTS = Path("reports/training/pretrain")
-
-
-def windows(manifest: dict[str, Any], split: str, length: int) -> Windows:
-    """The windows of a split. Raises `BadData` when there is not even one."""
-    shards = [TOKENS / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
-    found = Windows(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
-    if not len(found):
-        raise stage.BadData(f"{TOKENS}/{split} has fewer than {length + 1} tokens: add data, or lower sequence_length")
-    return found
 
 
 def bits_per_byte(batches: list[Batch], byte_lengths: Tensor) -> Callable[[Transformer], Row]:
@@ -61,13 +50,12 @@ def build(settings: Pretrain, vocab_size: int) -> Transformer:
 def main() -> None:
     settings = params.read("pretrain", Pretrain)
     optimization = settings.optimization
-    manifest = json.loads((TOKENS / "manifest.json").read_text())
     tokenizer = Tokenizer.load(TOKENIZER)
-    training = windows(manifest, "train", settings.sequence_length)
-    validation = windows(manifest, "validation", settings.sequence_length)
+    training = Windows.of_split(TOKENS, "train", settings.sequence_length)
+    validation = Windows.of_split(TOKENS, "validation", settings.sequence_length)
     sample = validation.take(np.arange(min(len(validation), settings.validation_rows)))
     key = checkpoints.key(settings, [TOKENS / "manifest.json", TOKENIZER / "tokenizer.json", *checkpoints.CODE])
-    model = build(settings, manifest["vocab_size"])
+    model = build(settings, tokenizer.vocab_size)
     with tracking.start("pretrain", key, asdict(settings)) as run:
         history = train(
             Job(

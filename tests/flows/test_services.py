@@ -63,7 +63,6 @@ def test_a_server_is_shared_and_dies_with_the_run_that_started_it() -> None:
         os.kill(first.pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(family, timeout=10)
         assert alive == []
-        assert not services.answers(url + services.PREFECT_HEALTH)
 
 
 def test_a_server_that_was_chosen_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

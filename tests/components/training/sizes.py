@@ -4,7 +4,8 @@ from components.model.config import ModelSettings
 from components.training.settings import Optimization, Pretrain
 
 OPTIMIZATION = {
-    "seed": 1, "steps": 12, "batch_size": 4, "micro_batch_size": 2, "optimizer": "muon", "learning_rate": 3e-3, "warmup_steps": 2,
+    "seed": 1, "steps": 12, "batch_size": 4, "micro_batch_size": 2, "optimizer": "muon",
+    "learning_rate": 3e-3, "warmup_steps": 2,
     "decay": "linear", "decay_share": 0.5, "weight_decay": 0.1, "betas": (0.9, 0.95), "max_gradient_norm": 1.0,
     "precision": "fp32", "compile": "never", "log_every": 1, "validate_every": 6, "checkpoint_every": 3,
 }  # fmt: skip

@@ -126,6 +126,7 @@ def test_validation_counts_the_bytes_behind_the_targets_that_count() -> None:
     targets = batch.targets_BT.clone()
     targets[:, 3:] = IGNORED
     lengths = torch.arange(50)
-    row = bits_per_byte([Batch(batch.tokens_BT, targets)], lengths)(model)
+    with torch.inference_mode():
+        row = bits_per_byte([Batch(batch.tokens_BT, targets)], lengths)(model)
     kept = targets[targets != IGNORED]
     assert row["bits_per_byte"] == pytest.approx(len(kept) * math.log2(50) / float(lengths[kept].sum()), rel=1e-5)
