@@ -46,13 +46,12 @@ class Transformer(nn.Module):
         logits: Tensor = self.head(self.norm(x_BTC))
         return logits
 
-    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
+    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, segments_BT: Tensor) -> Tensor:
         """The sum of the cross-entropy, in nats, over the positions whose target is not `IGNORED`.
 
-        segments_BT numbers the parts of a packed row; attention does not cross from one to another.
+        segments_BT numbers the parts of each row; attention does not cross from one to another.
         """
-        mask = None if segments_BT is None else within_segments(segments_BT)
-        logits = self(tokens_BT, mask=mask).float()
+        logits = self(tokens_BT, mask=within_segments(segments_BT)).float()
         return F.cross_entropy(logits.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum")
 
     def initialize(self, generator: torch.Generator) -> None:

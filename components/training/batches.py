@@ -16,16 +16,15 @@ from components.stage import BadData
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens and, for each, the token that should follow; segments number the parts of packed rows."""
+    """Rows of tokens and, for each, the token that should follow; segments number the parts of a row."""
 
     tokens_BT: Tensor
     targets_BT: Tensor
-    segments_BT: Tensor | None = None
+    segments_BT: Tensor
 
-    def to(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    def to(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """The three tensors on a device."""
-        segments = None if self.segments_BT is None else self.segments_BT.to(device)
-        return self.tokens_BT.to(device), self.targets_BT.to(device), segments
+        return self.tokens_BT.to(device), self.targets_BT.to(device), self.segments_BT.to(device)
 
     def split(self, rows: int) -> list["Batch"]:
         """The batch in parts of some rows each."""
@@ -33,8 +32,7 @@ class Batch:
         return [self._rows(slice(start, start + rows)) for start in starts]
 
     def _rows(self, rows: slice) -> "Batch":
-        segments = None if self.segments_BT is None else self.segments_BT[rows]
-        return Batch(self.tokens_BT[rows], self.targets_BT[rows], segments)
+        return Batch(self.tokens_BT[rows], self.targets_BT[rows], self.segments_BT[rows])
 
 
 def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -75,9 +73,15 @@ def _keys(seed: int, epoch: int) -> np.ndarray:
 
 
 class Windows:
-    """Windows of `length` + 1 tokens over memory-mapped shards, one after the other without overlap."""
+    """Windows of `length` + 1 tokens over memory-mapped shards, one after the other without overlap.
 
-    def __init__(self, shards: Sequence[Path], dtype: type[np.uint16] | type[np.uint32], length: int) -> None:
+    A document begins behind the end-of-text token of the one before, and is a segment of its own.
+    """
+
+    def __init__(
+        self, shards: Sequence[Path], dtype: type[np.uint16] | type[np.uint32], length: int, end_of_text: int
+    ) -> None:
+        self._end_of_text = end_of_text
         self._shards = [np.memmap(shard, dtype, mode="r") for shard in shards if shard.stat().st_size]
         self._length = length
         self._ends = np.cumsum([max(0, len(shard) - 1) // length for shard in self._shards])
@@ -90,7 +94,9 @@ class Windows:
         """
         manifest = json.loads((tokens / "manifest.json").read_text())
         shards = [tokens / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
-        found = cls(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
+        found = cls(
+            shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length, manifest["end_of_text"]
+        )
         if not len(found):
             raise BadData(f"{tokens}/{split} has no {length + 1} tokens in a row: add data, or lower sequence_length")
         return found
@@ -106,7 +112,9 @@ class Windows:
     def take(self, windows: np.ndarray) -> Batch:
         """The given windows as a batch."""
         rows = torch.from_numpy(np.stack([self._window(int(window)) for window in windows]))
-        return Batch(rows[:, :-1], rows[:, 1:])
+        # The end of a text is the first token that the next one sees.
+        segments = (rows[:, :-1] == self._end_of_text).cumsum(1)
+        return Batch(rows[:, :-1], rows[:, 1:], segments)
 
     def _window(self, window: int) -> np.ndarray:
         shard = int(np.searchsorted(self._ends, window, side="right"))

@@ -36,16 +36,19 @@ def rows(split: str, settings: Finetune, tokenizer: Tokenizer, length: int) -> I
 
 
 def batches(settings: Finetune, tokenizer: Tokenizer, length: int) -> Callable[[int], Batch]:
-    """The batch of a step: packed examples, and windows of the pretraining documents for the share to replay."""
+    """The batch of a step: packed examples or, in the share of the steps that replay, pretraining documents.
+
+    A step is one or the other: side by side, the many tokens of documents would outweigh the few of answers.
+    """
     optimization = settings.optimization
-    replayed = round(settings.replay * optimization.batch_size)
-    packed = optimization.batch_size - replayed
-    examples = list(islice(rows("train", settings, tokenizer, length), optimization.steps * packed))
+    size = optimization.batch_size
+    examples = list(islice(rows("train", settings, tokenizer, length), optimization.steps * size))
     documents = Windows.of_split(TOKENS, "train", length)
 
     def batch(step: int) -> Batch:
-        own = examples[step * packed : (step + 1) * packed]
-        return mixture.stack([*own, documents.batch(step, replayed, optimization.seed)] if replayed else own)
+        if int((step + 1) * settings.replay) > int(step * settings.replay):
+            return documents.batch(step, size, optimization.seed)
+        return mixture.stack(examples[step * size : (step + 1) * size])
 
     return batch
 

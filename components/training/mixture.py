@@ -76,11 +76,9 @@ def pack(examples: Iterator[Encoded], length: int, padding: int) -> Iterator[Bat
 
 
 def stack(rows: list[Batch]) -> Batch:
-    """Batches as one; a row without segments is one segment."""
-    segments = [torch.zeros_like(row.tokens_BT) if row.segments_BT is None else row.segments_BT for row in rows]
-    return Batch(
-        torch.cat([row.tokens_BT for row in rows]), torch.cat([row.targets_BT for row in rows]), torch.cat(segments)
-    )
+    """Batches as one."""
+    columns = zip(*((row.tokens_BT, row.targets_BT, row.segments_BT) for row in rows), strict=True)
+    return Batch(*(torch.cat(column) for column in columns))
 
 
 def _row(examples: list[Encoded], length: int, padding: int) -> Batch:

@@ -60,7 +60,7 @@ class Finetune:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     tasks: Annotated[dict[str, Annotated[float, Gt(0)]], MinLen(1)]  # the share of each in the mixture, relative
-    replay: Annotated[float, Ge(0), Lt(1)]  # share of the rows that are documents, so that they are not forgotten
+    replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, lest they be forgotten
     max_example_tokens: Annotated[int, Ge(16)]  # longer prompts are cut
     validation_rows: Annotated[int, Ge(1)]
     optimization: Optimization

@@ -29,6 +29,11 @@ def tokens(rows: int = 2, length: int = 32) -> torch.Tensor:
     return torch.randint(0, 97, (rows, length), generator=torch.Generator().manual_seed(1))
 
 
+def whole(batch: torch.Tensor) -> torch.Tensor:
+    """Each row as one segment."""
+    return torch.zeros_like(batch)
+
+
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
 @pytest.mark.parametrize("tied", [True, False])
 def test_logits_and_gradients_are_those_of_qwen3(tmp_path: Path, heads: tuple[int, int], tied: bool) -> None:
@@ -41,7 +46,7 @@ def test_logits_and_gradients_are_those_of_qwen3(tmp_path: Path, heads: tuple[in
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     batch = tokens()
     torch.testing.assert_close(ours(batch), theirs(batch).logits, atol=1e-4, rtol=0)
-    ours.loss(batch[:, :-1], batch[:, 1:]).backward()
+    ours.loss(batch[:, :-1], batch[:, 1:], whole(batch[:, 1:])).backward()
     (theirs(batch, labels=batch).loss * batch[:, 1:].numel()).backward()
     names = hf._names(ours.config)
     gradients = dict(ours.named_parameters())
@@ -72,7 +77,9 @@ def test_packed_documents_do_not_see_each_other() -> None:
     segments = torch.tensor([[0] * 10 + [1] * 14])
     targets = batch.roll(-1, 1)
     packed = ours.loss(batch, targets, segments)
-    alone = ours.loss(batch[:, :10], targets[:, :10]) + ours.loss(batch[:, 10:], targets[:, 10:])
+    alone = sum(
+        ours.loss(batch[:, part], targets[:, part], whole(batch[:, part])) for part in (slice(0, 10), slice(10, 24))
+    )
     torch.testing.assert_close(packed, alone, atol=1e-4, rtol=1e-5)
     assert within_segments(segments)[0, 0, 12].tolist() == [False] * 10 + [True] * 3 + [False] * 11
 
@@ -81,7 +88,10 @@ def test_ignored_targets_are_not_in_the_loss() -> None:
     ours, batch = model(config()), tokens()
     targets = batch.clone()
     targets[:, 5:] = IGNORED
-    torch.testing.assert_close(ours.loss(batch, targets), ours.loss(batch[:, :5], batch[:, :5]), atol=1e-3, rtol=1e-5)
+    cut = batch[:, :5]
+    torch.testing.assert_close(
+        ours.loss(batch, targets, whole(batch)), ours.loss(cut, cut, whole(cut)), atol=1e-3, rtol=1e-5
+    )
 
 
 def test_sizes_follow_from_depth() -> None:

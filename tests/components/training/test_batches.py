@@ -39,7 +39,7 @@ def shards(tmp_path: Path) -> list[Path]:
 
 
 def test_windows_cover_the_shards_and_targets_are_the_next_tokens(shards: list[Path]) -> None:
-    windows = Windows(shards, np.uint16, length=6)
+    windows = Windows(shards, np.uint16, length=6, end_of_text=3)
     assert len(windows) == 4 + 5
     batch = windows.take(np.arange(9))
     assert batch.tokens_BT[0].tolist() == [0, 1, 2, 3, 4, 5]
@@ -48,14 +48,19 @@ def test_windows_cover_the_shards_and_targets_are_the_next_tokens(shards: list[P
 
 
 def test_a_batch_is_a_function_of_seed_and_step(shards: list[Path]) -> None:
-    windows = Windows(shards, np.uint16, length=6)
+    windows = Windows(shards, np.uint16, length=6, end_of_text=3)
     assert windows.batch(7, 2, 1).tokens_BT.equal(windows.batch(7, 2, 1).tokens_BT)
     seen = np.concatenate([windows.batch(step, 3, 1).tokens_BT[:, 0].numpy() for step in range(3)])
     assert len(set(seen)) == 9
 
 
 def test_a_batch_splits_into_its_rows(shards: list[Path]) -> None:
-    batch = Windows(shards, np.uint16, length=6).take(np.arange(5))
+    batch = Windows(shards, np.uint16, length=6, end_of_text=3).take(np.arange(5))
     parts = batch.split(2)
     assert [len(part.tokens_BT) for part in parts] == [2, 2, 1]
     assert parts[2].targets_BT[0].equal(batch.targets_BT[4])
+
+
+def test_a_document_is_a_segment(shards: list[Path]) -> None:
+    windows = Windows(shards, np.uint16, length=6, end_of_text=3)
+    assert windows.take(np.array([0, 1])).segments_BT.tolist() == [[0, 0, 0, 1, 1, 1], [0] * 6]

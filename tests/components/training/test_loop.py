@@ -24,7 +24,7 @@ class Stopped(Exception):
 def batch_of(step: int) -> Batch:
     rows = torch.randint(0, 50, (4, 17), generator=torch.Generator().manual_seed(step))
     rows[:, 1::2] = (rows[:, ::2][:, : rows[:, 1::2].shape[1]] * 7) % 50  # something to learn
-    return Batch(rows[:, :-1], rows[:, 1:])
+    return Batch(rows[:, :-1], rows[:, 1:], torch.zeros(4, 16, dtype=torch.long))
 
 
 def validate(model: Transformer) -> Row:
@@ -127,6 +127,6 @@ def test_validation_counts_the_bytes_behind_the_targets_that_count() -> None:
     targets[:, 3:] = IGNORED
     lengths = torch.arange(50)
     with torch.inference_mode():
-        row = bits_per_byte([Batch(batch.tokens_BT, targets)], lengths)(model)
+        row = bits_per_byte([Batch(batch.tokens_BT, targets, batch.segments_BT)], lengths)(model)
     kept = targets[targets != IGNORED]
     assert row["bits_per_byte"] == pytest.approx(len(kept) * math.log2(50) / float(lengths[kept].sum()), rel=1e-5)

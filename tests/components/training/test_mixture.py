@@ -31,7 +31,6 @@ def test_a_segment_is_one_example(encoded: list[Encoded]) -> None:
     rows = list(pack(iter(encoded), length=16, padding=0))
     found = []
     for row in rows:
-        assert row.segments_BT is not None
         for segment in sorted(set(row.segments_BT[0].tolist()) - {PADDING_SEGMENT}):
             places = row.segments_BT[0] == segment
             targets = row.targets_BT[0][places]
