@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components import tracking
+from flows import pages
 from flows.dag import Plan
 from flows.services import MLFLOW_URL
 
@@ -37,17 +38,14 @@ def show_scores(recipe: str) -> None:
 
 
 def show_links(report: Path, stage_key: str) -> None:
-    """Links to the report page, and to the training's run in MLflow's pages while `lmforge ui` serves them."""
-    create_link_artifact(report.resolve().as_uri(), link_text="report page", key="report")
+    """Where the report page is, and the training's run in MLflow's pages while `lmforge ui` serves them."""
+    # No browser follows a link from a page of a server to a file.
+    lines = [f"The report page is this file; open it in a browser: `{report.resolve()}`"]
     run = tracking.find(stage_key)
     if run:
-        experiment = tracking.experiment(tracking.client())
-        create_link_artifact(
-            f"{MLFLOW_URL}/#/experiments/{experiment}/runs/{run}",
-            link_text="run in MLflow",
-            key="mlflow-run",
-            description="`lmforge ui` serves this page",
-        )
+        page = pages.mlflow_run(MLFLOW_URL, tracking.experiment(tracking.client()), run)
+        lines.append(f"[The curves of the training]({page}) are in MLflow's pages, while `lmforge ui` serves them.")
+    create_markdown_artifact("\n\n".join(lines), key="links", description="Where the report and the curves are")
 
 
 def read_scores(recipe: str) -> dict[str, Any]:

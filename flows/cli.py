@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 RECIPE = "assistant"
+MODEL = f"lmforge-{RECIPE}"
 
 
 def main() -> NoReturn:
@@ -42,13 +43,14 @@ def prepare() -> None:
 @app.command()
 def run() -> None:
     """Bring every stage up to date, register the model, and promote it if it is better than the champion."""
-    from flows import services, settings
+    from flows import console, services, settings
 
     settings.check()
     with services.prefect_server() as server:
         from flows import summary, training
 
         server.wait_until_ready(services.PREFECT_HEALTH)
+        console.say("prefect", f"watch this run at {server.url}/runs")
         release = training.train(trigger="by hand", recipe=RECIPE)
     summary.show(release, RECIPE)
 
@@ -104,7 +106,7 @@ def chat(
     from components.registry import store
     from components.serving import chat as serving
 
-    serving.chat(store.fetch(f"lmforge-{RECIPE}", version), prompt)
+    serving.chat(store.fetch(MODEL, version), prompt)
 
 
 @app.command()
@@ -112,7 +114,7 @@ def ui() -> None:
     """Serve the pages of Prefect and MLflow on this machine, until Ctrl-C."""
     from flows import pages
 
-    pages.serve()
+    pages.serve(MODEL)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from components import tracking
 from components.stage import STATE, StageError
 from flows import environment, locks, services
 
@@ -127,11 +128,11 @@ def prefect_store() -> Finding:
 
 def mlflow_store() -> Finding:
     """The runs and the registry."""
-    chosen = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if chosen.startswith("http"):
+    chosen = os.environ.get("MLFLOW_TRACKING_URI") or f"{tracking.SQLITE}{STATE / 'mlflow' / 'mlflow.db'}"
+    if not chosen.startswith(tracking.SQLITE):
         there = services.answers(chosen)
         return Finding("mlflow", chosen, "" if there else "start that server, or unset MLFLOW_TRACKING_URI")
-    found = _sqlite(STATE / "mlflow" / "mlflow.db")
+    found = _sqlite(Path(chosen.removeprefix(tracking.SQLITE)))
     return Finding("mlflow", found, "restore it from a copy" if "damaged" in found else "")
 
 

@@ -25,6 +25,8 @@ def prepare() -> None:
     os.environ["PREFECT_HOME"] = str(PREFECT_HOME.resolve())
     # The terminal shows the stages' own lines; Prefect's go to its server.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    # Whatever ends a flow Prefect writes to disk, no setting keeps it from that: as text, not as a pickle.
+    os.environ["PREFECT_RESULTS_DEFAULT_SERIALIZER"] = "json"
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), _LOOPBACK]))
     if "PREFECT_API_URL" not in os.environ:

@@ -24,6 +24,7 @@ class LiveProgress:
         self._path = STATE / "progress" / f"{name}.json"
         self._artifacts: tuple[UUID, UUID] | None = None
         self._looked_at = 0.0
+        self._state: dict[str, Any] = {}
 
     def update(self) -> None:
         """Look at the file, unless that was done a moment ago, and show what it says."""
@@ -32,18 +33,20 @@ class LiveProgress:
             return
         self._looked_at = now
         try:
-            state = json.loads(self._path.read_text())
+            self._state = json.loads(self._path.read_text())
         except FileNotFoundError:
             return
-        self._show(100 * state["done"] / max(state["total"], 1), describe(self._name, state))
+        self._show()
 
     def finish(self) -> None:
-        """Fill the bar."""
+        """Fill the bar, and leave the last figures."""
         if self._artifacts:
-            with get_client(sync_client=True) as client:
-                client.update_artifact(self._artifacts[0], ArtifactUpdate(data=100.0))
+            self._state = {**self._state, "done": self._state["total"]}
+            self._show()
 
-    def _show(self, percent: float, text: str) -> None:
+    def _show(self) -> None:
+        percent = 100 * self._state["done"] / max(self._state["total"], 1)
+        text = describe(self._name, self._state)
         if self._artifacts is None:
             key = re.sub(r"[^a-z0-9]+", "-", self._name.lower())
             self._artifacts = (
@@ -62,8 +65,9 @@ def describe(name: str, state: dict[str, Any]) -> str:
     rows = {
         state["unit"]: f"{state['done']} of {state['total']}",
         **state["figures"],
-        "ETA": str(timedelta(seconds=round(state["eta"]))),
     }
+    if state["done"] < state["total"]:
+        rows["ETA"] = str(timedelta(seconds=round(state["eta"])))
     lines = [f"**{name}**", "", "| | |", "| --- | ---: |", *(f"| {key} | {value} |" for key, value in rows.items())]
     return "\n".join(lines)
 

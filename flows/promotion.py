@@ -34,7 +34,7 @@ def register(recipe: str, flow_run: str = "by hand") -> Version:
     return store.register(package, model_name(recipe), lineage.tags(Path.cwd(), recipe, flow_run))
 
 
-@task(name="register", cache_policy=NO_CACHE)
+@task(name="register", task_run_name="register", cache_policy=NO_CACHE)
 def register_model(recipe: str) -> Version:
     """Register the package of a recipe, tagged with this flow run."""
     version = register(recipe, str(runtime.flow_run.id))
@@ -42,7 +42,7 @@ def register_model(recipe: str) -> Version:
     return version
 
 
-@task(name="gate", cache_policy=NO_CACHE)
+@task(name="gate", task_run_name="gate", cache_policy=NO_CACHE)
 def gate_model(version: Version) -> Decision:
     """Judge a version against the champion. Its reports have to be the present ones in reports/evaluation."""
     number = store.aliases(version.name).get(store.CHAMPION)
@@ -60,7 +60,7 @@ def gate_model(version: Version) -> Decision:
     return decision
 
 
-@task(name="promote", cache_policy=NO_CACHE)
+@task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)
 def promote_model(version: Version, decision: Decision) -> None:
     """Make a version champion when the gate said so; that it did not is a normal end."""
     if decision.promote:
@@ -70,13 +70,13 @@ def promote_model(version: Version, decision: Decision) -> None:
         _say("promote", f"@champion stays version {present}" if present else "there is still no @champion")
 
 
-@flow(name="promote")
+@flow(name="promote", flow_run_name="promote {recipe} version {version}")
 def promote(version: int, recipe: str = RECIPE) -> None:
     """Make a version champion, whatever the gate said of it: starting this flow is the approval."""
     _promote(model_name(recipe), version)
 
 
-@flow(name="rollback")
+@flow(name="rollback", flow_run_name="roll {recipe} back")
 def rollback(recipe: str = RECIPE) -> None:
     """Let `@champion` and `@previous` change places."""
     number = store.rollback(model_name(recipe))

@@ -74,11 +74,13 @@ def run_stage(name: str, fresh: bool) -> State[None]:
     if fresh:
         return _cached(name, "unchanged")
     with _turn(name):
+        began = time.monotonic()
         ran = _reproduce(name, get_run_logger())
     if not ran:
         return _cached(name, "same inputs as an earlier run")
-    console.say(name, "done")
-    return Completed(message="done")
+    line = f"done in {time.monotonic() - began:.0f} s"
+    console.say(name, line)
+    return Completed(message=line)
 
 
 @contextmanager

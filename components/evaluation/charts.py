@@ -53,19 +53,19 @@ def intervals(rows: Sequence[tuple[str, Sequence[Mark]]], low: float, high: floa
 
 
 def line(points: Sequence[tuple[float, float]], name: str, style: str) -> Markup:
-    """One curve over training steps; `name` says what it shows, with its unit."""
-    width, height, left = 460.0, 240.0, 52.0
+    """One curve over training steps, up to the last; `name` says what it shows, with its unit."""
+    width, height, left, right = 460.0, 240.0, 52.0, 410.0  # the last value stands to the right of the curve
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    ticks_x, ticks_y = nice_ticks(0, max(xs), 5), nice_ticks(min(ys), max(ys), 5)
-    x = Scale(0, max(max(xs), ticks_x[-1]), left, width - MARGIN)
+    ticks_x, ticks_y = ticks_up_to(max(xs), 5), nice_ticks(min(ys), max(ys), 5)
+    x = Scale(0, max(xs), left, right)
     y = Scale(min(min(ys), ticks_y[0]), max(max(ys), ticks_y[-1]), height - AXIS, MARGIN)
     path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
     parts = [_tick_x(x(tick), tick, MARGIN, height - AXIS) for tick in ticks_x]
-    parts += [_tick_y(y(tick), tick, left, width - MARGIN) for tick in ticks_y]
+    parts += [_tick_y(y(tick), tick, left, right) for tick in ticks_y]
     parts.append(f'<polyline class="curve {style}" points="{path}"/>')
     a, b = points[-1]
     parts.append(f'<circle class="{style}" cx="{x(a):.1f}" cy="{y(b):.1f}" r="4"><title>{b:.4g}</title></circle>')
-    parts.append(_text(x(a) - 2, y(b) - 10, f"{b:.3g}", "value end"))
+    parts.append(_text(x(a) + 9, y(b) + 4, f"{b:.3g}", "value"))
     return _svg(parts, width, height, name)
 
 
@@ -76,6 +76,12 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * count >= span * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * number, 12) for number in range(first, max(last, first + 1) + 1)]
+
+
+def ticks_up_to(last: float, count: int) -> list[float]:
+    """About `count` round numbers from 0 on, and `last` itself in place of one that would be too near to it."""
+    ticks = nice_ticks(0, last, count)
+    return [tick for tick in ticks if tick <= last - ticks[1] / 2] + [last]
 
 
 def _mark(mark: Mark, scale: Scale, y: float, digits: int) -> str:

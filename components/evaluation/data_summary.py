@@ -50,11 +50,15 @@ def _by_split(folder: Path, keys: list[str], sums: dict[str, pc.Expression]) -> 
         totals = table.group_by(keys).aggregate([([], "count_all"), *((name, "sum") for name in sums)])
         for total in totals.to_pylist():
             key = tuple(total[name] for name in keys)
-            row = rows.setdefault(key, {**dict(zip(keys, key, strict=True)), "rows": dict.fromkeys(SPLITS, 0)})
+            row = rows.setdefault(key, dict(zip(keys, key, strict=True)) | _zeros("rows", *sums))
             row["rows"][split] = total["count_all"]
             for name in sums:
-                row[name] = row.get(name, 0) + total[f"{name}_sum"]
+                row[name][split] = total[f"{name}_sum"]
     return [rows[key] for key in sorted(rows)]
+
+
+def _zeros(*names: str) -> Row:
+    return {name: dict.fromkeys(SPLITS, 0) for name in names}
 
 
 def _read(folder: Path, columns: dict[str, pc.Expression]) -> pa.Table:

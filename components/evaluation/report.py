@@ -26,6 +26,7 @@ WORDS = {
     "zh": "Chinese",
     "en": "English",
 }
+ANSWERS = "Loss, in nats per token of answers (at replay steps, of documents)"
 
 Scores = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ def render(root: Path, lineage: Mapping[str, str], model: str = "assistant") -> 
         base=base,
         lineage=lineage,
         task_chart=task_chart(scores, base),
-        bits_charts={kind: bits_chart(scores, base, kind) for kind in ("source", "language")},
+        bits_charts=bits_charts(scores, base),
         curves=curves(root / "reports/training", model),
         training={
             "Pretraining": _facts(root / "models/pretrained"),
@@ -75,33 +76,41 @@ def task_chart(scores: Scores, base: Scores) -> Markup:
     return charts.intervals(rows, 0.0, 1.0, digits=3)
 
 
-def bits_chart(scores: Scores, base: Scores, kind: str) -> Markup:
-    """Bits per byte of each source or language, after fine-tuning and before."""
-    parts = {"all": scores["bits_per_byte"]["all"], **scores["bits_per_byte"][kind]}
-    before = {"all": base["bits_per_byte"]["all"], **base["bits_per_byte"][kind]}
-    rows = [
-        (words(name), [_mark("model", scores["model"], part), _mark("base", base["model"], before[name])])
-        for name, part in parts.items()
-    ]
-    marks = [mark for _, row in rows for mark in row]
-    return charts.intervals(rows, min(m.low for m in marks), max(m.high for m in marks), digits=3)
+def bits_charts(scores: Scores, base: Scores) -> dict[str, Markup]:
+    """Bits per byte by source and by language, after fine-tuning and before; both charts have the same axis."""
+    rows = {kind: _bits_rows(scores, base, kind) for kind in ("source", "language")}
+    marks = [mark for parts in rows.values() for _, row in parts for mark in row]
+    low, high = min(mark.low for mark in marks), max(mark.high for mark in marks)
+    return {kind: charts.intervals(parts, low, high, digits=3) for kind, parts in rows.items()}
 
 
 def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
     """For each kind of training its curves, each with a caption."""
-    folders = {"Pretraining": training / "pretrain", "Fine-tuning": training / "finetune" / model}
+    pretraining, finetuning = training / "pretrain", training / "finetune" / model
     return {
-        name: [
-            _curve(folder / "loss.csv", "loss", "Loss, in nats per token", "model"),
-            _curve(folder / "validation.csv", "bits_per_byte", "Validation, in bits per byte", "rival"),
-        ]
-        for name, folder in folders.items()
+        "Pretraining": [
+            _curve(pretraining / "loss.csv", "loss", "Loss, in nats per token", "model"),
+            _curve(pretraining / "validation.csv", "bits_per_byte", "Validation, in bits per byte", "rival"),
+        ],
+        "Fine-tuning": [
+            _curve(finetuning / "loss.csv", "loss", ANSWERS, "model"),
+            _curve(finetuning / "validation.csv", "bits_per_byte", "Validation, in bits per byte of answers", "rival"),
+        ],
     }
 
 
 def words(name: str) -> str:
     """A name from the reports, for people."""
     return WORDS.get(name, name.replace("_", " "))
+
+
+def _bits_rows(scores: Scores, base: Scores, kind: str) -> list[tuple[str, list[Mark]]]:
+    parts = {"all": scores["bits_per_byte"]["all"], **scores["bits_per_byte"][kind]}
+    before = {"all": base["bits_per_byte"]["all"], **base["bits_per_byte"][kind]}
+    return [
+        (words(name), [_mark("model", scores["model"], part), _mark("base", base["model"], before[name])])
+        for name, part in parts.items()
+    ]
 
 
 def _curve(path: Path, column: str, caption: str, style: str) -> tuple[str, Markup]:

@@ -63,11 +63,12 @@ def train(job: Job) -> History:
             row = engine.step(step)
             done = step + 1
             if row is not None:
-                history.training.append(row)
+                history.training.append({"step": done, **row})
                 job.report(done, row)
             if _due(done, job.settings.validate_every, job.settings.steps):
-                history.validation.append({"step": done, **engine.validate()})
-                job.report(done, history.validation[-1])
+                figures = engine.validate()
+                history.validation.append({"step": done, **figures})
+                job.report(done, figures)
             if done % job.settings.checkpoint_every == 0:
                 state = checkpoints.capture(done, vars(history), job.model, optimizers)
                 checkpoints.save(state, job.checkpoints)
@@ -118,8 +119,8 @@ class _Engine:
         done = step + 1
         if not _due(done, settings.log_every, settings.steps) and done % settings.checkpoint_every:
             return None
-        row = {"step": float(done), "loss": loss.item(), "learning_rate": rate, "gradient_norm": norm.item()}
-        self._require_numbers(row)
+        row = {"loss": loss.item(), "learning_rate": rate, "gradient_norm": norm.item()}
+        self._require_numbers(done, row)
         self._pace(row["loss"], batch.tokens_BT.shape[1])
         return row
 
@@ -142,10 +143,10 @@ class _Engine:
             total += loss.detach()
         return total
 
-    def _require_numbers(self, row: Row) -> None:
+    def _require_numbers(self, step: int, row: Row) -> None:
         if not math.isfinite(row["loss"]) or not math.isfinite(row["gradient_norm"]):
             raise BadSettings(
-                f"training diverged at step {row['step']:.0f} (loss {row['loss']}, norm of its gradient "
+                f"training diverged at step {step} (loss {row['loss']}, norm of its gradient "
                 f"{row['gradient_norm']}): lower optimization.learning_rate of {self._job.stage}, or raise warmup_steps"
             )
 

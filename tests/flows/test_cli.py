@@ -148,6 +148,13 @@ def test_doctor_says_what_to_do(copy: Path) -> None:
     assert "instead of 0.0.1; prefekt missing instead of 1.0 -> pip install -r requirements.lock" in bad.stdout
 
 
+def test_doctor_looks_at_the_chosen_mlflow_store(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy / 'other.db'}")
+    assert doctor.mlflow_store().seen == "no runs yet"
+    (copy / "other.db").write_text("no database" * 100)
+    assert "other.db is damaged" in doctor.mlflow_store().seen
+
+
 def test_doctor_counts_what_is_locked() -> None:
     locked = [line for line in (REPOSITORY / doctor.LOCKED).read_text().splitlines() if "==" in line]
     assert len(locked) > 100

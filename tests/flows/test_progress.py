@@ -2,17 +2,18 @@
 
 from flows.progress import describe
 
+STATE = {
+    "done": 120,
+    "total": 800,
+    "unit": "steps",
+    "rate": 2.0,
+    "eta": 340.4,
+    "figures": {"loss": "4.1", "tokens/s": "8,200"},
+}
+
 
 def test_the_figures_are_a_table() -> None:
-    state = {
-        "done": 120,
-        "total": 800,
-        "unit": "steps",
-        "rate": 2.0,
-        "eta": 340.4,
-        "figures": {"loss": "4.1", "tokens/s": "8,200"},
-    }
-    assert describe("pretrain", state).splitlines() == [
+    assert describe("pretrain", STATE).splitlines() == [
         "**pretrain**",
         "",
         "| | |",
@@ -22,3 +23,8 @@ def test_the_figures_are_a_table() -> None:
         "| tokens/s | 8,200 |",
         "| ETA | 0:05:40 |",
     ]
+
+
+def test_what_is_done_takes_no_more_time() -> None:
+    rows = describe("pretrain", STATE | {"done": 800}).splitlines()[4:]
+    assert rows == ["| steps | 800 of 800 |", "| loss | 4.1 |", "| tokens/s | 8,200 |"]

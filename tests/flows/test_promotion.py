@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from ruamel.yaml import YAML
 
@@ -111,6 +112,12 @@ def test_a_model_is_promoted_kept_out_and_brought_back(trained: Path, capsys: py
     assert "version 2 is @champion already: nothing to do" in capsys.readouterr().out
     promotion.rollback()
     assert store.aliases(NAME) == {"champion": 1, "previous": 2}
+
+    with get_client(sync_client=True) as client:
+        flows = {run.name for run in client.read_flow_runs()}
+        tasks = {run.name for run in client.read_task_runs()}
+    assert {"promote assistant version 2", "roll assistant back"} <= flows
+    assert {"register", "gate", "promote"} <= tasks
 
 
 @pytest.mark.usefixtures("trained")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import dag
+from flows import dag, environment
 from tests.flows import toy
 from tests.flows.running import Flow, wait_until
 
@@ -26,6 +27,7 @@ def test_by_flow_as_by_hand(pipeline: Path, run_flow: Start) -> None:
     code, output = first.result()
     assert code == 0, output
     assert "left                 left says two" in output.splitlines()
+    assert re.search(r"^left +done in \d+ s$", output, re.MULTILINE), output
     assert first.states() == dict.fromkeys(ALL, "Completed")
     assert "left says two" in first.logs()
     assert set(toy.started(pipeline)) == ALL
@@ -74,6 +76,8 @@ def test_a_failure_is_the_stages_own_line(pipeline: Path, run_flow: Start, code:
     assert started.count("left") == 1, "it was tried again"
     assert "join" not in started
     assert flow.state() == "Failed"
+    for kept in (pipeline / environment.PREFECT_HOME / "storage").glob("*"):
+        assert set(json.loads(kept.read_text())) == {"__exc_type__", "message"}, "it is no text of an error"
 
 
 def test_only_try_again_is_tried_again(pipeline: Path, run_flow: Start) -> None:
@@ -126,7 +130,8 @@ def test_one_training_at_a_time_and_the_rest_side_by_side(pipeline: Path, run_fl
     assert "left" in together
     artifacts = flow.artifacts()
     assert float(artifacts["progress-pretrain"]) == 100
-    assert "of 50 |" in artifacts["figures-pretrain"]
+    assert "| 50 of 50 |" in artifacts["figures-pretrain"]
+    assert "ETA" not in artifacts["figures-pretrain"]
     assert "progress-left" not in artifacts
     assert json.loads(artifacts["plan"])[0] == {"stage": "ingest", "action": "run", "why": "never run"}
 

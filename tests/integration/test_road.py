@@ -38,8 +38,9 @@ def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Roa
 
 def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
     road, output = finished
+    assert re.search(r"^prefect +watch this run at http://127\.0\.0\.1:\d+/runs$", output, re.MULTILINE), output
     for stage in STAGES:
-        assert re.search(rf"^{stage} +done$", output, re.MULTILINE), output
+        assert re.search(rf"^{stage} +done in \d+ s$", output, re.MULTILINE), output
     assert "lmforge-assistant version 1" in output
     assert "@champion" in output
     for command in ("lmforge ui", "lmforge chat"):

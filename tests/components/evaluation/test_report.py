@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 
+import pyarrow.dataset as ds
 import pytest
 
-from components.evaluation.charts import nice_ticks
+from components.evaluation import data_summary
+from components.evaluation.charts import line, nice_ticks, ticks_up_to
 from components.evaluation.evaluate import evaluate
-from components.evaluation.report import render
+from components.evaluation.report import bits_charts, render
 from components.evaluation.settings import Evaluate
 from tests.components.registry.tiny import write_rows
 
@@ -96,6 +98,22 @@ def test_page_shows_scores_lineage_data_and_samples(page, root):
     assert "&lt;script&gt;" in page
 
 
+def test_text_to_learn_from_is_that_of_the_train_split(root):
+    texts = ds.dataset(root / "data/prepared/documents/train").to_table()["text"].to_pylist()
+    counted = sum(row["bytes"]["train"] for row in data_summary.documents(root / "data"))
+    assert counted == sum(len(text.encode()) for text in texts)
+
+
+def test_bits_per_byte_have_one_axis(root):
+    scores, base = (
+        json.loads((root / "reports/evaluation" / name / "scores.json").read_text()) for name in ("assistant", "base")
+    )
+    by_source, by_language = (
+        re.findall(r'"tick middle" x="(.*?)".*?>(.*?)<', chart) for chart in bits_charts(scores, base).values()
+    )
+    assert by_source == by_language
+
+
 def test_page_is_the_same_every_time(page, root):
     assert render(root, LINEAGE) == page
 
@@ -127,3 +145,18 @@ def test_page_opens_in_a_browser_without_errors(page, tmp_path):
 )
 def test_ticks_are_round_and_cover_the_range(low, high, ticks):
     assert nice_ticks(low, high, 6) == ticks
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [(560, [0, 200, 400, 560]), (880, [0, 200, 400, 600, 880]), (1000, [0, 200, 400, 600, 800, 1000])],
+)
+def test_ticks_end_at_the_last_step(last, ticks):
+    assert ticks_up_to(last, 5) == ticks
+
+
+def test_the_last_value_stands_beside_its_curve():
+    chart = line([(5, 8.5), (880, 2.25)], "Loss", "model")
+    end = float(re.search(r'<circle class="model" cx="(.*?)"', chart)[1])
+    label = float(re.search(r'class="value" x="(.*?)"', chart)[1])
+    assert label > end + 4

@@ -91,10 +91,8 @@ def test_the_loss_falls_and_rows_are_reported_as_they_come(tmp_path: Path) -> No
     assert [row["step"] for row in history.training] == [20, 40, 60]
     assert [row["step"] for row in history.validation] == [30, 60]
     assert history.validation[-1]["bits_per_byte"] < history.validation[0]["bits_per_byte"]
-    assert reported == sorted(
-        [(int(row["step"]), row) for row in history.training + history.validation],
-        key=lambda pair: (pair[0], "bits_per_byte" in pair[1]),
-    )
+    rows = sorted(history.training + history.validation, key=lambda row: (row["step"], "bits_per_byte" in row))
+    assert [{"step": step, **row} for step, row in reported] == rows
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_line(tmp_path: Path) -> None:
