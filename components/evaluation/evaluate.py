@@ -58,7 +58,9 @@ def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Pa
             tokens_per_batch=settings.tokens_per_batch,
             stage=f"evaluate@{name}",
         )
-        speaker = Speaker(model, tokenizer, settings.max_example_tokens, settings.max_new_tokens)
+        speaker = Speaker(
+            model, tokenizer, settings.max_example_tokens, settings.max_new_tokens, settings.repetition_penalty
+        )
         answers = _answers(speaker, examples, f"evaluate@{name}")
         all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
         samples = _samples(speaker, documents, all_answers, settings)

@@ -38,6 +38,7 @@ class Speaker:
     tokenizer: Tokenizer
     max_example_tokens: int  # prompt and answer
     max_new_tokens: int
+    repetition_penalty: float
 
     def predict(self, task: Task, examples: Sequence[Example], progress: Progress) -> list[str]:
         """An answer for each example: the likeliest label, or free text, greedily."""
@@ -64,7 +65,8 @@ class Speaker:
 
     def _write(self, _task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
         stop = (self.tokenizer.end_of_turn, self.tokenizer.end_of_text)
-        answers = generate(self.model, prompts, max_new_tokens=self.max_new_tokens, stop=stop)
+        sampling = Sampling(repetition_penalty=self.repetition_penalty)
+        answers = generate(self.model, prompts, max_new_tokens=self.max_new_tokens, stop=stop, sampling=sampling)
         return [self.tokenizer.decode(tokens).strip() for tokens in answers]
 
     def continue_documents(self, texts: Sequence[str], seed: int) -> list[tuple[str, str]]:

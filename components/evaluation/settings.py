@@ -17,6 +17,7 @@ class Evaluate:
     max_example_tokens: Annotated[int, Ge(1)]  # prompt and answer; as many as fine-tuning has shown it
     tokens_per_batch: Annotated[int, Ge(1)]
     max_new_tokens: Annotated[int, Ge(1)]
+    repetition_penalty: Annotated[float, Ge(1)]  # of free text; 1 is none
     samples: Annotated[int, Ge(0)]  # shown on the report page, of each source and each task
     resamples: Annotated[int, Ge(100)]
     confidence: Annotated[float, Gt(0), Lt(1)]

@@ -18,11 +18,16 @@ BATCH = 64  # prompts
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn; a temperature of 0 takes the likeliest."""
+    """How the next token is drawn; a temperature of 0 takes the likeliest.
+
+    The penalty makes tokens that the answer has already less likely (https://arxiv.org/abs/1909.05858); those of the
+    prompt stay as they are, so that an answer can still be copied from it.
+    """
 
     temperature: float = 0.0
     top_k: int | None = None
     top_p: float | None = None
+    repetition_penalty: float = 1.0
 
 
 GREEDY = Sampling()
@@ -100,8 +105,11 @@ def _continue(
 ) -> Iterator[list[int]]:
     generator = torch.Generator().manual_seed(seed)
     logits_BV, cache, pads = _read(model, prompts, count)
+    said_BV = torch.zeros_like(logits_BV, dtype=torch.bool)
     for number in range(count):
-        tokens_B = _draw(logits_BV.float(), sampling, generator)
+        logits_BV = torch.where(said_BV, _penalised(logits_BV, sampling.repetition_penalty), logits_BV).float()
+        tokens_B = _draw(logits_BV, sampling, generator)
+        said_BV.scatter_(-1, tokens_B[:, None], value=True)
         yield tokens_B.tolist()
         if number + 1 < count:
             logits_BV = _advance(model, tokens_B[:, None], cache, pads)[:, -1]
@@ -127,6 +135,10 @@ def _advance(model: Transformer, tokens_BT: Tensor, cache: list[KeyValueCache], 
     positions_BT = (queries.T - pads[:, None]).clamp(min=0)
     logits: Tensor = model(tokens_BT, mask=seen_BTS[:, None], positions_BT=positions_BT, cache=cache)
     return logits
+
+
+def _penalised(logits_BV: Tensor, penalty: float) -> Tensor:
+    return torch.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
 
 
 def _draw(logits_BV: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:

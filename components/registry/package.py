@@ -37,6 +37,7 @@ def generation_config(tokenizer: Tokenizer, settings: Package) -> dict[str, obje
         "pad_token_id": tokenizer.padding,
         "max_new_tokens": settings.max_new_tokens,
         "do_sample": settings.temperature > 0,
+        "repetition_penalty": settings.repetition_penalty,  # `transformers` applies it to the prompt's tokens too
     }
     if settings.temperature > 0:
         config |= {"temperature": settings.temperature, "top_p": settings.top_p}

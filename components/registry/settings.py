@@ -16,6 +16,7 @@ class Package:
     max_new_tokens: Annotated[int, Ge(1)]  # of an answer, when nobody asks for more
     temperature: Annotated[float, Ge(0)]  # 0 takes the likeliest token
     top_p: Annotated[float, Gt(0), Le(1)]
+    repetition_penalty: Annotated[float, Ge(1)]  # 1 is none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,9 @@ class Assistant:
             tokenizer=Tokenizer.load(package),
             max_new_tokens=config["max_new_tokens"],
             stop=tuple(config["eos_token_id"]),
-            sampling=Sampling(temperature, config.get("top_k"), config.get("top_p")),
+            sampling=Sampling(
+                temperature, config.get("top_k"), config.get("top_p"), repetition_penalty=config["repetition_penalty"]
+            ),
         )
 
     def reply(self, conversation: list[Message], seed: int) -> Iterator[str]:

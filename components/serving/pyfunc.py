@@ -46,7 +46,11 @@ class Assistant(PythonModel):
             [self.prompt(str(text), room) for text in model_input.iloc[:, 0]],
             max_new_tokens=asked["max_new_tokens"],
             stop=self.defaults["eos_token_id"],
-            sampling=Sampling(asked.get("temperature", 0.0), top_p=asked.get("top_p")),
+            sampling=Sampling(
+                asked.get("temperature", 0.0),
+                top_p=asked.get("top_p"),
+                repetition_penalty=self.defaults["repetition_penalty"],
+            ),
             seed=asked.get("seed", 0),
         )
         return [self.tokenizer.decode(ids).strip() for ids in answers]

@@ -18,7 +18,7 @@ from components.tokenizer.tokenizer import Tokenizer
 
 SETTINGS = {
     "max_bytes_per_source": 2000, "max_examples": 4, "max_example_tokens": 80, "tokens_per_batch": 512,
-    "max_new_tokens": 8, "samples": 1, "resamples": 100, "confidence": 0.95, "seed": 1,
+    "max_new_tokens": 8, "repetition_penalty": 1.2, "samples": 1, "resamples": 100, "confidence": 0.95, "seed": 1,
 }  # fmt: skip
 
 
@@ -79,7 +79,9 @@ def test_files_are_the_same_every_time(evaluation, tiny_model, prepared, tmp_pat
 @pytest.mark.parametrize("task", ["topic", "description"])
 def test_an_answer_does_not_depend_on_the_others(task, tiny_model, prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    speaker = Speaker(hf.load(tiny_model), Tokenizer.load(tiny_model), max_example_tokens=90, max_new_tokens=8)
+    speaker = Speaker(
+        hf.load(tiny_model), Tokenizer.load(tiny_model), max_example_tokens=90, max_new_tokens=8, repetition_penalty=1.0
+    )
     examples = selection.examples(prepared / "examples/test", task)
     with Progress("evaluate", 1, "examples") as progress:
         together = speaker.predict(TASKS[task], examples, progress)

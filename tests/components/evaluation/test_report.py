@@ -24,6 +24,7 @@ SETTINGS = Evaluate(
     max_example_tokens=80,
     tokens_per_batch=512,
     max_new_tokens=4,
+    repetition_penalty=1.2,
     samples=1,
     resamples=100,
     confidence=0.95,

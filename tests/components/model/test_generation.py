@@ -75,3 +75,10 @@ def test_sampling_repeats_with_its_seed_and_keeps_to_the_likely(model: Transform
     )
     for narrow in (Sampling(1.0, top_k=1), Sampling(1.0, top_p=1e-6)):
         assert generate(model, PROMPTS, max_new_tokens=9, sampling=narrow) == generate(model, PROMPTS, max_new_tokens=9)
+
+
+def test_a_penalty_keeps_the_answer_from_repeating_itself_but_not_the_prompt(model: Transformer) -> None:
+    strict = Sampling(repetition_penalty=1e9)
+    for prompt, answer in zip(PROMPTS, generate(model, PROMPTS, max_new_tokens=12, sampling=strict), strict=True):
+        assert len(set(answer)) == len(answer)
+        assert answer[0] == generate(model, [prompt], max_new_tokens=1)[0][0]

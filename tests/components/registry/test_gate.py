@@ -142,6 +142,7 @@ EVALUATION = Evaluate(
     max_example_tokens=90,
     tokens_per_batch=512,
     max_new_tokens=4,
+    repetition_penalty=1.2,
     samples=1,
     resamples=100,
     confidence=0.95,

@@ -76,7 +76,7 @@ def test_parameters_are_counted_from_the_weights(tiny_package: Path) -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 def test_sampling_is_on_when_there_is_a_temperature(tiny_model: Path, temperature: float) -> None:
-    settings = Package(license="MIT", max_new_tokens=8, temperature=temperature, top_p=0.9)
+    settings = Package(license="MIT", max_new_tokens=8, temperature=temperature, top_p=0.9, repetition_penalty=1.2)
     config = package.generation_config(Tokenizer.load(tiny_model), settings)
     assert config["do_sample"] is (temperature > 0)
     assert config.get("temperature") == (temperature or None)

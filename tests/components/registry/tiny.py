@@ -19,7 +19,7 @@ TEXTS = [
     "A language model gives each next token a probability.",
     "天地玄黄，宇宙洪荒。日月盈昃，辰宿列张。",
 ]
-PACKAGE = Package(license="MIT", max_new_tokens=8, temperature=0.0, top_p=0.9)
+PACKAGE = Package(license="MIT", max_new_tokens=8, temperature=0.0, top_p=0.9, repetition_penalty=1.2)
 
 
 def make_data(folder: Path) -> Path:
