@@ -114,14 +114,15 @@ def answers(url: str) -> bool:
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port, or another one when that is taken, be it by a run in another folder that is just starting."""
+    """The wanted port, or another one when that is taken, be it by a server elsewhere that is just starting."""
     claim = Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-port-{wanted}"
-    for port in (wanted, 0) if locks.keep(claim) else (0,):
+    for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 probe.bind((HOST, port))
-                return int(probe.getsockname()[1])
+                if port == 0 or locks.keep(claim):
+                    return int(probe.getsockname()[1])
     raise TryAgain(f"no port is free on {HOST}")
 
 

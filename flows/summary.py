@@ -27,4 +27,5 @@ def show(release: Release, recipe: str) -> None:
 def _command() -> str:
     """How the person at the terminal calls this program: after `make run` it is not on their PATH."""
     program = Path(sys.argv[0])
-    return str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else program.name
+    here = program.name == "lmforge" and program.is_relative_to(Path.cwd())
+    return str(program.relative_to(Path.cwd())) if here else "lmforge"
