@@ -30,6 +30,7 @@ TRAININGS = ("pretrain", "finetune")
 
 _LOOK_EVERY = 2.0  # seconds between two looks at the progress of a silent stage
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
+_BESIDE_TRAINING = 19  # niceness: two programs that both use every core would slow each other down fourfold
 
 # What DVC says around the lines of a stage.
 _CHATTER = re.compile(
@@ -172,6 +173,8 @@ def _process(name: str) -> Iterator["subprocess.Popen[str]"]:
         output=subprocess.PIPE,
     )
     _live[process.pid] = process
+    if not _is_training(name):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _BESIDE_TRAINING)
     try:
         if _stopping.is_set():  # it may have been told between the check and the start
             _signal(process, signal.SIGTERM)
