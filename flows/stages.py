@@ -26,11 +26,11 @@ from flows import console, dag, environment, leash, locks
 from flows.progress import LiveProgress
 
 TRAININGS = ("pretrain", "finetune")
-"""Of these stages, whatever their recipe, one at a time runs on this machine."""
+MODELS_AT_WORK = (*TRAININGS, "evaluate")
+"""Stages that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
 
 _LOOK_EVERY = 2.0  # seconds between two looks at the progress of a silent stage
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
-_BESIDE_TRAINING = 19  # niceness: two programs that both use every core would slow each other down fourfold
 
 # What DVC says around the lines of a stage.
 _CHATTER = re.compile(
@@ -119,8 +119,9 @@ def _is_training(name: str) -> bool:
 
 
 def _turn(name: str) -> AbstractContextManager[None]:
-    """A context that a training enters when no other one runs, any other stage at once."""
-    return locks.wait_for("training", check=_stop_if_told) if _is_training(name) else nullcontext()
+    """A context that a stage with a model at work enters when no other one runs, any other stage at once."""
+    whole_machine = name.partition("@")[0] in MODELS_AT_WORK
+    return locks.wait_for("training", check=_stop_if_told) if whole_machine else nullcontext()
 
 
 def _stop_if_told() -> None:
@@ -173,8 +174,6 @@ def _process(name: str) -> Iterator["subprocess.Popen[str]"]:
         output=subprocess.PIPE,
     )
     _live[process.pid] = process
-    if not _is_training(name):
-        os.setpriority(os.PRIO_PROCESS, process.pid, _BESIDE_TRAINING)
     try:
         if _stopping.is_set():  # it may have been told between the check and the start
             _signal(process, signal.SIGTERM)
