@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ def accepted(sources: list[Source], licenses: tuple[str, ...]) -> list[Source]:
     kept = [source for source in sources if source.license in licenses]
     if not kept:
         raise BadSettings("params.yaml: ingest.licenses accepts no source of the catalogue")
+    return kept
+
+
+def wanted(sources: list[Source], take: tuple[str, ...]) -> list[Source]:
+    """The sources with that alone of their `yields` which is taken; the rest is told. None left is `BadSettings`."""
+    for kind in sorted({kind for source in sources for kind in source.yields} - set(take)):
+        names = ", ".join(source.name for source in sources if kind in source.yields)
+        print(f"{kind} of {names}: off, {kind} is not among ingest.take", flush=True)
+    narrowed = [replace(source, yields=tuple(kind for kind in source.yields if kind in take)) for source in sources]
+    kept = [source for source in narrowed if source.yields]
+    if not kept:
+        raise BadSettings("params.yaml: ingest.take names nothing that the sources of the catalogue yield")
     return kept
 
 
@@ -104,7 +117,7 @@ def _summary(counts: Counter[str]) -> str:
 
 def main() -> None:
     settings = params.read("ingest", Ingest)
-    sources = accepted(catalog.load(Path(settings.sources)), settings.licenses)
+    sources = wanted(accepted(catalog.load(Path(settings.sources)), settings.licenses), settings.take)
     with replacing(RAW) as folder:
         ingest(sources, folder)
 

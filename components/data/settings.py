@@ -14,6 +14,7 @@ class Ingest:
 
     sources: str  # path of the catalogue
     licenses: Annotated[tuple[str, ...], Len(1)]  # SPDX ids that a source may have
+    take: Annotated[tuple[str, ...], Len(1)]  # of what the sources yield: `documents`, and names of tasks
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,7 @@ def _observed(detail: Report) -> object:
         return f"missing: {', '.join(sorted(missing))}"
     if "observed_value" in detail:
         return _plain(detail["observed_value"])
-    return round(detail["unexpected_percent"] / 100, 6)
+    return round((detail["unexpected_percent"] or 0) / 100, 6)  # None: no row was asked
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What a score is worth: the same test examples answered by rules and by a plain classifier.
+"""What a score is worth: the same test examples answered by rules, by a plain classifier, by what comes nearest.
 
 A baseline learns from the train split alone. Every task has `majority`: to beat it, a model must have learnt
 something from its input.
@@ -12,6 +12,7 @@ from functools import partial
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 
 from components.evaluation.selection import Example
@@ -53,16 +54,24 @@ def words_after_is(train: Sequence[Example], test: Sequence[Example]) -> list[st
 
 
 def tfidf_logistic_regression(train: Sequence[Example], test: Sequence[Example], field: str) -> list[str]:
-    """One logistic regression a label over TF-IDF: of words, or of one and two characters for Chinese."""
+    """One logistic regression a label over TF-IDF."""
     texts = [example.inputs[field] for example in train]
-    chinese = sum(bool(CHINESE.search(text)) for text in texts) > len(texts) / 2
-    units = {"analyzer": "char", "ngram_range": (1, 2)} if chinese else {"analyzer": "word"}
     # liblinear keeps to one thread: the same result everywhere, and no struggle for the processor.
     classifier = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", random_state=0))
-    pipeline = make_pipeline(TfidfVectorizer(**units, sublinear_tf=True, max_features=30_000), classifier)
+    pipeline = make_pipeline(_tfidf(texts), classifier)
     pipeline.fit(texts, [example.target for example in train])
     predictions: list[str] = pipeline.predict([example.inputs[field] for example in test]).tolist()
     return predictions
+
+
+def tfidf_nearest(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """The target of the most similar text, by the cosine over TF-IDF: a translation memory."""
+    texts = [example.inputs["text"] for example in train]
+    vectors = _tfidf(texts).fit(texts)
+    memory = NearestNeighbors(n_neighbors=1, metric="cosine").fit(vectors.transform(texts))
+    queries = vectors.transform([example.inputs["text"] for example in test])
+    places = memory.kneighbors(queries, return_distance=False)[:, 0]
+    return [train[place].target for place in places]
 
 
 AFTER_IS = re.compile(r"\b(?:is|was|are|were) (?:an? |the )?([^,.;]+)")
@@ -70,7 +79,16 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FREE_TEXT: dict[str, dict[str, Baseline]] = {
     "description": {"words_after_is": words_after_is},
     "question_answering": {"majority_by_question": majority_by_question},
+    "translation_en_zh": {"tfidf_nearest": tfidf_nearest},
+    "translation_zh_en": {"tfidf_nearest": tfidf_nearest},
 }
+
+
+def _tfidf(texts: Sequence[str]) -> TfidfVectorizer:
+    """For texts such as these: of words, or of one and two characters for Chinese."""
+    chinese = sum(bool(CHINESE.search(text)) for text in texts) > len(texts) / 2
+    units = {"analyzer": "char", "ngram_range": (1, 2)} if chinese else {"analyzer": "word"}
+    return TfidfVectorizer(**units, sublinear_tf=True, max_features=30_000)
 
 
 def _most_frequent(targets: Iterable[str]) -> str:

@@ -1,6 +1,10 @@
 """Scores of one prediction against one target, each from 0 to 1."""
 
 import re
+from collections import Counter
+
+CHRF_CHARACTERS = 6  # the longest n-gram
+CHRF_BETA = 2  # recall counts twice as much as precision
 
 
 def same(prediction: str, target: str) -> float:
@@ -27,6 +31,27 @@ def rouge_l(prediction: str, target: str) -> float:
     predicted, wanted = (re.findall(r"\w+", text.lower()) for text in (prediction, target))
     common = _longest_common_subsequence(predicted, wanted)
     return 2 * common / (len(predicted) + len(wanted)) if common else 0.0
+
+
+def chrf(prediction: str, target: str) -> float:
+    """F2 of the character n-grams of up to 6 characters, white space left out (chrF2, Popović 2015 and 2016).
+
+    Precision and recall are averaged over the lengths that both texts have, as sacrebleu does; its figure for a
+    corpus, though, is made of sums over sentences, and ours of the mean.
+    """
+    predicted, wanted = ("".join(text.split()) for text in (prediction, target))
+    lengths = range(1, min(len(predicted), len(wanted), CHRF_CHARACTERS) + 1)
+    precision = recall = 0.0
+    for n in lengths:
+        ours, theirs = (Counter(text[i : i + n] for i in range(len(text) - n + 1)) for text in (predicted, wanted))
+        common = (ours & theirs).total()
+        precision += common / ours.total()
+        recall += common / theirs.total()
+    if not precision:
+        return 0.0
+    precision, recall = precision / len(lengths), recall / len(lengths)
+    weight = CHRF_BETA**2
+    return (1 + weight) * precision * recall / (weight * precision + recall)
 
 
 def _longest_common_subsequence(a: list[str], b: list[str]) -> int:

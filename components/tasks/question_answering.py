@@ -9,4 +9,5 @@ QUESTION_ANSWERING = Task(
     long_field="context",
     metric="exact_match",
     score=exact_match,
+    extractive=True,
 )

@@ -10,8 +10,9 @@ class Task:
 
     `template` makes the user message from the inputs. The window is small, so its own words are few, and
     `long_field` names the input that may be cut at its end. With `labels` (in this order) the answer is one
-    of them, without it is free text. `score` takes prediction and target and gives 0 (wrong) to 1 (right);
-    its mean over examples is the `metric`.
+    of them, without it is free text; when the task is `extractive`, one that stands word for word in the
+    long field, where a model that cannot write may mark it. `score` takes prediction and target and gives
+    0 (wrong) to 1 (right); its mean over examples is the `metric`.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Task:
     metric: str
     score: Callable[[str, str], float]
     labels: tuple[str, ...] = ()
+    extractive: bool = False
 
     def prompt(self, inputs: Mapping[str, str]) -> str:
         """The user message; the assistant's answer to it is the target."""

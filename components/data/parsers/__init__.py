@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from components.data.parsers import (
     articles,
     bible,
+    catalogues,
     chinese_dictionary,
     english_dictionary,
     factbook,
@@ -22,6 +23,7 @@ Parser = Callable[..., Iterator[Record]]
 PARSERS: dict[str, Parser] = {
     "articles": articles.parse,
     "bible": bible.parse,
+    "catalogues": catalogues.parse,
     "chinese_characters": chinese_dictionary.parse_characters,
     "chinese_words": chinese_dictionary.parse_words,
     "english_dictionary": english_dictionary.parse,

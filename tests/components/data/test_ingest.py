@@ -31,7 +31,9 @@ def write(folder: Path, *entries: dict[str, object]) -> list[Source]:
     (folder / "films.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with (folder / "sources.yaml").open("w") as file:
         YAML().dump({"sources": list(entries)}, file)
-    (folder / "params.yaml").write_text("ingest: {sources: sources.yaml, licenses: [MIT]}\n")
+    (folder / "params.yaml").write_text(
+        "ingest: {sources: sources.yaml, licenses: [MIT], take: [documents, sentiment_en]}\n"
+    )
     return catalog.load(folder / "sources.yaml")
 
 
@@ -82,6 +84,15 @@ def test_a_source_with_another_licence_is_off_and_says_so(folder: Path, capsys: 
     assert "others: off, its licence GPL-3.0-or-later" in capsys.readouterr().out
     with pytest.raises(BadSettings, match="accepts no source"):
         ingest.accepted(write(folder, FILMS | {"license": "GPL-3.0-or-later"}), ("MIT",))
+
+
+def test_what_is_not_taken_stays_out_and_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, FILMS, FILMS | {"name": "more", "yields": ["topic"]})
+    ingest.main()
+    assert pq.read_table("data/raw/examples")["task"].unique().to_pylist() == ["sentiment_en"]
+    assert "topic of more: off, topic is not among ingest.take" in capsys.readouterr().out
+    with pytest.raises(BadSettings, match=r"ingest.take names nothing that the sources of the catalogue yield"):
+        ingest.wanted(write(folder, FILMS), ("topic",))
 
 
 def test_a_kind_that_the_source_does_not_have_is_told(folder: Path) -> None:

@@ -4,9 +4,13 @@ import bz2
 import gzip
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from components.data.parsers import (
     articles,
     bible,
+    catalogues,
     chinese_dictionary,
     english_dictionary,
     factbook,
@@ -146,6 +150,80 @@ def test_articles_and_english_dictionary() -> None:
     files = archive({"d/a.txt": b"Title\n\nBody", "words_T.json": encoded({"tea": entry})})
     assert list(articles.parse(files, "d/*.txt")) == [Document("d/a.txt", "Title\n\nBody")]
     assert list(english_dictionary.parse(files, "words_*.json")) == [Document("tea", "tea, n.\n- A drink.\ntea\n- x")]
+
+
+CATALOGUE = r"""# Translators.
+msgid ""
+msgstr "Language: zh_CN\n"
+
+#, python-format
+msgctxt "button"
+msgid "Cannot find \"%(name)s\" "
+"on <b>%d</b> hosts"
+msgstr "在 <b>%d</b> 台主机上"
+"找不到\n“%(name)s”"
+
+#, fuzzy, python-format
+msgid "A draft of this"
+msgstr "草稿"
+
+msgid "Never said in Chinese"
+msgstr ""
+
+msgid "Delete it"
+msgid_plural "Delete {0} of them"
+msgstr[0] "删除 {0} 个"
+
+msgid "Lost {0} of them"
+msgstr "丢失"
+
+msgid "OK"
+msgstr "确定"
+
+msgid "XL Modal"
+msgstr "XL Modal"
+
+msgid "DELETE of them!"
+msgstr "删除"
+
+#~ msgid "No longer in use"
+#~ msgstr "不再使用"
+"""
+
+
+def test_a_catalogue_gives_what_was_translated() -> None:
+    said = dict(catalogues.messages(CATALOGUE))
+    assert said['Cannot find "%(name)s" on <b>%d</b> hosts'] == "在 <b>%d</b> 台主机上找不到\n“%(name)s”"
+    assert said["Delete {0} of them"] == "删除 {0} 个"
+    assert len(said) == 6
+    assert dict(catalogues.messages(CATALOGUE.replace("\n", "\r\n"))) == said
+
+
+def test_translations_are_those_of_more_than_a_word_with_all_placeholders_each_in_one_direction() -> None:
+    files = archive({"zh/a.po": CATALOGUE.encode(), "zh/b.po": CATALOGUE.encode()})
+    there = list(catalogues.parse(files, "zh/*.po", ("en_zh",), 100))
+    assert there == [
+        Example(text, "en_zh", {"text": text}, translation)
+        for text, translation in [
+            ('Cannot find "%(name)s" on <b>%d</b> hosts', "在 <b>%d</b> 台主机上找不到 “%(name)s”"),
+            ("Delete {0} of them", "删除 {0} 个"),
+        ]
+    ]
+    for record in catalogues.parse(files, "zh/*.po", ("en_zh", "zh_en"), 100):
+        assert isinstance(record, Example)
+        back = record.task == "zh_en"
+        assert (record.target if back else record.inputs["text"]) == record.key
+    assert not list(catalogues.parse(files, "zh/*.po", ("en_zh",), 10))
+
+
+@given(st.dictionaries(st.text('abc \\n\\t\\\\"é字', min_size=1), st.text('abc\\n\\\\"字', min_size=1)))
+def test_a_catalogue_says_what_was_written_into_it(said: dict[str, str]) -> None:
+    def quoted(text: str) -> str:
+        lines = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t").split("\n")
+        return "\n".join(f'"{line}"' for line in "\\n\n".join(lines).split("\n"))
+
+    entries = [f"msgid {quoted(text)}\nmsgstr {quoted(translation)}\n" for text, translation in said.items()]
+    assert dict(catalogues.messages("\n".join(entries))) == said
 
 
 def test_markup_becomes_plain_lines() -> None:

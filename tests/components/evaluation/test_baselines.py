@@ -1,6 +1,12 @@
 """Baselines learn from the train split alone, and do what their names say."""
 
-from components.evaluation.baselines import baselines, majority, majority_by_question, words_after_is
+from components.evaluation.baselines import (
+    baselines,
+    majority,
+    majority_by_question,
+    tfidf_nearest,
+    words_after_is,
+)
 from components.evaluation.selection import Example
 from components.tasks import TASKS
 from components.tasks.task import Task
@@ -34,6 +40,13 @@ def test_words_after_is():
     texts = ["Opus is a very long work of art, old.", "The cats were hunters.", "No verb here at all"]
     test = [example("?", text=text) for text in texts]
     assert words_after_is(train, test) == ["very long work", "hunters", "No verb here"]
+
+
+def test_the_nearest_text_answers_for_one_like_it_in_either_language():
+    pairs = [("The network is down.", "网络中断。"), ("No such image.", "没有这样的镜像。")]
+    for texts, answers, unseen in ((0, 1, "networks: the network"), (1, 0, "网络")):
+        train = [example(pair[answers], text=pair[texts]) for pair in pairs]
+        assert tfidf_nearest(train, [example("?", text=unseen)]) == [pairs[0][answers]]
 
 
 def test_classifier_reads_words_in_english_and_characters_in_chinese():

@@ -10,7 +10,7 @@ from components.stage import BadData
 from components.tasks import TASKS
 from components.tasks.prompts import answer, fit
 from components.tokenizer import train
-from components.tokenizer.tokenizer import Tokenizer
+from components.tokenizer.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 TEXT = "The capital of the country is a city by the sea. 这个国家的首都是海边的城市。"
 
@@ -19,7 +19,7 @@ TEXT = "The capital of the country is a city by the sea. 这个国家的首都�
 def tokenizer(tmp_path_factory):
     shard = tmp_path_factory.mktemp("text") / "part.parquet"
     pq.write_table(pa.table({"text": [TEXT * 20]}), shard)
-    return Tokenizer(train.train([shard], 280).to_str())
+    return Tokenizer(train.train([shard], 280, [*SPECIAL_TOKENS]).to_str())
 
 
 @given(text=st.text(max_size=300), limit=st.integers(60, 400))

@@ -1,9 +1,11 @@
 """Tasks, their prompts and their scores."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from components.tasks import TASKS
-from components.tasks.metrics import exact_match, normalise, rouge_l
+from components.tasks import TASKS, metrics
+from components.tasks.metrics import chrf, exact_match, normalise, rouge_l
 
 INPUTS = {"text": "It {shines}.", "title": "Sun", "context": "Sun: a star", "question": "Sun"}
 
@@ -20,6 +22,11 @@ def test_score_is_one_for_the_target_and_zero_for_nonsense(task):
     target = task.labels[0] if task.labels else "Capital of France"
     assert task.score(target, target) == 1
     assert task.score("zzz", target) == 0
+
+
+def test_an_answer_to_mark_is_no_label():
+    assert [task.name for task in TASKS.values() if task.extractive] == ["question_answering"]
+    assert not any(task.labels for task in TASKS.values() if task.extractive)
 
 
 def test_labels_are_known_and_in_a_fixed_order():
@@ -60,3 +67,47 @@ def test_normalise():
 )
 def test_rouge_l(prediction, target, value):
     assert rouge_l(prediction, target) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "target", "value"),
+    [
+        ("aa", "ab", 1 / 4),  # one of two characters, none of one pair
+        ("a b c", "abc", 1),
+        ("abcd", "ab", 25 / 32),  # precision (2/4 + 1/3) / 2, recall 1
+        ("网络", "网络名称", 25 / 53),  # precision 1, recall (2/4 + 1/3) / 2
+        ("", "anything", 0),
+        ("", "", 0),
+    ],
+)
+def test_chrf(prediction, target, value):
+    assert chrf(prediction, target) == pytest.approx(value)
+
+
+# From the tests of sacrebleu 2, which give recall three times the weight.
+@pytest.mark.parametrize(
+    ("prediction", "target", "value"),
+    [
+        (
+            "risk assessment must be made of those who are qualified and expertise in the sector"
+            " - these are the scientists .",
+            "risk assessment has to be undertaken by those who are qualified and expert in that area"
+            " - that is the scientists .",
+            0.63361730,
+        ),
+        (
+            "Die    Beziehung zwischen  Obama und Netanjahu ist nicht gerade  freundlich.",
+            "Das Verhältnis zwischen Obama und Netanyahu ist nicht gerade freundschaftlich.",
+            0.641302698,
+        ),
+    ],
+)
+def test_chrf_is_that_of_sacrebleu(prediction, target, value, monkeypatch):
+    monkeypatch.setattr(metrics, "CHRF_BETA", 3)
+    assert chrf(prediction, target) == pytest.approx(value, abs=1e-6)
+
+
+@given(text=st.text(min_size=1).filter(str.split), other=st.text())
+def test_chrf_is_one_for_the_same_and_never_more(text, other):
+    assert chrf(text, text) == pytest.approx(1)
+    assert 0 <= chrf(text, other) <= 1 + 1e-9
