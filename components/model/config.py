@@ -1,28 +1,58 @@
 """The shape of a model, and the dial from which it follows."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
 HEAD_DIM = 64
 
+Architecture = Literal["decoder", "encoder", "encoder_decoder"]
+Positions = Literal["rotary", "learned", "sinusoidal"]
+Norm = Literal["rms", "layer"]
+NormPosition = Literal["pre", "post"]
+Activation = Literal["swiglu", "gelu", "relu"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Every size of a decoder, in the terms of the Qwen3 architecture."""
+    """Every size of a Transformer, and the form of its layers."""
 
+    architecture: Architecture
     vocab_size: int
+    labels: tuple[str, ...]  # what the head chooses from instead of tokens; none: it predicts tokens
     hidden_size: int
-    num_layers: int
+    num_layers: int  # of an encoder-decoder: of each half
     num_heads: int
     num_kv_heads: int
     head_dim: int
     intermediate_size: int
     max_sequence_length: int  # in tokens
+    positions: Positions
     rope_theta: float
+    norm: Norm
+    norm_position: NormPosition
     norm_eps: float
+    activation: Activation
+    qk_norm: bool
     tie_embeddings: bool
+    logit_soft_cap: float | None
+
+    @property
+    def num_outputs(self) -> int:
+        """What the head chooses from: the labels, or else the tokens."""
+        return len(self.labels) or self.vocab_size
+
+    @property
+    def biases(self) -> bool:
+        """Whether matrices have biases: those of the models with LayerNorm do, those with RMSNorm do not."""
+        return self.norm == "layer"
+
+    def room(self, max_new_tokens: int) -> int:
+        """How many tokens a prompt may have: in a decoder it shares the window with the answer."""
+        window = self.max_sequence_length
+        shares = self.architecture == "decoder" or max_new_tokens > window
+        return window - max_new_tokens if shares else window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +61,17 @@ class ModelSettings:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
+    architecture: Architecture
     depth: Annotated[int, Ge(1)]
-    tie_embeddings: bool
+    positions: Positions
     rope_theta: Annotated[float, Gt(0)]
+    norm: Norm
+    norm_position: NormPosition
     norm_eps: Annotated[float, Gt(0)]
+    activation: Activation
+    qk_norm: bool
+    tie_embeddings: bool
+    logit_soft_cap: Annotated[float, Gt(0)] | None = None
     hidden_size: Annotated[int, Ge(8)] | None = None
     num_heads: Annotated[int, Ge(1)] | None = None
     num_kv_heads: Annotated[int, Ge(1)] | None = None
@@ -44,7 +81,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
             raise ValueError(f"num_heads ({self.heads}) must be a multiple of num_kv_heads ({self.kv_heads})")
-        if (self.head_dim or HEAD_DIM) % 2:
+        if self.positions == "rotary" and (self.head_dim or HEAD_DIM) % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs")
 
     @property
@@ -64,18 +101,28 @@ class ModelSettings:
 
     def build(self, vocab_size: int, max_sequence_length: int) -> ModelConfig:
         """The sizes for a vocabulary and a window."""
+        # A gate makes a third matrix of two; the widths keep the number of weights the same (Shazeer 2020).
+        expansion = 8 / 3 if self.activation == "swiglu" else 4
         return ModelConfig(
+            architecture=self.architecture,
             vocab_size=vocab_size,
+            labels=(),
             hidden_size=self.width,
             num_layers=self.depth,
             num_heads=self.heads,
             num_kv_heads=self.kv_heads,
             head_dim=self.head_dim or HEAD_DIM,
-            intermediate_size=self.intermediate_size or _multiple_of(64, 8 * self.width / 3),
+            intermediate_size=self.intermediate_size or _multiple_of(64, expansion * self.width),
             max_sequence_length=max_sequence_length,
+            positions=self.positions,
             rope_theta=self.rope_theta,
+            norm=self.norm,
+            norm_position=self.norm_position,
             norm_eps=self.norm_eps,
+            activation=self.activation,
+            qk_norm=self.qk_norm,
             tie_embeddings=self.tie_embeddings,
+            logit_soft_cap=self.logit_soft_cap,
         )
 
 

@@ -1,168 +1,131 @@
 """Text out of a model: greedy and sampled continuations, and the likelihood of given ones.
 
-Prompts of different lengths share a batch by padding on the left; a padding token sees only itself and is seen
-by none, so the answer to a prompt does not depend on its neighbours.
+A decoder goes on behind the prompt. In an encoder-decoder the prompt goes to the encoder, and the decoder begins with
+the token `start`. Prompts of different lengths share a batch by padding that no token sees, so the answer to a prompt
+does not depend on its neighbours.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from components.model.layers import KeyValueCache
+from components.model.reading import Rows
+from components.model.sampling import GREEDY, Sampling, draw
 from components.model.transformer import Transformer
+
+__all__ = ["GREEDY", "Sampling", "generate", "log_likelihoods", "stream"]
 
 BATCH = 64  # prompts
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn; a temperature of 0 takes the likeliest.
-
-    The penalty makes tokens that the answer has already less likely (https://arxiv.org/abs/1909.05858); those of the
-    prompt stay as they are, so that an answer can still be copied from it.
-    """
-
-    temperature: float = 0.0
-    top_k: int | None = None
-    top_p: float | None = None
-    repetition_penalty: float = 1.0
-
-
-GREEDY = Sampling()
+Prompt = Sequence[int]
+Ended = Callable[[Sequence[int]], bool]
+"""Whether an answer is complete."""
 
 
 def generate(
     model: Transformer,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
     *,
     max_new_tokens: int,
+    start: int | None = None,
     stop: Collection[int] = (),
+    ended: Ended | None = None,
     sampling: Sampling = GREEDY,
     seed: int = 0,
 ) -> list[list[int]]:
-    """The tokens that follow each prompt, up to a stop token (left out) or `max_new_tokens`.
+    """The answer to each prompt: up to a stop token (left out), until it is `ended`, or `max_new_tokens` long.
 
-    Prompt and continuation must fit into the window of the model.
+    Prompt and answer together must fit into the window of a decoder, and each by itself into that of an
+    encoder-decoder. What is drawn follows from the seed and the prompt.
     """
     answers: list[list[int]] = [[] for _ in prompts]
-    for rows in _batches(prompts):
-        open_rows = set(rows)
-        steps = _continue(model, [prompts[row] for row in rows], max_new_tokens, sampling, seed)
-        for tokens in steps:
-            for row, token in zip(rows, tokens, strict=True):
-                if token in stop:
-                    open_rows.discard(row)
-                elif row in open_rows:
-                    answers[row].append(token)
-            if not open_rows:
-                break
+    for places in _batches(prompts):
+        batch = [prompts[place] for place in places]
+        for tokens in _continue(model, batch, max_new_tokens, start, stop, ended, sampling, seed):
+            for row, token in tokens.items():
+                answers[places[row]].append(token)
     return answers
 
 
 def stream(
     model: Transformer,
-    prompt: Sequence[int],
+    prompt: Prompt,
     *,
     max_new_tokens: int,
+    start: int | None = None,
     stop: Collection[int] = (),
     sampling: Sampling = GREEDY,
     seed: int = 0,
 ) -> Iterator[int]:
     """The tokens of `generate` for one prompt, each as soon as it is drawn."""
-    for (token,) in _continue(model, [prompt], max_new_tokens, sampling, seed):
-        if token in stop:
-            return
-        yield token
+    for tokens in _continue(model, [prompt], max_new_tokens, start, stop, None, sampling, seed):
+        yield from tokens.values()
 
 
 @torch.inference_mode()
-def log_likelihoods(model: Transformer, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]]) -> Tensor:
+def log_likelihoods(
+    model: Transformer, prompts: Sequence[Prompt], choices: Sequence[Sequence[int]], *, start: int | None = None
+) -> Tensor:
     """The log-probability, in nats, of each choice after each prompt: [prompts, choices].
 
     A prompt is read once; the choices share its keys and values.
     """
-    width = max(map(len, choices))
-    ids_CL = torch.tensor([[*choice, *[0] * (width - len(choice))] for choice in choices])
-    real_CL = torch.arange(width) < torch.tensor([len(choice) for choice in choices])[:, None]
-    scores = torch.empty(len(prompts), len(choices))
-    for rows in _batches(prompts, max(1, 8 * BATCH // len(choices))):
-        logits_BV, cache, pads = _read(model, [prompts[row] for row in rows], width)
-        logits_BLV = logits_BV[:, None].repeat_interleave(len(choices), 0)
-        tokens_BL = ids_CL.repeat(len(rows), 1)
+    width, device = max(map(len, choices)), model.embedding.weight.device
+    ids_CL = torch.tensor([[*choice, *[0] * (width - len(choice))] for choice in choices], device=device)
+    real_CL = torch.tensor([[place < len(choice) for place in range(width)] for choice in choices], device=device)
+    scores = torch.empty(len(prompts), len(choices), device=device)
+    for places in _batches(prompts, max(1, 8 * BATCH // len(choices))):
+        rows, logits_BLV = Rows.read(model, [prompts[place] for place in places], width, start)
+        copies = torch.arange(len(places), device=device).repeat_interleave(len(choices))
+        tokens_BL, logits_BLV = ids_CL.repeat(len(places), 1), logits_BLV[copies]
         if width > 1:
-            cache, pads = [layer.repeat(len(choices)) for layer in cache], pads.repeat_interleave(len(choices))
-            logits_BLV = torch.cat([logits_BLV, _advance(model, tokens_BL[:, :-1], cache, pads)], dim=1)
+            logits_BLV = torch.cat([logits_BLV, rows.select(copies).advance(tokens_BL[:, :-1])], dim=1)
         nats_BL = logits_BLV.float().log_softmax(-1).gather(-1, tokens_BL[..., None]).squeeze(-1)
-        scores[rows] = (nats_BL * real_CL.repeat(len(rows), 1)).sum(-1).view(len(rows), -1)
+        scores[places] = (nats_BL * real_CL.repeat(len(places), 1)).sum(-1).view(len(places), -1)
     return scores
 
 
 @torch.inference_mode()
 def _continue(
-    model: Transformer, prompts: Sequence[Sequence[int]], count: int, sampling: Sampling, seed: int
-) -> Iterator[list[int]]:
-    generator = torch.Generator().manual_seed(seed)
-    logits_BV, cache, pads = _read(model, prompts, count)
-    said_BV = torch.zeros_like(logits_BV, dtype=torch.bool)
+    model: Transformer,
+    prompts: Sequence[Prompt],
+    count: int,
+    start: int | None,
+    stop: Collection[int],
+    ended: Ended | None,
+    sampling: Sampling,
+    seed: int,
+) -> Iterator[dict[int, int]]:
+    """Step by step the next token of each prompt, by its place, as long as its answer goes on."""
+    rows, logits_B1V = Rows.read(model, prompts, count, start)
+    chances_BN = torch.from_numpy(
+        np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
+    )
+    answers_BN = torch.empty(len(prompts), 0, dtype=torch.long)
+    places = list(range(len(prompts)))  # of the prompts that the rows of the batch answer
+    going = set(places)
     for number in range(count):
-        logits_BV = torch.where(said_BV, _penalised(logits_BV, sampling.repetition_penalty), logits_BV).float()
-        tokens_B = _draw(logits_BV, sampling, generator)
-        said_BV.scatter_(-1, tokens_B[:, None], value=True)
-        yield tokens_B.tolist()
-        if number + 1 < count:
-            logits_BV = _advance(model, tokens_B[:, None], cache, pads)[:, -1]
+        tokens_B = draw(logits_B1V[:, -1], answers_BN, chances_BN[:, number], sampling)
+        answers_BN = torch.cat([answers_BN, tokens_B[:, None]], dim=1)
+        drawn = {place: token for place, token in zip(places, tokens_B.tolist(), strict=True) if place in going}
+        going -= {place for place, token in drawn.items() if token in stop}
+        yield {place: token for place, token in drawn.items() if place in going}
+        if ended is not None:
+            going -= {place for place, answer in zip(places, answers_BN.tolist(), strict=True) if ended(answer)}
+        if not going or number + 1 == count:
+            return
+        if len(going) <= len(places) // 2:  # the rows that are done are left behind
+            kept = torch.tensor([row for row, place in enumerate(places) if place in going], device=tokens_B.device)
+            rows, tokens_B = rows.select(kept), tokens_B[kept]
+            chances_BN, answers_BN = chances_BN[kept], answers_BN[kept]
+            places = [place for place in places if place in going]
+        logits_B1V = rows.advance(tokens_B[:, None], last_only=True)
 
 
-def _read(
-    model: Transformer, prompts: Sequence[Sequence[int]], room: int
-) -> tuple[Tensor, list[KeyValueCache], Tensor]:
-    """Read prompts into a cache with room for more; the logits [B, V] behind each, the cache, the paddings [B]."""
-    longest = max(map(len, prompts))
-    pads = torch.tensor([longest - len(prompt) for prompt in prompts])
-    tokens_BT = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
-    config = model.config
-    cache = [KeyValueCache.empty(config, len(prompts), longest + room) for _ in range(config.num_layers)]
-    return _advance(model, tokens_BT, cache, pads)[:, -1], cache, pads
-
-
-def _advance(model: Transformer, tokens_BT: Tensor, cache: list[KeyValueCache], pads: Tensor) -> Tensor:
-    """Feed tokens behind those of the cache; the logits [B, T, V]."""
-    start, end = cache[0].length, cache[0].length + tokens_BT.shape[1]
-    queries, keys = torch.arange(start, end)[:, None], torch.arange(end)
-    seen_BTS = (keys <= queries) & (keys >= pads[:, None, None]) | (keys == queries)
-    positions_BT = (queries.T - pads[:, None]).clamp(min=0)
-    logits: Tensor = model(tokens_BT, mask=seen_BTS[:, None], positions_BT=positions_BT, cache=cache)
-    return logits
-
-
-def _penalised(logits_BV: Tensor, penalty: float) -> Tensor:
-    return torch.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
-
-
-def _draw(logits_BV: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-    """The next token of each row, [B]."""
-    if sampling.temperature == 0:
-        return logits_BV.argmax(-1)
-    logits_BV = logits_BV / sampling.temperature
-    if sampling.top_k is not None:
-        least = logits_BV.topk(min(sampling.top_k, logits_BV.shape[-1])).values[:, -1:]
-        logits_BV = logits_BV.masked_fill(logits_BV < least, -torch.inf)
-    if sampling.top_p is not None:
-        logits_BV = _nucleus(logits_BV, sampling.top_p)
-    return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator).squeeze(-1)
-
-
-def _nucleus(logits_BV: Tensor, share: float) -> Tensor:
-    """Keep the likeliest tokens that together reach the share (https://arxiv.org/abs/1904.09751)."""
-    ordered, order = logits_BV.sort(dim=-1, descending=True)
-    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-    return logits_BV.masked_fill((before >= share).scatter(-1, order, before >= share), -torch.inf)
-
-
-def _batches(prompts: Sequence[Sequence[int]], size: int = BATCH) -> Iterator[list[int]]:
+def _batches(prompts: Sequence[Prompt], size: int = BATCH) -> Iterator[list[int]]:
     """The places of the prompts, in batches of similar length."""
     places = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    for start in range(0, len(places), size):
-        yield places[start : start + size]
+    for first in range(0, len(places), size):
+        yield places[first : first + size]

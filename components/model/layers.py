@@ -1,9 +1,11 @@
-"""The layers of the Transformer.
+"""The layers of the Transformer, from the smallest to a whole block.
 
 Shapes stand in names: B batch, T time, S keys, C hidden size, H query heads, K key and value heads, D head size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +13,32 @@ from torch import Tensor, nn
 
 from components.model.config import ModelConfig
 
+Rotation = tuple[Tensor, Tensor]
+"""Cosines and sines by which queries and keys are turned, each [B or 1, 1, T, D]."""
+
+
+class Context(NamedTuple):
+    """What all blocks of a stack share in one forward pass. A mask is bool, True where a query sees a key."""
+
+    rotation: Rotation | None
+    mask: Tensor | None  # [B, 1, T, S]; None: all keys, and in a decoder those up to the query
+    memory_BSC: Tensor | None  # what the encoder made of the source
+    memory_mask: Tensor | None  # [B, 1, T or 1, S]
+
 
 @dataclass
 class KeyValueCache:
-    """Keys and values of the tokens that a model has seen, for one layer, each [B, K, S, D] with room for S."""
+    """Keys and values of the tokens that a layer has seen, each [B, K, S, D] with room for S."""
 
     keys: Tensor
     values: Tensor
     length: int = 0
 
     @classmethod
-    def empty(cls, config: ModelConfig, batch: int, room: int) -> "KeyValueCache":
-        """A cache without tokens."""
+    def empty(cls, config: ModelConfig, batch: int, room: int, like: Tensor) -> "KeyValueCache":
+        """A cache without tokens, of the type and on the device of `like`."""
         shape = (batch, config.num_kv_heads, room, config.head_dim)
-        return cls(torch.zeros(shape), torch.zeros(shape))
+        return cls(like.new_zeros(shape), like.new_zeros(shape))
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add the keys and values [B, K, T, D] of new tokens; all up to now."""
@@ -32,13 +46,21 @@ class KeyValueCache:
         self.keys[:, :, self.length : end] = keys
         self.values[:, :, self.length : end] = values
         self.length = end
-        return self.keys[:, :, :end].to(keys.dtype), self.values[:, :, :end].to(values.dtype)
+        return self.read(keys.dtype)
 
-    def repeat(self, times: int) -> "KeyValueCache":
-        """The cache with each row `times` times in a row."""
-        return KeyValueCache(
-            self.keys.repeat_interleave(times, 0), self.values.repeat_interleave(times, 0), self.length
-        )
+    def read(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """All keys and values up to now."""
+        return self.keys[:, :, : self.length].to(dtype), self.values[:, :, : self.length].to(dtype)
+
+    def select(self, rows: Tensor) -> "KeyValueCache":
+        """The cache of the rows with these numbers, which may repeat."""
+        return KeyValueCache(self.keys[rows], self.values[rows], self.length)
+
+
+def norm(config: ModelConfig, size: int) -> nn.Module:
+    """RMSNorm (https://arxiv.org/abs/1910.07467), or LayerNorm as in the original."""
+    kind = nn.RMSNorm if config.norm == "rms" else nn.LayerNorm
+    return kind(size, config.norm_eps)
 
 
 class RotaryEmbedding(nn.Module):
@@ -54,83 +76,166 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("cos", angles.cos().float(), persistent=False)
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
-    def forward(self, x_BHTD: Tensor, positions_BT: Tensor | None) -> Tensor:
-        """Turn queries or keys; without positions the first token of each row is at 0."""
+    def forward(self, length: int, positions_BT: Tensor | None) -> Rotation:
+        """The rotation of a row of tokens; without positions the first is at 0."""
         if positions_BT is None:
-            cos, sin = self.cos[: x_BHTD.shape[2]], self.sin[: x_BHTD.shape[2]]
-        else:
-            cos, sin = self.cos[positions_BT][:, None], self.sin[positions_BT][:, None]
-        left, right = x_BHTD.chunk(2, dim=-1)
-        turned = torch.cat((-right, left), dim=-1)
-        return (x_BHTD * cos + turned * sin).to(x_BHTD.dtype)
+            return self.cos[None, None, :length], self.sin[None, None, :length]
+        return self.cos[positions_BT][:, None], self.sin[positions_BT][:, None]
+
+
+def rotate(x_BHTD: Tensor, rotation: Rotation) -> Tensor:
+    """Queries or keys turned by their positions."""
+    cos, sin = rotation
+    left, right = x_BHTD.chunk(2, dim=-1)
+    return x_BHTD * cos + torch.cat((-right, left), dim=-1) * sin
+
+
+class SinusoidalEmbedding(nn.Module):
+    """The positions of the original Transformer (https://arxiv.org/abs/1706.03762), sines before cosines as in Marian.
+
+    The paper alternates them, which is the same but for the order of the columns.
+    """
+
+    table_TC: Tensor
+
+    def __init__(self, length: int, hidden_size: int) -> None:
+        super().__init__()
+        frequencies = 10_000 ** -(torch.arange(0, hidden_size, 2, dtype=torch.float64) / hidden_size)
+        angles = torch.outer(torch.arange(length, dtype=torch.float64), frequencies)
+        self.register_buffer("table_TC", torch.cat((angles.sin(), angles.cos()), dim=1).float(), persistent=False)
+
+    def forward(self, positions_BT: Tensor) -> Tensor:
+        return self.table_TC[positions_BT]
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with normalised queries and keys (https://arxiv.org/abs/2305.13245, 2010.04245)."""
+    """Self-attention with grouped queries (https://arxiv.org/abs/2305.13245); QK-norm is https://arxiv.org/abs/2010.04245."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, causal: bool) -> None:
         super().__init__()
+        self.causal = causal
         self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
         self.head_dim = config.head_dim
-        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_dim, bias=False)
-        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
-        self.query_norm = nn.RMSNorm(config.head_dim, config.norm_eps)
-        self.key_norm = nn.RMSNorm(config.head_dim, config.norm_eps)
+        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_dim, bias=config.biases)
+        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.biases)
+        self.query_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.key_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
 
-    def forward(
-        self,
-        x_BTC: Tensor,
-        rotary: RotaryEmbedding,
-        mask: Tensor | None,
-        positions_BT: Tensor | None,
-        cache: KeyValueCache | None,
-    ) -> Tensor:
+    def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
         B, T, _ = x_BTC.shape
         qkv = self.qkv(x_BTC).view(B, T, -1, self.head_dim).transpose(1, 2)
         q_BHTD, k_BKTD, v_BKTD = qkv.split(self.heads, dim=1)
-        q_BHTD = rotary(self.query_norm(q_BHTD.float()), positions_BT).to(v_BKTD.dtype)
-        k_BKTD = rotary(self.key_norm(k_BKTD.float()), positions_BT).to(v_BKTD.dtype)
+        q_BHTD, k_BKTD = self.query_norm(q_BHTD.float()), self.key_norm(k_BKTD.float())
+        if context.rotation is not None:
+            q_BHTD, k_BKTD = rotate(q_BHTD, context.rotation), rotate(k_BKTD, context.rotation)
+        q_BHTD, k_BKTD = q_BHTD.to(v_BKTD.dtype), k_BKTD.to(v_BKTD.dtype)
         if cache is not None:
             k_BKTD, v_BKTD = cache.append(k_BKTD, v_BKTD)
         mixed_BHTD = F.scaled_dot_product_attention(
-            q_BHTD, k_BKTD, v_BKTD, attn_mask=mask, is_causal=mask is None, enable_gqa=True
+            q_BHTD,
+            k_BKTD,
+            v_BKTD,
+            attn_mask=context.mask,
+            is_causal=self.causal and context.mask is None and T > 1,  # a single token sees all of the cache
+            enable_gqa=True,
         )
         out: Tensor = self.out(mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
         return out
 
 
-class MLP(nn.Module):
-    """SwiGLU (Shazeer, https://arxiv.org/abs/2002.05202)."""
+class CrossAttention(nn.Module):
+    """Attention of the decoder over what the encoder made of the source; without positions, as in T5Gemma."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.head_dim = config.head_dim
+        self.query = nn.Linear(config.hidden_size, config.num_heads * config.head_dim, bias=config.biases)
+        self.key_value = nn.Linear(config.hidden_size, 2 * config.num_kv_heads * config.head_dim, bias=config.biases)
+        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.biases)
+        self.query_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.key_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+
+    def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
+        """The memory is read once: with a cache that holds it already, only the queries are new."""
+        B, T, _ = x_BTC.shape
+        q_BHTD = self.query(x_BTC).view(B, T, -1, self.head_dim).transpose(1, 2)
+        q_BHTD = self.query_norm(q_BHTD.float()).to(q_BHTD.dtype)
+        if cache is not None and cache.length:
+            k_BKSD, v_BKSD = cache.read(q_BHTD.dtype)
+        else:
+            k_BKSD, v_BKSD = self._read(context.memory_BSC)
+            if cache is not None:
+                cache.append(k_BKSD, v_BKSD)
+        mixed_BHTD = F.scaled_dot_product_attention(
+            q_BHTD, k_BKSD, v_BKSD, attn_mask=context.memory_mask, enable_gqa=True
+        )
+        out: Tensor = self.out(mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
+        return out
+
+    def _read(self, memory_BSC: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert memory_BSC is not None, "a decoder with cross-attention needs what the encoder said"
+        B, S, _ = memory_BSC.shape
+        kv = self.key_value(memory_BSC).view(B, S, -1, self.head_dim).transpose(1, 2)
+        k_BKSD, v_BKSD = kv.chunk(2, dim=1)
+        return self.key_norm(k_BKSD.float()).to(v_BKSD.dtype), v_BKSD
+
+
+class MLP(nn.Module):
+    """Two matrices around ReLU or GELU, or SwiGLU, which has a gate (Shazeer, https://arxiv.org/abs/2002.05202)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.activation = config.activation
+        gates = 2 if config.activation == "swiglu" else 1
+        self.up = nn.Linear(config.hidden_size, gates * config.intermediate_size, bias=config.biases)
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.biases)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        gate, up = self.gate_up(x_BTC).chunk(2, dim=-1)
-        out: Tensor = self.down(F.silu(gate) * up)
+        out: Tensor = self.down(self._activate(self.up(x_BTC)))
         return out
+
+    def _activate(self, x: Tensor) -> Tensor:
+        if self.activation == "swiglu":
+            gate, up = x.chunk(2, dim=-1)
+            return F.silu(gate) * up
+        return F.gelu(x) if self.activation == "gelu" else F.relu(x)
+
+
+@dataclass
+class LayerCache:
+    """What one block of a decoder keeps while it generates: its own tokens, and the memory that it has read."""
+
+    own: KeyValueCache
+    memory: KeyValueCache | None
+
+    def select(self, rows: Tensor) -> "LayerCache":
+        """The cache of the rows with these numbers, which may repeat."""
+        return LayerCache(self.own.select(rows), self.memory.select(rows) if self.memory else None)
 
 
 class Block(nn.Module):
-    """One layer: attention, then the MLP, each on the normalised residual stream and added to it."""
+    """One layer: attention, in a decoder behind an encoder cross-attention, and the MLP, each added to the stream."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, causal: bool, crosses: bool) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
-        self.attention = Attention(config)
-        self.mlp_norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
+        self.norm_last = config.norm_position == "post"
+        self.attention_norm = norm(config, config.hidden_size)
+        self.attention = Attention(config, causal=causal)
+        self.crosses = crosses
+        if crosses:
+            self.cross_norm = norm(config, config.hidden_size)
+            self.cross_attention = CrossAttention(config)
+        self.mlp_norm = norm(config, config.hidden_size)
         self.mlp = MLP(config)
 
-    def forward(
-        self,
-        x_BTC: Tensor,
-        rotary: RotaryEmbedding,
-        mask: Tensor | None,
-        positions_BT: Tensor | None,
-        cache: KeyValueCache | None,
-    ) -> Tensor:
-        x_BTC = x_BTC + self.attention(self.attention_norm(x_BTC), rotary, mask, positions_BT, cache)
-        out: Tensor = x_BTC + self.mlp(self.mlp_norm(x_BTC))
+    def forward(self, x_BTC: Tensor, context: Context, cache: LayerCache | None = None) -> Tensor:
+        own, memory = (cache.own, cache.memory) if cache else (None, None)
+        x_BTC = self._add(x_BTC, self.attention_norm, lambda x: self.attention(x, context, own))
+        if self.crosses:
+            x_BTC = self._add(x_BTC, self.cross_norm, lambda x: self.cross_attention(x, context, memory))
+        return self._add(x_BTC, self.mlp_norm, self.mlp)
+
+    def _add(self, x_BTC: Tensor, norm: nn.Module, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        """The normalisation comes first (https://arxiv.org/abs/2002.04745), or last as in the original."""
+        out: Tensor = norm(x_BTC + layer(x_BTC)) if self.norm_last else x_BTC + layer(norm(x_BTC))
         return out

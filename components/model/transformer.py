@@ -1,30 +1,68 @@
-"""The decoder: exactly the architecture of Qwen3 (https://arxiv.org/abs/2505.09388), in plain PyTorch."""
+"""The Transformer in its three shapes, in plain PyTorch.
 
-from collections.abc import Sequence
+- decoder: GPT. With the default settings exactly Qwen3 (https://arxiv.org/abs/2505.09388).
+- encoder: BERT (https://arxiv.org/abs/1810.04805) with modern layers, as EuroBERT (https://arxiv.org/abs/2503.05500).
+- encoder_decoder: T5 (https://arxiv.org/abs/1910.10683), and the original (https://arxiv.org/abs/1706.03762) to the
+  letter with sinusoidal positions, LayerNorm after each layer, and ReLU.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from components.model.config import ModelConfig
-from components.model.layers import Block, KeyValueCache, RotaryEmbedding
+from components.model.layers import Block, Context, LayerCache, RotaryEmbedding, SinusoidalEmbedding, norm
+from components.model.loss import IGNORED, cross_entropy, soft_cap
 
-IGNORED = -100
-"""The target of a position that has no part in the loss."""
+__all__ = ["IGNORED", "PADDING_SEGMENT", "Stack", "Transformer", "same_segment"]
+
+PADDING_SEGMENT = -1
+"""The segment of padding, which has no targets."""
+
+
+class Stack(nn.Module):
+    """The encoder or the decoder: blocks on one residual stream, [B, T, C] to [B, T, C]."""
+
+    def __init__(self, config: ModelConfig, *, causal: bool, crosses: bool) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(config, causal=causal, crosses=crosses) for _ in range(config.num_layers))
+        self.norm = norm(config, config.hidden_size) if config.norm_position == "pre" else nn.Identity()
+        self.recomputes = False
+        """Activation checkpointing: keep only the inputs of the blocks, and compute the rest again for the gradient."""
+
+    def forward(self, x_BTC: Tensor, context: Context, cache: Sequence[LayerCache] | None = None) -> Tensor:
+        for number, block in enumerate(self.blocks):
+            if self.recomputes and self.training:
+                x_BTC = checkpoint(block, x_BTC, context, use_reentrant=False)
+            else:
+                x_BTC = block(x_BTC, context, cache[number] if cache else None)
+        out: Tensor = self.norm(x_BTC)
+        return out
 
 
 class Transformer(nn.Module):
-    """Tokens [B, T] to logits [B, T, V]; a token sees itself and those before it."""
+    """Tokens [B, T] to logits [B, T, V], or [B, T, labels] when the head chooses from labels."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.rotary = RotaryEmbedding(config.head_dim, config.max_sequence_length, config.rope_theta)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.norm = nn.RMSNorm(config.hidden_size, config.norm_eps)
-        self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        if config.tie_embeddings:
+        length, width = config.max_sequence_length, config.hidden_size
+        self.embedding = nn.Embedding(config.vocab_size, width)
+        self.rotary = RotaryEmbedding(config.head_dim, length, config.rope_theta)
+        self.position_embedding: nn.Module | None = None
+        if config.positions != "rotary":
+            kind = nn.Embedding if config.positions == "learned" else SinusoidalEmbedding
+            self.position_embedding = kind(length, width)
+        self.encoder: Stack | None = None
+        self.decoder: Stack | None = None
+        if config.architecture != "decoder":
+            self.encoder = Stack(config, causal=False, crosses=False)
+        if config.architecture != "encoder":
+            self.decoder = Stack(config, causal=True, crosses=self.encoder is not None)
+        self.head = nn.Linear(width, config.num_outputs, bias=False)
+        if config.tie_embeddings and not config.labels:
             self.head.weight = self.embedding.weight
 
     def forward(
@@ -33,44 +71,159 @@ class Transformer(nn.Module):
         *,
         mask: Tensor | None = None,
         positions_BT: Tensor | None = None,
-        cache: Sequence[KeyValueCache] | None = None,
+        memory_BSC: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        cache: Sequence[LayerCache] | None = None,
+        last_only: bool = False,
     ) -> Tensor:
-        """The logits [B, T, V].
+        """The logits of the decoder, or of the encoder where there is no decoder.
 
-        mask: which keys each query sees, bool [B, 1, T, S]; causal when absent. positions_BT: 0, 1, ... when absent.
-        cache: one per layer; the new tokens are added to it.
+        mask: which tokens each one sees, bool [B, 1, T, S]; absent, a decoder is causal and an encoder sees all.
+        positions_BT: 0, 1, ... when absent. memory_BSC: from `encode`, for an encoder-decoder, with the mask of the
+        places that may be seen. cache: one per layer of the decoder; the new tokens are added to it.
+        last_only: the logits of the last token alone, [B, 1, V].
         """
-        x_BTC = self.embedding(tokens_BT)
-        for number, block in enumerate(self.blocks):
-            x_BTC = block(x_BTC, self.rotary, mask, positions_BT, cache[number] if cache else None)
-        logits: Tensor = self.head(self.norm(x_BTC))
-        return logits
+        hidden_BTC = self._hidden(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, cache)
+        if last_only:
+            hidden_BTC = hidden_BTC[:, -1:]
+        return soft_cap(self.head(hidden_BTC), self.config.logit_soft_cap)
 
-    def loss(self, tokens_BT: Tensor, targets_BT: Tensor, segments_BT: Tensor) -> Tensor:
+    def encode(self, source_BS: Tensor, mask: Tensor | None = None, positions_BS: Tensor | None = None) -> Tensor:
+        """What the encoder of an encoder-decoder makes of a source, [B, S, C]: the memory of the decoder."""
+        assert self.encoder is not None, "a decoder has no encoder"
+        context = self._context(source_BS, mask, positions_BS)
+        memory_BSC: Tensor = self.encoder(self._embed(source_BS, positions_BS), context)
+        return memory_BSC
+
+    def loss(
+        self,
+        tokens_BT: Tensor,
+        targets_BT: Tensor,
+        segments_BT: Tensor | None = None,
+        source_BS: Tensor | None = None,
+        source_segments_BS: Tensor | None = None,
+        *,
+        z_loss: float = 0.0,
+    ) -> Tensor:
         """The sum of the cross-entropy, in nats, over the positions whose target is not `IGNORED`.
 
-        segments_BT numbers the parts of each row; attention does not cross from one to another.
+        Segments number the parts of each row, and attention does not cross from one to another; without them a row
+        is one text. `z_loss` is the weight of the squared log-normaliser (PaLM, https://arxiv.org/abs/2204.02311).
         """
-        logits = self(tokens_BT, mask=within_segments(segments_BT)).float()
-        return F.cross_entropy(logits.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED, reduction="sum")
+        memory_BSC = memory_mask = None
+        if source_BS is not None:
+            source_mask = same_segment(source_segments_BS, source_segments_BS)
+            memory_BSC = self.encode(source_BS, source_mask, self._positions(source_segments_BS))
+            memory_mask = same_segment(segments_BT, source_segments_BS)
+        mask = same_segment(segments_BT, segments_BT, causal=self.decoder is not None)
+        hidden_BTC = self._hidden(tokens_BT, mask, self._positions(segments_BT), memory_BSC, memory_mask, None)
+        return cross_entropy(
+            hidden_BTC.flatten(0, 1),
+            self.head.weight,
+            targets_BT.flatten(),
+            cap=self.config.logit_soft_cap,
+            z_loss=z_loss,
+        )
 
-    def initialize(self, generator: torch.Generator) -> None:
-        """GPT-2's start: normal weights, the projections into the residual stream smaller with depth."""
-        into_residual = 0.02 / (2 * self.config.num_layers) ** 0.5
+    def blocks(self) -> Iterator[Block]:
+        """The blocks of the encoder, then those of the decoder."""
+        for stack in self.stacks():
+            yield from stack.blocks  # type: ignore[misc]  # ModuleList does not say of what
+
+    def stacks(self) -> Iterator[Stack]:
+        """The encoder and the decoder, as far as there are."""
+        yield from (stack for stack in (self.encoder, self.decoder) if stack is not None)
+
+    def initialize(self, generator: torch.Generator, *, zero_projections: bool) -> None:
+        """GPT-2's start: normal weights, the projections into the residual stream smaller with depth, or zero.
+
+        From zero each block begins as the identity (muP's advice too, https://arxiv.org/abs/2203.03466).
+        """
+        depth = sum(2 for _ in self.blocks())
+        into_residual = 0.0 if zero_projections else 0.02 / depth**0.5
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
                 std = into_residual if name.endswith(("attention.out.weight", "mlp.down.weight")) else 0.02
                 nn.init.normal_(weight, std=std, generator=generator)
 
-    def flops_per_token(self, length: int) -> int:
-        """Forward and backward, in floating-point operations: 6 a weight of the matrices, and causal attention."""
+    def flops_per_token(self, length: int, source_length: int = 0) -> int:
+        """Forward and backward over a row, in floating-point operations for each of its tokens.
+
+        6 a weight of the matrices that the token passes, 12 a pair of query and key for each unit of width, and half
+        of that where attention is causal (https://arxiv.org/abs/2204.02311, appendix B).
+        """
         config = self.config
-        matrices = sum(p.numel() for p in self.blocks.parameters() if p.ndim == 2) + self.head.weight.numel()
-        attention = 6 * config.num_layers * config.num_heads * config.head_dim * length
-        return 6 * matrices + attention
+        pair = 12 * config.num_layers * config.num_heads * config.head_dim
+        head = 6 * self.head.weight.numel() * length
+        if self.decoder is None:
+            return (6 * _matrices(self.encoder) * length + pair * length**2 + head) // length
+        decoder = 6 * _matrices(self.decoder) * length + pair * length**2 // 2 + head
+        if self.encoder is None:
+            return decoder // length
+        # The memory passes the encoder, and the matrix of each cross-attention that makes keys and values of it.
+        memory = config.num_layers * config.hidden_size * 2 * config.num_kv_heads * config.head_dim
+        encoder = 6 * (_matrices(self.encoder) + memory) * source_length + pair * source_length**2
+        cross = pair * length * source_length - 6 * memory * length
+        return (encoder + decoder + cross) // (length + source_length)
+
+    def _hidden(
+        self,
+        tokens_BT: Tensor,
+        mask: Tensor | None,
+        positions_BT: Tensor | None,
+        memory_BSC: Tensor | None,
+        memory_mask: Tensor | None,
+        cache: Sequence[LayerCache] | None,
+    ) -> Tensor:
+        context = self._context(tokens_BT, mask, positions_BT, memory_BSC, memory_mask)
+        stack = self.decoder or self.encoder
+        assert stack is not None
+        hidden_BTC: Tensor = stack(self._embed(tokens_BT, positions_BT), context, cache)
+        return hidden_BTC
+
+    def _context(
+        self,
+        tokens_BT: Tensor,
+        mask: Tensor | None,
+        positions_BT: Tensor | None,
+        memory_BSC: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+    ) -> Context:
+        turns = self.config.positions == "rotary"
+        rotation = self.rotary(tokens_BT.shape[1], positions_BT) if turns else None
+        return Context(rotation, mask, memory_BSC, memory_mask)
+
+    def _positions(self, segments_BT: Tensor | None) -> Tensor | None:
+        """The place of each token in its segment; rotary positions are relative and need none."""
+        if segments_BT is None or self.config.positions == "rotary":
+            return None
+        places = torch.arange(segments_BT.shape[1], device=segments_BT.device)
+        begins = segments_BT.diff(dim=1, prepend=segments_BT[:, :1] - 1) != 0
+        return places - (places * begins).cummax(1).values
+
+    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None) -> Tensor:
+        x_BTC: Tensor = self.embedding(tokens_BT)
+        if self.position_embedding is None:
+            return x_BTC
+        if self.config.positions == "sinusoidal":
+            x_BTC = x_BTC * self.config.hidden_size**0.5  # else the waves, of amplitude 1, would drown the tokens
+        if positions_BT is None:
+            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
+        out: Tensor = x_BTC + self.position_embedding(positions_BT)
+        return out
 
 
-def within_segments(segments_BT: Tensor) -> Tensor:
-    """The mask [B, 1, T, T] by which a token sees itself and those before it in its own segment."""
-    same = segments_BT[:, :, None] == segments_BT[:, None, :]
-    return same.tril()[:, None]
+def same_segment(segments_BT: Tensor | None, keys_BS: Tensor | None, *, causal: bool = False) -> Tensor | None:
+    """The mask [B, 1, T, S] by which a token sees those of its own segment, or if causal those up to itself.
+
+    Padding sees everything: a row of a mask without a single key would have no softmax.
+    """
+    if segments_BT is None or keys_BS is None:
+        return None
+    same = (segments_BT[:, :, None] == keys_BS[:, None, :]) | (segments_BT[:, :, None] == PADDING_SEGMENT)
+    return (same.tril() if causal else same)[:, None]
+
+
+def _matrices(module: nn.Module | None) -> int:
+    assert module is not None
+    return sum(weight.numel() for weight in module.parameters() if weight.ndim == 2)

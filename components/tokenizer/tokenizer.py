@@ -1,5 +1,6 @@
 """Text to token ids and back, and the chat format, from a folder in the Hugging Face layout."""
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
 PADDING = "<|pad|>"
-SPECIAL_TOKENS = (END_OF_TEXT, START_OF_TURN, END_OF_TURN, PADDING)
+MASK = "<|mask|>"
+SENTINEL = "<|sentinel_{}|>"  # each stands for a span that an encoder-decoder has to write
+SPECIAL_TOKENS = (END_OF_TEXT, START_OF_TURN, END_OF_TURN, PADDING, MASK)
 
 # ChatML, as Qwen has it: https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/tokenizer_config.json
 CHAT_TEMPLATE = (
@@ -41,6 +44,11 @@ class Tokenizer:
         self.start_of_turn: int = special[START_OF_TURN]
         self.end_of_turn: int = special[END_OF_TURN]
         self.padding: int = special[PADDING]
+        self.mask: int = special[MASK]
+        names = map(SENTINEL.format, itertools.count())
+        self.sentinels: list[int] = [special[name] for name in itertools.takewhile(special.__contains__, names)]
+        self.ordinary_tokens: int = min(special.values())
+        """Ids below this one are text."""
         self.vocab_size: int = len(content["model"]["vocab"].keys() | special.keys())
         self._special = frozenset(special.values())
         self._bpe = gigatoken.Tokenizer.from_json(json.dumps(content | {"added_tokens": []}))

@@ -1,5 +1,6 @@
 """Stage `tokenizer`: a byte-level BPE learned from the training documents, in the Hugging Face format."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -8,25 +9,45 @@ import gigatoken
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from components import params, stage
-from components.tokenizer.settings import TrainTokenizer
-from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING, SPECIAL_TOKENS
+from components.tokenizer.settings import Pinned, TrainTokenizer
+from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING, SENTINEL, SPECIAL_TOKENS
 
 DOCUMENTS = Path("data/prepared/documents/train")
 FOLDER = Path("models/tokenizer")
 
 
-def train(shards: list[Path], vocab_size: int) -> Tokenizer:
+def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
     """A tokenizer with exactly `vocab_size` entries, the special tokens last.
 
     Raises `BadSettings` when the text has too few different words to fill the vocabulary.
     """
     source = gigatoken.ParquetFileSource([*shards], column="text")
-    vocab, merges = gigatoken.train_bpe(source, vocab_size - len(SPECIAL_TOKENS), [])
-    if len(vocab) + len(SPECIAL_TOKENS) < vocab_size:
+    vocab, merges = gigatoken.train_bpe(source, vocab_size - len(special), [])
+    if len(vocab) + len(special) < vocab_size:
         raise stage.BadSettings(
             f"tokenizer.vocab_size is {vocab_size}, but the text gives only {len(vocab)} entries: lower it"
         )
-    return _in_hugging_face_format(vocab, merges)
+    return with_special(_in_hugging_face_format(vocab, merges), special)
+
+
+def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:
+    """The tokenizer of an imported model, with the special tokens that it lacks behind its own.
+
+    Raises `BadData` when the file is not there, or not the pinned one.
+    """
+    file = Path(pinned.file)
+    if not file.exists():
+        raise stage.BadData(f"tokenizer.start.file: there is no {file}")
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != pinned.sha256:
+        raise stage.BadData(f"{file} has the sha256 {found}, not {pinned.sha256} of tokenizer.start")
+    return with_special(Tokenizer.from_file(str(file)), special)
+
+
+def with_special(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
+    """The tokenizer with special tokens at the end, as far as it lacks them."""
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    return tokenizer
 
 
 def sample(shards: list[Path], max_bytes: int) -> list[Path]:
@@ -54,7 +75,6 @@ def _in_hugging_face_format(vocab: dict[int, bytes], merges: list[tuple[bytes, b
     tokenizer = Tokenizer(bpe)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
     return tokenizer
 
 
@@ -78,8 +98,9 @@ _BYTE_TO_CHARACTER = _byte_to_character()
 
 def main() -> None:
     settings = params.read("tokenizer", TrainTokenizer)
+    special = [*SPECIAL_TOKENS, *(SENTINEL.format(number) for number in range(settings.sentinels))]
     shards = sample(sorted(DOCUMENTS.glob("*.parquet")), settings.max_megabytes * 1_000_000)
-    tokenizer = train(shards, settings.vocab_size)
+    tokenizer = adopt(settings.start, special) if settings.start else train(shards, settings.vocab_size, special)
     FOLDER.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(FOLDER / "tokenizer.json"))
     (FOLDER / "tokenizer_config.json").write_text(json.dumps(config(), indent=2, ensure_ascii=False) + "\n")

@@ -1,87 +1,88 @@
-"""The decoder against `transformers` with the same weights, and the laws of a causal model."""
-
-from pathlib import Path
+"""The laws of the three shapes: who sees whom, what counts in the loss, how much is computed."""
 
 import pytest
 import torch
-import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from components.model import hf
-from components.model.config import ModelConfig, ModelSettings
-from components.model.transformer import IGNORED, Transformer, within_segments
-
-
-def config(**sizes: int) -> ModelConfig:
-    settings = ModelSettings(depth=2, tie_embeddings=True, rope_theta=1e4, norm_eps=1e-6, hidden_size=64, **sizes)
-    return settings.build(vocab_size=97, max_sequence_length=32)
+from components.model.transformer import IGNORED, PADDING_SEGMENT, Transformer, same_segment
+from tests.components.model.shapes import ALL, LENGTH, VOCAB_SIZE, config, model, tokens
 
 
-def model(shape: ModelConfig) -> Transformer:
-    made = Transformer(shape)
-    made.initialize(torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for weight in made.parameters():  # larger than at the start, so that every part shows in the logits
-            weight.mul_(4 if weight.ndim == 2 else 0.9)
-    return made.eval()
+@pytest.fixture(scope="module", params=list(ALL))
+def any_shape(request: pytest.FixtureRequest) -> Transformer:
+    return model(config(**ALL[request.param]))
 
 
-def tokens(rows: int = 2, length: int = 32) -> torch.Tensor:
-    return torch.randint(0, 97, (rows, length), generator=torch.Generator().manual_seed(1))
+def loss(ours: Transformer, parts: list[Tensor], sources: list[Tensor]) -> Tensor:
+    """The loss of texts packed in one row, each a segment of its own, with padding behind them."""
+    batch, segments = row(parts)
+    targets = torch.where(segments == PADDING_SEGMENT, IGNORED, batch.roll(-1, 1))
+    if ours.config.architecture != "encoder_decoder":
+        return ours.loss(batch, targets, segments)
+    return ours.loss(batch, targets, segments, *row(sources))
 
 
-def whole(batch: torch.Tensor) -> torch.Tensor:
-    """Each row as one segment."""
-    return torch.zeros_like(batch)
+def row(parts: list[Tensor]) -> tuple[Tensor, Tensor]:
+    padding = LENGTH - sum(len(part) for part in parts)
+    ids = torch.cat([*parts, torch.zeros(padding, dtype=torch.long)])
+    numbers = [torch.full((len(part),), number) for number, part in enumerate(parts)]
+    return ids[None], torch.cat([*numbers, torch.full((padding,), PADDING_SEGMENT)])[None]
 
 
-@pytest.mark.parametrize("heads", [(4, 4), (4, 2), (4, 1)])
-@pytest.mark.parametrize("tied", [True, False])
-def test_logits_and_gradients_are_those_of_qwen3(tmp_path: Path, heads: tuple[int, int], tied: bool) -> None:
-    settings = ModelSettings(
-        depth=2, tie_embeddings=tied, rope_theta=1e4, norm_eps=1e-6, hidden_size=64, num_heads=heads[0],
-        num_kv_heads=heads[1], head_dim=32,
-    )  # fmt: skip
-    ours = model(settings.build(vocab_size=97, max_sequence_length=32))
-    hf.save(ours, tmp_path)
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
-    batch = tokens()
-    torch.testing.assert_close(ours(batch), theirs(batch).logits, atol=1e-4, rtol=0)
-    ours.loss(batch[:, :-1], batch[:, 1:], whole(batch[:, 1:])).backward()
-    (theirs(batch, labels=batch).loss * batch[:, 1:].numel()).backward()
-    names = hf._names(ours.config)
-    gradients = dict(ours.named_parameters())
-    reference = {name: parameter.grad for name, parameter in theirs.named_parameters()}
-    for name, parts in names.items():
-        expected = torch.cat([reference[part] for part in parts])
-        torch.testing.assert_close(gradients[name].grad, expected, atol=1e-3, rtol=1e-3)
-
-
-def test_a_folder_holds_the_whole_model(tmp_path: Path) -> None:
-    ours = model(config(num_heads=2, num_kv_heads=1, head_dim=16))
-    hf.save(ours, tmp_path)
-    loaded = hf.load(tmp_path)
-    assert loaded.config == ours.config
-    assert torch.equal(loaded(tokens()), ours(tokens()))
-
-
-def test_a_later_token_never_changes_an_earlier_logit() -> None:
-    ours, batch = model(config()), tokens()
-    changed = batch.clone()
-    changed[:, 20:] = (changed[:, 20:] + 1) % 97
-    assert torch.equal(ours(batch)[:, :20], ours(changed)[:, :20])
-    assert not torch.equal(ours(batch)[:, 20:], ours(changed)[:, 20:])
-
-
-def test_packed_documents_do_not_see_each_other() -> None:
-    ours, batch = model(config()), tokens(rows=1, length=24)
-    segments = torch.tensor([[0] * 10 + [1] * 14])
-    targets = batch.roll(-1, 1)
-    packed = ours.loss(batch, targets, segments)
+@settings(max_examples=5, deadline=None)
+@given(st.lists(st.integers(2, 8), min_size=1, max_size=3), st.integers(0, 9))
+def test_a_text_costs_the_same_alone_and_packed(any_shape: Transformer, lengths: list[int], seed: int) -> None:
+    texts = [tokens(1, length, seed + length)[0] for length in lengths]
+    sources = [tokens(1, length + 1, seed)[0] for length in lengths]
+    # The target of a text's last token is the first of the next one: the same in both cases.
+    starts = [text[0] for text in [*texts[1:], torch.tensor([0])]]
     alone = sum(
-        ours.loss(batch[:, part], targets[:, part], whole(batch[:, part])) for part in (slice(0, 10), slice(10, 24))
+        one(any_shape, text, start, source).item() for text, start, source in zip(texts, starts, sources, strict=True)
     )
-    torch.testing.assert_close(packed, alone, atol=1e-4, rtol=1e-5)
-    assert within_segments(segments)[0, 0, 12].tolist() == [False] * 10 + [True] * 3 + [False] * 11
+    assert loss(any_shape, texts, sources).item() == pytest.approx(alone, rel=1e-4)
+
+
+def one(ours: Transformer, text: Tensor, start: Tensor, source: Tensor) -> Tensor:
+    batch, targets = text[None], torch.cat([text[1:], start[None]])[None]
+    if ours.config.architecture != "encoder_decoder":
+        return ours.loss(batch, targets)
+    return ours.loss(batch, targets, None, source[None])
+
+
+@pytest.mark.parametrize("name", ["decoder", "encoder_decoder", "original"])
+def test_a_later_token_never_changes_an_earlier_logit(name: str) -> None:
+    ours, batch = model(config(**ALL[name])), tokens()
+    changed = batch.clone()
+    changed[:, 20:] = (changed[:, 20:] + 1) % VOCAB_SIZE
+    memory = {} if name == "decoder" else {"memory_BSC": ours.encode(tokens(seed=2))}
+    before, after = ours(batch, **memory), ours(changed, **memory)
+    torch.testing.assert_close(before[:, :20], after[:, :20], atol=1e-5, rtol=0)
+    assert (before[:, 20:] != after[:, 20:]).any(-1).all()
+
+
+def test_every_token_of_an_encoder_sees_every_other() -> None:
+    ours, batch = model(config(**ALL["encoder"])), tokens()
+    changed = batch.clone()
+    changed[:, 20] = (changed[:, 20] + 1) % VOCAB_SIZE
+    assert (ours(batch) != ours(changed)).any(-1).all()
+
+
+@pytest.mark.parametrize("name", ["encoder_decoder", "original"])
+def test_every_token_of_the_source_reaches_every_token_that_is_written(name: str) -> None:
+    ours, batch, source = model(config(**ALL[name])), tokens(), tokens(seed=2)
+    before = ours(batch, memory_BSC=ours.encode(source))
+    source[:, 7] = (source[:, 7] + 1) % VOCAB_SIZE
+    assert (before != ours(batch, memory_BSC=ours.encode(source))).any(-1).all()
+
+
+@pytest.mark.parametrize("positions", ["rotary", "learned", "sinusoidal"])
+def test_positions_matter(positions: str) -> None:
+    ours = model(config(architecture="encoder", positions=positions))
+    one, other = ours(torch.tensor([[5, 6, 7, 8]])), ours(torch.tensor([[6, 5, 7, 8]]))
+    assert not torch.allclose(one[0, 2:], other[0, 2:], atol=1e-4)
 
 
 def test_ignored_targets_are_not_in_the_loss() -> None:
@@ -89,22 +90,73 @@ def test_ignored_targets_are_not_in_the_loss() -> None:
     targets = batch.clone()
     targets[:, 5:] = IGNORED
     cut = batch[:, :5]
-    torch.testing.assert_close(
-        ours.loss(batch, targets, whole(batch)), ours.loss(cut, cut, whole(cut)), atol=1e-3, rtol=1e-5
-    )
+    torch.testing.assert_close(ours.loss(batch, targets), ours.loss(cut, cut), atol=1e-3, rtol=1e-5)
+
+
+def test_padding_sees_something() -> None:
+    segments = torch.tensor([[0, 0, 1, PADDING_SEGMENT]])
+    mask = same_segment(segments, torch.tensor([[0, 1]]))
+    assert mask is not None
+    assert mask[0, 0].tolist() == [[True, False], [True, False], [False, True], [True, True]]
+
+
+def test_the_logits_stay_within_the_soft_cap() -> None:
+    ours = model(config(logit_soft_cap=0.5))
+    assert ours(tokens()).abs().max().item() < 0.5
+    batch = tokens()
+    nats = ours(batch[:, :-1]).log_softmax(-1).gather(-1, batch[:, 1:, None]).sum()
+    torch.testing.assert_close(ours.loss(batch[:, :-1], batch[:, 1:]), -nats, rtol=1e-5, atol=1e-3)
+
+
+def test_the_z_loss_is_the_square_of_the_normaliser() -> None:
+    ours, batch = model(config()), tokens()
+    squares = ours(batch).logsumexp(-1).square().sum()
+    added = ours.loss(batch, batch, z_loss=0.1) - ours.loss(batch, batch)
+    torch.testing.assert_close(added, 0.1 * squares, rtol=1e-4, atol=1e-2)
+
+
+def test_recomputing_gives_the_same_gradients(any_shape: Transformer) -> None:
+    texts, sources = [tokens(1, 9)[0]], [tokens(1, 7)[0]]
+    any_shape.train()
+    gradients = []
+    for recomputes in (False, True):
+        for stack in any_shape.stacks():
+            stack.recomputes = recomputes
+        any_shape.zero_grad()
+        loss(any_shape, texts, sources).backward()
+        gradients.append([weight.grad.clone() for weight in any_shape.parameters() if weight.grad is not None])
+    any_shape.eval()
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+def test_from_zero_projections_a_model_begins_as_its_embedding() -> None:
+    ours = Transformer(config())
+    ours.initialize(torch.Generator().manual_seed(0), zero_projections=True)
+    expected = ours.head(ours.decoder.norm(ours.embedding(tokens())))
+    assert torch.equal(ours(tokens()), expected)
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_flops_are_those_that_torch_counts(name: str) -> None:
+    ours = model(config(**ALL[name])).train()
+    batch, source = tokens(1, 32), tokens(1, 16)
+    reads = ours.config.architecture == "encoder_decoder"
+    with FlopCounterMode(display=False) as counter:
+        ours.loss(batch, batch, None, source if reads else None).backward()
+    total = ours.flops_per_token(32, 16) * (32 + 16) if reads else ours.flops_per_token(32) * 32
+    # PyTorch does not count attention on the CPU: pairs of a query and a key, half of them where it is causal.
+    pairs = {"decoder": 32 * 32 // 2, "encoder": 32 * 32, "encoder_decoder": 16 * 16 + 32 * 32 // 2 + 32 * 16}
+    width = ours.config.num_layers * ours.config.num_heads * ours.config.head_dim
+    attention = 12 * width * pairs[ours.config.architecture]
+    assert total - attention == counter.get_total_flops()
 
 
 def test_sizes_follow_from_depth() -> None:
-    shape = ModelSettings(depth=12, tie_embeddings=True, rope_theta=1e4, norm_eps=1e-6).build(50304, 1024)
-    assert (shape.hidden_size, shape.num_heads, shape.num_kv_heads, shape.intermediate_size) == (768, 12, 6, 2048)
+    shapes = [config(depth=depth, hidden_size=None) for depth in (4, 8, 12, 24)]
+    assert [shape.hidden_size for shape in shapes] == [256, 512, 768, 1536]
+    assert (shapes[2].num_heads, shapes[2].num_kv_heads, shapes[2].intermediate_size) == (12, 6, 2048)
 
 
 def test_heads_must_share_keys_evenly() -> None:
     with pytest.raises(ValueError, match="multiple of num_kv_heads"):
-        ModelSettings(depth=2, tie_embeddings=True, rope_theta=1e4, norm_eps=1e-6, num_heads=4, num_kv_heads=3)
-
-
-def test_flops_are_six_a_weight_and_attention() -> None:
-    ours = model(config(num_heads=2, num_kv_heads=2, head_dim=16))
-    matrices = 2 * (64 * 96 + 32 * 64 + 3 * 64 * ours.config.intermediate_size) + 64 * 97
-    assert ours.flops_per_token(32) == 6 * matrices + 6 * 2 * 32 * 32
+        config(num_heads=4, num_kv_heads=3)

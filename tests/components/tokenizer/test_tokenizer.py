@@ -1,5 +1,6 @@
 """The tokenizer: lossless, equal to `tokenizers` and to the chat template of `transformers`, and safe."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.stage import BadSettings
+from components.stage import BadData, BadSettings
 from components.tokenizer import train
 from components.tokenizer.encode import compare, encode_shard
-from components.tokenizer.tokenizer import END_OF_TURN, SPECIAL_TOKENS, Message, Tokenizer
+from components.tokenizer.settings import Pinned
+from components.tokenizer.tokenizer import END_OF_TEXT, END_OF_TURN, SENTINEL, SPECIAL_TOKENS, Message, Tokenizer
 
 TEXTS = [
     "The river bends to the north; the old mill stands 3.5 km away.",
@@ -32,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = [f"{n:064x}" for n in range(len(texts))]
     table = {"id": ids, "source": ["s"] * len(texts), "language": ["en"] * len(texts), "text": texts}
     pq.write_table(pa.table(table), path / "part.parquet")
-    train.train([path / "part.parquet"], 600).save(str(path / "tokenizer.json"))
+    train.train([path / "part.parquet"], 600, list(SPECIAL_TOKENS)).save(str(path / "tokenizer.json"))
     (path / "tokenizer_config.json").write_text(json.dumps(train.config()))
     return path
 
@@ -62,7 +64,7 @@ def test_text_never_becomes_a_special_token(folder: Path) -> None:
 def test_the_special_tokens_come_last_and_fill_the_vocabulary(folder: Path) -> None:
     tokenizer = Tokenizer.load(folder)
     assert tokenizer.vocab_size == 600
-    assert (tokenizer.end_of_text, tokenizer.padding) == (596, 599)
+    assert (tokenizer.end_of_text, tokenizer.padding) == (595, 598)
 
 
 @settings(deadline=None)
@@ -116,4 +118,21 @@ def test_another_encoding_ends_the_stage(folder: Path) -> None:
 
 def test_too_large_a_vocabulary_is_a_bad_setting(folder: Path) -> None:
     with pytest.raises(BadSettings, match="lower it"):
-        train.train([folder / "part.parquet"], 100_000)
+        train.train([folder / "part.parquet"], 100_000, list(SPECIAL_TOKENS))
+
+
+def test_a_tokenizer_from_elsewhere_keeps_its_ids_and_gets_what_it_lacks(folder: Path, tmp_path: Path) -> None:
+    bare = json.loads((folder / "tokenizer.json").read_text())
+    bare["added_tokens"] = [token for token in bare["added_tokens"] if token["content"] == END_OF_TEXT]
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps(bare))
+    pinned = Pinned(file=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    adopted = Tokenizer(train.adopt(pinned, [*SPECIAL_TOKENS, SENTINEL.format(0)]).to_str())
+    ours = Tokenizer.load(folder)
+    assert adopted.encode(TEXTS[0]) == ours.encode(TEXTS[0])
+    assert adopted.end_of_text == ours.end_of_text
+    assert len(adopted.sentinels) == 1
+    assert len({adopted.end_of_text, adopted.padding, adopted.mask, adopted.end_of_turn, *adopted.sentinels}) == 5
+    file.write_text("{}")
+    with pytest.raises(BadData, match=r"has the sha256 \w+, not \w+ of tokenizer\.start"):
+        train.adopt(pinned, [])

@@ -1,0 +1,78 @@
+"""What an encoder with labels says: one label for a whole prompt, or which of its tokens are the answer.
+
+The head gives every token a label. The last token of a prompt speaks for all of it: there stands the label of a
+classification, or `ANSWER` when the answer is the part of the prompt whose tokens are labelled so, as in BERT's
+reading of SQuAD and in named entity recognition.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from components.model.transformer import Transformer
+
+OUTSIDE, ANSWER = "O", "ANSWER"
+BATCH = 64  # prompts
+
+Prompt = Sequence[int]
+
+
+def classify(model: Transformer, prompts: Sequence[Prompt], labels: Sequence[str]) -> list[str]:
+    """The likeliest of the labels, for each prompt."""
+    return [_likeliest(model, logits_TL[-1], labels) for logits_TL in _read(model, prompts)]
+
+
+def mark(model: Transformer, prompts: Sequence[Prompt]) -> list[slice]:
+    """The tokens in a row that most likely are the answer, for each prompt."""
+    return [_best(_odds(model, logits_TL)) for logits_TL in _read(model, prompts)]
+
+
+def reply(model: Transformer, prompts: Sequence[Prompt]) -> list[str | slice]:
+    """To prompts of unknown tasks: the label of each, or where its last token says `ANSWER`, the tokens of that."""
+    labels = [label for label in model.config.labels if label != OUTSIDE]
+    answers: list[str | slice] = []
+    for logits_TL in _read(model, prompts):
+        label = _likeliest(model, logits_TL[-1], labels)
+        answers.append(_best(_odds(model, logits_TL)) if label == ANSWER else label)
+    return answers
+
+
+@torch.inference_mode()
+def _read(model: Transformer, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
+    """The logits of each prompt, [T, labels], in the order of the prompts."""
+    found: dict[int, Tensor] = {}
+    by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    for first in range(0, len(prompts), BATCH):
+        places = by_length[first : first + BATCH]
+        lengths_B = torch.tensor([len(prompts[place]) for place in places])
+        tokens_BT = pad_sequence([torch.tensor(prompts[place]) for place in places], batch_first=True)
+        real_BT = torch.arange(tokens_BT.shape[1]) < lengths_B[:, None]
+        logits_BTL = model(tokens_BT, mask=None if real_BT.all() else real_BT[:, None, None]).float()
+        found |= {place: row[:length] for place, row, length in zip(places, logits_BTL, lengths_B, strict=True)}
+    yield from (found[place] for place in range(len(prompts)))
+
+
+def _likeliest(model: Transformer, logits_L: Tensor, labels: Sequence[str]) -> str:
+    numbers = [model.config.labels.index(label) for label in labels]
+    return labels[int(logits_L[numbers].argmax())]
+
+
+def _odds(model: Transformer, logits_TL: Tensor) -> Tensor:
+    """By how much each token but the last, which speaks for all, is rather in the answer than outside: log-odds."""
+    labels = model.config.labels
+    return logits_TL[:-1, labels.index(ANSWER)] - logits_TL[:-1, labels.index(OUTSIDE)]
+
+
+def _best(gains_T: Tensor) -> slice:
+    """The stretch with the largest sum, of at least one place (Kadane's algorithm)."""
+    best, found = -torch.inf, slice(0, 1)
+    start, total = 0, 0.0
+    for place, gain in enumerate(gains_T.tolist()):
+        if total <= 0:
+            start, total = place, 0.0
+        total += gain
+        if total > best:
+            best, found = total, slice(start, place + 1)
+    return found

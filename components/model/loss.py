@@ -1,0 +1,127 @@
+"""The loss of the head: cross-entropy over the vocabulary, without ever holding the logits of all positions."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+IGNORED = -100
+"""The target of a position that has no part in the loss."""
+
+Body = Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]
+
+
+def soft_cap(logits: Tensor, cap: float | None) -> Tensor:
+    """Logits kept between -cap and cap, smoothly (Gemma 2, https://arxiv.org/abs/2408.00118)."""
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def cross_entropy(
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, cap: float | None, z_loss: float
+) -> Tensor:
+    """The sum, in nats, over the targets that are not `IGNORED`.
+
+    `z_loss` is the weight of the squared log-normaliser (PaLM, https://arxiv.org/abs/2204.02311). Under autocast the
+    matrix products are in its type; the rest is in fp32.
+    """
+    if torch.is_autocast_enabled(hidden_NC.device.type):
+        hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
+    if torch.is_grad_enabled():
+        loss: Tensor = _with_gradients(hidden_NC, weight_VC, targets_N, cap, z_loss, torch.compiler.is_compiling())
+        return loss
+    weight_VC = weight_VC.to(hidden_NC.dtype)
+    sums = [_nats(hidden_NC[rows] @ weight_VC.mT, targets_N[rows], cap, z_loss)[0] for rows in _chunks(targets_N)]
+    total: Tensor = torch.stack(sums).sum()
+    return total
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _with_gradients(
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, cap: float | None, z_loss: float, compiled: bool
+) -> Tensor:
+    """The same, outside of the graph of the model: one small graph serves all chunks."""
+    body = _compiled() if compiled else _nats_and_gradient
+    loss: Tensor = _CrossEntropy.apply(hidden_NC, weight_VC, targets_N, cap, z_loss, body)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The loss in chunks of positions, and at once the gradients, while the logits of a chunk are at hand.
+
+    So memory grows with the vocabulary and with the positions, never with both
+    (Hsu et al., https://arxiv.org/abs/2410.10989).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NC: Tensor,
+        weight_VC: Tensor,
+        targets_N: Tensor,
+        cap: float | None,
+        z_loss: float,
+        body: Body,
+    ) -> Tensor:
+        weight = weight_VC.to(hidden_NC.dtype)
+        weight_gradient = torch.zeros_like(weight_VC)
+        hidden_gradient = torch.zeros_like(hidden_NC)
+        total = torch.zeros((), device=hidden_NC.device)
+        for rows in _chunks(targets_N):
+            hidden = hidden_NC[rows]
+            nats, gradient_NV = body(hidden @ weight.mT, targets_N[rows], cap, z_loss)
+            hidden_gradient[rows] = gradient_NV @ weight
+            weight_gradient += gradient_NV.mT @ hidden
+            total += nats
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *scales: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        return hidden_gradient * scales[0], weight_gradient * scales[0], None, None, None, None
+
+
+def _chunks(targets_N: Tensor) -> Sequence[slice | Tensor]:
+    """The positions in parts whose logits are in memory at once; on a processor they should stay in its cache.
+
+    There positions without a target are left out, but for some that fill the last chunk, so that all have one shape.
+    On a GPU it would have to wait to learn their number.
+    """
+    size = _chunk(targets_N)
+    ignored = targets_N == IGNORED
+    if targets_N.device.type != "cpu" or not ignored.any():
+        return [slice(start, start + size) for start in range(0, len(targets_N), size)]
+    count = len(targets_N) - int(ignored.sum())
+    parts: tuple[Tensor, ...] = torch.split(ignored.argsort(stable=True)[: -(-count // size) * size], size)
+    return parts
+
+
+def _chunk(tensor: Tensor) -> int:
+    return 1024 if tensor.device.type == "cpu" else 4096
+
+
+@cache
+def _compiled() -> Body:
+    body: Body = torch.compile(_nats_and_gradient, dynamic=False)
+    return body
+
+
+def _nats_and_gradient(logits_NV: Tensor, targets_N: Tensor, cap: float | None, z_loss: float) -> tuple[Tensor, Tensor]:
+    """The sum of the losses, and its gradient by the logits, in their type."""
+    nats, capped_NV, normaliser = _nats(logits_NV, targets_N, cap, z_loss)
+    at_target = torch.arange(logits_NV.shape[1], device=logits_NV.device) == targets_N[:, None]
+    gradient_NV = (capped_NV - normaliser).exp() * (1 + 2 * z_loss * normaliser) - at_target.float()
+    if cap is not None:
+        gradient_NV = gradient_NV * (1 - (capped_NV / cap).square())
+    return nats, torch.where(targets_N[:, None] == IGNORED, 0.0, gradient_NV).to(logits_NV.dtype)
+
+
+def _nats(logits_NV: Tensor, targets_N: Tensor, cap: float | None, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The sum of the losses, the capped logits, and their log-normalisers [N, 1]."""
+    capped_NV = soft_cap(logits_NV.float(), cap)
+    normaliser = capped_NV.logsumexp(-1, keepdim=True)
+    wanted = capped_NV.gather(1, targets_N.clamp_min(0)[:, None])
+    nats = normaliser - wanted + z_loss * normaliser.square()
+    return torch.where(targets_N[:, None] == IGNORED, 0.0, nats).sum(), capped_NV, normaliser
