@@ -45,6 +45,8 @@ def show_links(report: Path, stage_key: str) -> None:
     if run:
         page = pages.mlflow_run(MLFLOW_URL, tracking.experiment(tracking.client()), run)
         lines.append(f"[The curves of the training]({page}) are in MLflow's pages, while `lmforge ui` serves them.")
+    else:
+        lines.append("MLflow knows no run of this training, so there are no curves to show.")
     create_markdown_artifact("\n\n".join(lines), key="links", description="Where the report and the curves are")
 
 
@@ -56,8 +58,10 @@ def read_scores(recipe: str) -> dict[str, Any]:
 
 def rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Of each measure its name, value, interval and baselines, ready to print."""
-    bits = scores["bits_per_byte"]["all"]
-    table = [("bits per byte", f"{bits['value']:.3f}", f"{bits['low']:.3f} to {bits['high']:.3f}", "")]
+    table = []
+    if "bits_per_byte" in scores:  # a model that only labels has none
+        bits = scores["bits_per_byte"]["all"]
+        table.append(("bits per byte", f"{bits['value']:.3f}", f"{bits['low']:.3f} to {bits['high']:.3f}", ""))
     for name, task in sorted(scores["tasks"].items()):
         baselines = ", ".join(
             f"{baseline.replace('_', ' ')} {score['value']:.3f}"

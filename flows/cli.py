@@ -57,11 +57,19 @@ def run() -> None:
 
 @app.command()
 def plan() -> None:
-    """Say of each stage whether it would run, and why."""
-    from flows import console, dag, settings
+    """Say of each stage whether it would run, and why; and what the trainings among them will cost."""
+    from components.cost import estimate
+    from flows import settings
 
     settings.check()
-    console.show_plan(dag.read_plan())
+    with estimate.counting() as counting:
+        from flows import console, dag
+
+        found = dag.read_plan()
+        console.show_plan(found)
+        trainings = [stage.name for stage in found.stale if stage.name.partition("@")[0] in dag.TRAININGS]
+        for name, line in (counting.lines(trainings) if trainings else {}).items():
+            console.say(name, line)
 
 
 @app.command()
@@ -101,12 +109,13 @@ def rollback() -> None:
 def chat(
     prompt: Annotated[str | None, typer.Argument(help="Answer this, and exit.")] = None,
     version: Annotated[str, typer.Option(help="Alias or number of the version to talk to.")] = "champion",
+    stop: Annotated[list[str] | None, typer.Option(help="A text that ends an answer; may be given again.")] = None,
 ) -> None:
     """Talk to the champion."""
     from components.registry import store
     from components.serving import chat as serving
 
-    serving.chat(store.fetch(MODEL, version), prompt)
+    serving.chat(store.fetch(MODEL, version), prompt, stop or ())
 
 
 @app.command()
@@ -129,14 +138,17 @@ def doctor() -> None:
 
 
 @app.command()
-def preset(name: Annotated[str, typer.Argument(help="Name of a file in presets/.")]) -> None:
-    """Lay a preset over params.yaml."""
+def preset(
+    names: Annotated[list[str], typer.Argument(help="Names of files in presets/, one laid after another.")],
+) -> None:
+    """Lay presets over params.yaml."""
     from flows import presets
 
-    changes = presets.apply(name)
+    changes = presets.apply(names)
     for change in changes:
         print(change)
-    print(f"params.yaml {'now has' if changes else 'had'} the preset {name}{'' if changes else ' already'}")
+    chosen = f"the preset {' and '.join(names)}"
+    print(f"params.yaml {'now has' if changes else 'had'} {chosen}{'' if changes else ' already'}")
 
 
 def _root(folder: Path) -> Path:

@@ -23,6 +23,8 @@ from components.stage import BadSettings, TryAgain
 
 PIPELINE = "dvc.yaml"
 RECORD = "dvc.lock"
+TRAININGS = ("pretrain", "finetune")
+"""The stages that train, without what `@` adds to their names."""
 
 _WORDS = {
     "deleted": "{} is missing",

@@ -16,6 +16,7 @@ import psutil
 
 from components import tracking
 from components.stage import STATE, StageError
+from components.tracking import spool
 from flows import environment, locks, services
 
 LOCKED = Path("requirements.lock")
@@ -52,6 +53,7 @@ def examine() -> list[Finding]:
         run_locks,
         prefect_store,
         mlflow_store,
+        metrics,
         telemetry,
         gpu,
     ]
@@ -134,6 +136,12 @@ def mlflow_store() -> Finding:
         return Finding("mlflow", chosen, "" if there else "start that server, or unset MLFLOW_TRACKING_URI")
     found = _sqlite(Path(chosen.removeprefix(tracking.SQLITE)))
     return Finding("mlflow", found, "restore it from a copy" if "damaged" in found else "")
+
+
+def metrics() -> Finding:
+    """Figures of trainings that MLflow has not taken yet; those of a stage at work are always among them."""
+    count = len(spool.waiting())
+    return Finding("metrics", f"of {count} starts of a stage wait for MLflow" if count else "all sent to MLflow")
 
 
 def telemetry() -> Finding:

@@ -19,6 +19,7 @@ def serve(model: str) -> None:
         mlflow = stack.enter_context(services.mlflow_server(tracking.uri()))
         prefect = stack.enter_context(services.prefect_server())
         experiment = tracking.experiment(tracking.client())
+        tracking.send_leftovers()
         prefect.wait_until_ready(services.PREFECT_HEALTH)
         mlflow.wait_until_ready(services.MLFLOW_HEALTH)
         print(f"Prefect (runs, logs, plans)     {prefect.url}/runs")

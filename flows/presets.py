@@ -2,11 +2,12 @@
 
 import copy
 import io
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 
 from components import params
 from components.stage import BadSettings, write_atomically
@@ -23,21 +24,22 @@ def names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def apply(name: str, path: Path = params.PARAMS) -> list[str]:
-    """Lay the default and then the preset over the file, whose comments stay; what changed, as `key: old → new`.
+def apply(layers: Sequence[str], path: Path = params.PARAMS) -> list[str]:
+    """Lay the default and then the presets over the file, whose comments stay; what changed, as `key: old → new`.
 
-    Raises `BadSettings`, and leaves the file alone, when the preset is unknown or the result is not valid.
+    Raises `BadSettings`, and leaves the file alone, when a preset is unknown or the result is not valid.
     """
-    if name not in names():
-        raise BadSettings(f"there is no preset `{name}`; {params.suggest(name, names())}")
+    for name in layers:
+        if name not in names():
+            raise BadSettings(f"there is no preset `{name}`; {params.suggest(name, names())}")
     yaml = _yaml()
     content = yaml.load(path.read_text(encoding="utf-8"))
     before = copy.deepcopy(content)
-    for layer in (DEFAULT, name):
+    for layer in (DEFAULT, *layers):
         _overlay(content, yaml.load((PRESETS / f"{layer}.yaml").read_text(encoding="utf-8")))
     text = io.StringIO()
     yaml.dump(content, text)
-    settings.check_content(YAML(typ="safe", pure=True).load(text.getvalue()), f"{path} with {name}")
+    settings.check_content(YAML(typ="safe", pure=True).load(text.getvalue()), f"{path} with {' and '.join(layers)}")
     changes = list(_changes("", before, content))
     if changes:
         write_atomically(path, text.getvalue())
@@ -52,15 +54,23 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _overlay(content: MutableMapping[str, Any], overlay: Mapping[str, Any]) -> None:
-    """Put the overlay's values into the content, in place; None takes a setting away."""
+def _overlay(content: CommentedMap, overlay: Mapping[str, Any]) -> None:
+    """Put the overlay's values into the content, in place; None takes a setting away.
+
+    A new setting comes behind the one before it in the overlay, so that one that was taken away returns to its place.
+    """
+    place = 0
     for key, value in overlay.items():
-        if isinstance(value, Mapping) and isinstance(content.get(key), MutableMapping):
-            _overlay(content[key], value)
-        elif value is None:
+        if value is None:
             content.pop(key, None)
-        elif content.get(key) != value:
+            continue
+        if isinstance(value, Mapping) and isinstance(content.get(key), CommentedMap):
+            _overlay(content[key], value)
+        elif key not in content:
+            content.insert(place, key, value)
+        elif content[key] != value:
             content[key] = value
+        place = list(content).index(key) + 1
 
 
 def _changes(name: str, old: Any, new: Any) -> Iterator[str]:

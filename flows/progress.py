@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
+from components.progress import State
 from components.stage import STATE
 
 EVERY = 2.0  # seconds between two updates
@@ -24,7 +25,7 @@ class LiveProgress:
         self._path = STATE / "progress" / f"{name}.json"
         self._artifacts: tuple[UUID, UUID] | None = None
         self._looked_at = 0.0
-        self._state: dict[str, Any] = {}
+        self._state: State | None = None
 
     def update(self) -> None:
         """Look at the file, unless that was done a moment ago, and show what it says."""
@@ -36,17 +37,16 @@ class LiveProgress:
             self._state = json.loads(self._path.read_text())
         except FileNotFoundError:
             return
-        self._show()
+        self._show(self._state)
 
     def finish(self) -> None:
         """Fill the bar, and leave the last figures."""
-        if self._artifacts:
-            self._state = {**self._state, "done": self._state["total"]}
-            self._show()
+        if self._artifacts and self._state:
+            self._show({**self._state, "done": self._state["total"]})
 
-    def _show(self) -> None:
-        percent = 100 * self._state["done"] / max(self._state["total"], 1)
-        text = describe(self._name, self._state)
+    def _show(self, state: State) -> None:
+        percent = 100 * state["done"] / max(state["total"], 1)
+        text = describe(self._name, state)
         if self._artifacts is None:
             key = re.sub(r"[^a-z0-9]+", "-", self._name.lower())
             self._artifacts = (
@@ -60,13 +60,13 @@ class LiveProgress:
             client.update_artifact(figures, ArtifactUpdate(data=text))
 
 
-def describe(name: str, state: dict[str, Any]) -> str:
+def describe(name: str, state: State) -> str:
     """A state that `components.progress` wrote, as a Markdown table."""
     rows = {
         state["unit"]: f"{state['done']} of {state['total']}",
         **state["figures"],
     }
-    if state["done"] < state["total"]:
+    if state["done"] < state["total"] and state["eta"] is not None:
         rows["ETA"] = str(timedelta(seconds=round(state["eta"])))
     lines = [f"**{name}**", "", "| | |", "| --- | ---: |", *(f"| {key} | {value} |" for key, value in rows.items())]
     return "\n".join(lines)

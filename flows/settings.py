@@ -10,7 +10,7 @@ from components.evaluation.settings import Evaluate
 from components.registry.settings import Gate, Package
 from components.stage import BadSettings
 from components.tokenizer.settings import Encode, TrainTokenizer
-from components.training.settings import Finetune, Pretrain
+from components.training.settings import Finetune, Pretrain, Processes
 
 SECTIONS: dict[str, Any] = {
     "ingest": Ingest,
@@ -18,6 +18,7 @@ SECTIONS: dict[str, Any] = {
     "prepare": Prepare,
     "tokenizer": TrainTokenizer,
     "encode": Encode,
+    "processes": Processes,
     "pretrain": Pretrain,
     "finetune": dict[str, Finetune],
     "evaluate": Evaluate,

@@ -25,8 +25,7 @@ from components import stage
 from flows import console, dag, environment, leash, locks
 from flows.progress import LiveProgress
 
-TRAININGS = ("pretrain", "finetune")
-MODELS_AT_WORK = (*TRAININGS, "evaluate")
+MODELS_AT_WORK = (*dag.TRAININGS, "evaluate")
 """Stages that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
 
 _LOOK_EVERY = 2.0  # seconds between two looks at the progress of a silent stage
@@ -115,7 +114,7 @@ def _cached(name: str, why: str) -> State[None]:
 
 
 def _is_training(name: str) -> bool:
-    return name.partition("@")[0] in TRAININGS
+    return name.partition("@")[0] in dag.TRAININGS
 
 
 def _turn(name: str) -> AbstractContextManager[None]:

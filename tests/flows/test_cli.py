@@ -57,12 +57,15 @@ def test_plan_from_a_folder_below(copy: Path) -> None:
     result = lmforge("plan", cwd=copy / "flows")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    stages = [line.split()[0] for line in lines[:-1]]
+    end = next(number for number, line in enumerate(lines) if line.endswith("would run"))
+    stages = [line.split()[0] for line in lines[:end]]
     assert (
         stages.index("ingest") < stages.index("prepare") < stages.index("pretrain") < stages.index("package@assistant")
     )
     assert lines[0].split(maxsplit=1)[1] == "run: never run"
-    assert lines[-1] == f"{len(stages)} of {len(stages)} stages would run"
+    assert lines[end] == f"{len(stages)} of {len(stages)} stages would run"
+    assert [line.split()[0] for line in lines[end + 1 :]] == ["pretrain", "finetune@assistant"]
+    assert all(re.search(r"weights, .* tokens, .*FLOP: about .* tokens/s", line) for line in lines[end + 1 :])
 
 
 @pytest.mark.parametrize(
@@ -93,15 +96,25 @@ def test_a_bad_setting_stops_everything(copy: Path, command: str, old: str, new:
 def test_a_preset_keeps_comments_and_is_undone_by_laptop(copy: Path) -> None:
     path = copy / "params.yaml"
     before = path.read_text()
-    assert presets.apply("laptop") == [], "the default is not the preset `laptop`"
+    assert presets.apply(["laptop"]) == [], "the default is not the preset `laptop`"
     assert path.read_text() == before
     for name in presets.names():
-        presets.apply(name)
+        presets.apply([name])
         settings.check()
         assert comments(path.read_text()) == comments(before)
-        assert presets.apply(name) == []
-        presets.apply("laptop")
+        assert presets.apply([name]) == []
+        presets.apply(["laptop"])
         assert plain(path.read_text()) == plain(before), f"laptop does not undo {name}"
+
+
+@pytest.mark.parametrize("name", ["encoder", "encoder-decoder", "translation"])
+def test_presets_are_laid_one_after_the_other(copy: Path, name: str) -> None:
+    result = lmforge("preset", name, "smoke")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == f"params.yaml now has the preset {name} and smoke"
+    model = params.load(copy / "params.yaml")["pretrain"]["model"]
+    assert model["architecture"] == ("encoder" if name == "encoder" else "encoder_decoder")
+    assert model["hidden_size"] == 64
 
 
 def plain(text: str) -> str:

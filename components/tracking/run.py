@@ -1,0 +1,115 @@
+"""A run of MLflow for a training stage, found by the tag `stage_key`, the digest of what the stage was made from.
+
+A resumed stage goes on in its run, and the run of a cached stage is found again. No out of a stage holds a run id.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from components.stage import STATE
+from components.tracking.spool import Spool
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 6.0  # seconds from the end of a stage to that of its sender
+
+
+class Run:
+    """The open run of a stage. Noting something costs some microseconds, whatever MLflow does."""
+
+    def __init__(self, spool: Spool | None) -> None:
+        self._spool = spool
+
+    def log(self, step: int, row: Mapping[str, float]) -> None:
+        """Note the figures of a training step, to be drawn against `tokens`, those seen up to then.
+
+        What MLflow calls the step of a point is the tokens, so that its charts have them for an axis as they are.
+        """
+        if self._spool is not None:
+            figures = {name: float(value) for name, value in row.items() if name != "tokens"}
+            self._spool.figures(int(row["tokens"]), {**figures, "step": step})
+
+    def text(self, name: str, text: str) -> None:
+        """Note a text, which becomes an artifact of the run, such as `samples/step-00000140.txt`."""
+        if self._spool is not None:
+            self._spool.text(name, text)
+
+
+@contextmanager
+def start(stage: str, key: str, settings: Mapping[str, object]) -> Iterator[Run]:
+    """The run of a stage, open for the body and then closed with its outcome. MLflow need not be there.
+
+    Of the processes that torchrun starts, the first alone tells something.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield Run(None)
+        return
+    spool = Spool(stage, key, flatten(settings))
+    sender = _start_sender(stage, spool.path, key)
+    status = "KILLED"
+    try:
+        with _sigterm_raises():
+            yield Run(spool)
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        spool.end(status)
+        _finish(sender)
+
+
+def flatten(settings: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Nested settings as one level with dotted names, each value as text."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
+
+
+def _start_sender(stage: str, path: Path, key: str) -> "subprocess.Popen[bytes]":
+    log = STATE / "logs" / f"{stage}.metrics.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "components.tracking.sender", str(path), key],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))},
+            stdin=subprocess.PIPE,
+            stderr=errors,
+        )
+
+
+def _finish(sender: "subprocess.Popen[bytes]") -> None:
+    """Let it send the rest; what MLflow has not taken after some seconds is sent by the next stage."""
+    try:
+        sender.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        sender.kill()
+        sender.wait()
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """A stage that is told to stop leaves as by an exception, so that its run is closed as KILLED."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 (what signal.signal asks for)
+    raise SystemExit(128 + number)
