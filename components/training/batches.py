@@ -1,9 +1,9 @@
-"""The batch of a step, as a pure function of (seed, step): nothing to store, nothing to replay after a crash."""
+"""Rows of token windows as a pure function of (seed, place): nothing to store, nothing to replay after a crash."""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,23 +16,48 @@ from components.stage import BadData
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens and, for each, the token that should follow; segments number the parts of a row."""
+    """What `Transformer.loss` takes: tokens and, for each, the one that should be predicted there.
+
+    Segments number the parts of a row that do not see each other. The source is what an encoder-decoder reads.
+    """
 
     tokens_BT: Tensor
     targets_BT: Tensor
-    segments_BT: Tensor
+    segments_BT: Tensor | None = None
+    source_BS: Tensor | None = None
+    source_segments_BS: Tensor | None = None
 
-    def to(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """The three tensors on a device."""
-        return self.tokens_BT.to(device), self.targets_BT.to(device), self.segments_BT.to(device)
+    def __len__(self) -> int:
+        return len(self.tokens_BT)
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """The arguments of `Transformer.loss`, in order."""
+        return self.tokens_BT, self.targets_BT, self.segments_BT, self.source_BS, self.source_segments_BS
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; from pinned memory without waiting for it."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin(self) -> "Batch":
+        """The batch in page-locked memory, from which a GPU copies by itself."""
+        return self._each(lambda tensor: tensor.pin_memory())
 
     def split(self, rows: int) -> list["Batch"]:
         """The batch in parts of some rows each."""
-        starts = range(0, len(self.tokens_BT), rows)
-        return [self._rows(slice(start, start + rows)) for start in starts]
+        return [self._rows(slice(start, start + rows)) for start in range(0, len(self), rows)]
+
+    @classmethod
+    def cat(cls, batches: Sequence["Batch"]) -> "Batch":
+        """The rows of several batches of one shape as one."""
+        columns = {field.name: [getattr(batch, field.name) for batch in batches] for field in fields(cls)}
+        return cls(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
 
     def _rows(self, rows: slice) -> "Batch":
-        return Batch(self.tokens_BT[rows], self.targets_BT[rows], self.segments_BT[rows])
+        return self._each(lambda tensor: tensor[rows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(tensor) for name, tensor in changed.items() if tensor is not None})
 
 
 def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -73,15 +98,9 @@ def _keys(seed: int, epoch: int) -> np.ndarray:
 
 
 class Windows:
-    """Windows of `length` + 1 tokens over memory-mapped shards, one after the other without overlap.
+    """Windows of `length` + 1 tokens over memory-mapped shards, one after the other; neighbours share one token."""
 
-    A document begins behind the end-of-text token of the one before, and is a segment of its own.
-    """
-
-    def __init__(
-        self, shards: Sequence[Path], dtype: type[np.uint16] | type[np.uint32], length: int, end_of_text: int
-    ) -> None:
-        self._end_of_text = end_of_text
+    def __init__(self, shards: Sequence[Path], dtype: type[np.uint16] | type[np.uint32], length: int) -> None:
         self._shards = [np.memmap(shard, dtype, mode="r") for shard in shards if shard.stat().st_size]
         self._length = length
         self._ends = np.cumsum([max(0, len(shard) - 1) // length for shard in self._shards])
@@ -94,9 +113,7 @@ class Windows:
         """
         manifest = json.loads((tokens / "manifest.json").read_text())
         shards = [tokens / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
-        found = cls(
-            shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length, manifest["end_of_text"]
-        )
+        found = cls(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
         if not len(found):
             raise BadData(f"{tokens}/{split} has no {length + 1} tokens in a row: add data, or lower sequence_length")
         return found
@@ -104,17 +121,9 @@ class Windows:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def batch(self, step: int, rows: int, seed: int) -> Batch:
-        """The batch of a step of training."""
-        places = np.arange(step * rows, (step + 1) * rows)
-        return self.take(order(places, len(self), seed))
-
-    def take(self, windows: np.ndarray) -> Batch:
-        """The given windows as a batch."""
-        rows = torch.from_numpy(np.stack([self._window(int(window)) for window in windows]))
-        # The end of a text is the first token that the next one sees.
-        segments = (rows[:, :-1] == self._end_of_text).cumsum(1)
-        return Batch(rows[:, :-1], rows[:, 1:], segments)
+    def take(self, windows: np.ndarray) -> np.ndarray:
+        """The given windows, int64 [B, length + 1]."""
+        return np.stack([self._window(int(window)) for window in windows])
 
     def _window(self, window: int) -> np.ndarray:
         shard = int(np.searchsorted(self._ends, window, side="right"))

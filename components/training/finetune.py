@@ -2,55 +2,84 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from components import params, stage, tracking
 from components.model import hf
+from components.model.labelling import ANSWER, OUTSIDE
+from components.model.transformer import Transformer
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import checkpoints, mixture, outs
-from components.training.batches import Batch, Windows
+from components.training import checkpoints, distributed, mixture, outs, start
 from components.training.loop import Job, train
-from components.training.pretrain import TOKENS, bits_per_byte
-from components.training.settings import Finetune
+from components.training.objectives import Causal
+from components.training.pretrain import TOKENS, Rows, of_documents
+from components.training.samples import Samples
+from components.training.settings import Finetune, Processes
+from components.training.validation import bits_per_byte, label_loss
 
 BASE = Path("models/pretrained")
 EXAMPLES = Path("data/prepared/examples")
 
 
-def rows(split: str, settings: Finetune, tokenizer: Tokenizer, length: int) -> Iterator[Batch]:
-    """An endless sequence of packed rows of a split, shuffled anew each time around."""
-    parts = mixture.load(EXAMPLES / split, settings.tasks)
-    seed = settings.optimization.seed
-    while True:
-        examples = mixture.mix(parts, settings.tasks, seed)
-        yield from mixture.pack(
-            mixture.encode(examples, tokenizer, min(length, settings.max_example_tokens)), length, tokenizer.padding
-        )
-        seed += 1
+def labels(settings: Finetune) -> tuple[str, ...]:
+    """What the head of an encoder chooses from: the labels of the tasks, and whether a token is in the answer.
 
-
-def batches(settings: Finetune, tokenizer: Tokenizer, length: int) -> Callable[[int], Batch]:
-    """The batch of a step: packed examples or, in the share of the steps that replay, pretraining documents.
-
-    A step is one or the other: side by side, the many tokens of documents would outweigh the few of answers.
+    Raises `BadSettings` for a task whose answers are free text.
     """
+    for task in settings.tasks:
+        if not TASKS[task].labels and not TASKS[task].extractive:
+            raise stage.BadSettings(f"an encoder cannot write the answers of the task `{task}`: take it out of tasks")
+    return OUTSIDE, ANSWER, *dict.fromkeys(label for task in settings.tasks for label in TASKS[task].labels)
+
+
+def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+    """The packed rows of a split of examples, as the model reads them."""
+    folder, seed = EXAMPLES / split, settings.optimization.seed
+    length = model.config.max_sequence_length
+    longest = min(length, settings.max_example_tokens)
+    if model.config.architecture == "encoder":
+        return _labelled(folder, settings, model, tokenizer, longest)
+    reads_first = model.config.architecture == "encoder_decoder"
+    layout = mixture.AsText(tokenizer, longest, reads_first=reads_first)
+    # Answers are short beside what is read.
+    shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
+    return mixture.Rows(folder, settings.tasks, layout, shape, seed)
+
+
+def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer, longest: int) -> Rows:
+    """Rows of classification and of marked answers: the latter have many targets in a row, the former few."""
+    layout = mixture.AsLabels(tokenizer, longest, model.config.labels, tokenizer.byte_lengths())
+    shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
+    chosen = {task: share for task, share in settings.tasks.items() if TASKS[task].labels}
+    marked = {task: share for task, share in settings.tasks.items() if TASKS[task].extractive}
+    kinds = [
+        (sum(shares.values()), mixture.Rows(folder, shares, layout, shape, settings.optimization.seed))
+        for shares in (chosen, marked)
+        if shares
+    ]
+    return mixture.alternate(kinds, settings.optimization.batch_size)
+
+
+def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+    """Examples, and in the share of the steps that replay the documents of the pretraining.
+
+    Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
+    """
+    answers = examples("train", settings, model, tokenizer)
+    if not settings.replay:
+        return answers
+    if model.config.architecture != "decoder":
+        kind = model.config.architecture
+        raise stage.BadSettings(f"replay has to be 0 for an {kind}: it reads documents and examples in different forms")
+    learn = Causal(tokenizer.end_of_text, document_mask=True)
     optimization = settings.optimization
-    size = optimization.batch_size
-    examples = list(islice(rows("train", settings, tokenizer, length), optimization.steps * size))
-    documents = Windows.of_split(TOKENS, "train", length)
-
-    def batch(step: int) -> Batch:
-        if int((step + 1) * settings.replay) > int(step * settings.replay):
-            return documents.batch(step, size, optimization.seed)
-        return mixture.stack(examples[step * size : (step + 1) * size])
-
-    return batch
+    documents = of_documents("train", learn, model.config.max_sequence_length, optimization.seed)
+    return mixture.alternate([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
 
 
 def read(recipe: str) -> Finetune:
@@ -63,32 +92,40 @@ def read(recipe: str) -> Finetune:
 
 
 def main(recipe: str) -> None:
-    settings = read(recipe)
+    settings, processes = read(recipe), params.read("processes", Processes)
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
-    length = model.config.max_sequence_length
-    validation = mixture.stack(list(islice(rows("validation", settings, tokenizer, length), settings.validation_rows)))
+    if model.config.architecture == "encoder":
+        model = start.labelled(model, labels(settings), optimization.seed)
+    held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
+    sample, samples = held_out.split(optimization.micro_batch_size), Samples(tokenizer, held_out)
+    validate = label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer)
     inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE]
-    key = checkpoints.key(settings, inputs)
-    with tracking.start(f"finetune@{recipe}", key, asdict(settings)) as run:
-        history = train(
-            Job(
-                stage=f"finetune@{recipe}",
-                model=model,
-                batch=batches(settings, tokenizer, length),
-                validate=bits_per_byte(
-                    validation.split(optimization.micro_batch_size), torch.from_numpy(tokenizer.byte_lengths())
-                ),
-                settings=optimization,
-                checkpoints=checkpoints.CHECKPOINTS / key,
-                report=run.log,
+    made_from = checkpoints.manifest(settings, inputs)
+    key = checkpoints.key(made_from)
+    with distributed.group():
+        first = distributed.is_first()
+        with tracking.start(f"finetune@{recipe}", key, asdict(settings)) if first else nullcontext() as run:
+            history = train(
+                Job(
+                    stage=f"finetune@{recipe}",
+                    model=model,
+                    rows=training_rows(settings, model, tokenizer),
+                    validate=samples.beside(validate),
+                    settings=optimization,
+                    parallel=processes.parallel,
+                    checkpoints=checkpoints.CHECKPOINTS / key,
+                    made_from=made_from,
+                    report=samples.report(run) if run else None,
+                )
             )
-        )
-    tokens = optimization.steps * optimization.batch_size * length
-    folder = Path("models/finetuned") / recipe
-    outs.save_model(model, BASE, folder, {"stage_key": key, "steps": optimization.steps, "tokens": tokens})
-    outs.save_curves(history, Path("reports/training/finetune") / recipe)
-    shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
+    if first:
+        tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
+        folder = Path("models/finetuned") / recipe
+        facts = {"stage_key": key, "steps": optimization.steps, "tokens": tokens, "tasks": list(settings.tasks)}
+        outs.save_model(model, BASE, folder, facts)
+        outs.save_curves(history, Path("reports/training/finetune") / recipe)
+        shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
 """What the machine can do: the device, its arithmetic, and its peak."""
 
+import os
+import resource
 import shutil
+import sys
 import time
 
 import torch
 
+from components.stage import STATE
 from components.training.settings import Optimization
 
 
 def device() -> torch.device:
-    """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU when there is one; of several on a machine, each process has its own."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def precision(settings: Optimization, device: torch.device) -> torch.dtype:
@@ -28,6 +34,12 @@ def compiles(settings: Optimization, device: torch.device) -> bool:
     return device.type == "cuda" or shutil.which("g++") is not None or shutil.which("clang++") is not None
 
 
+def prepare_compiler() -> None:
+    """Have what is compiled kept on the disk, where the next run finds it."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((STATE / "inductor").absolute()))
+    print("compiling the model: the first step takes longer", flush=True)
+
+
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations a second in large matrix products: the best of a few, since others use the machine."""
     size = 1024 if device.type == "cpu" else 8192
@@ -40,6 +52,14 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
         _wait(device)
         times.append(time.perf_counter() - began)
     return 2 * size**3 / min(times)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process held at once: on the GPU, or of the machine's memory without one."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _wait(device: torch.device) -> None:

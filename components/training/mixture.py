@@ -1,8 +1,8 @@
 """Examples of several tasks as packed rows, mixed in given shares, with a loss on the answers alone."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import datasets
@@ -10,21 +10,104 @@ import numpy as np
 import torch
 
 from components import stage
-from components.model.transformer import IGNORED
-from components.tasks import TASKS
+from components.model.labelling import ANSWER, OUTSIDE
+from components.model.transformer import IGNORED, PADDING_SEGMENT
+from components.tasks import TASKS, Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.batches import Batch
 
-PADDING_SEGMENT = -1
+GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """One example: the ids of the prompt, and those of the answer with the end of the turn."""
+class Piece:
+    """One example as a model reads it: tokens, what is to be predicted at each, and an encoder-decoder's source."""
 
-    prompt: list[int]
-    answer: list[int]
+    tokens: list[int]
+    targets: list[int]
+    source: list[int] = field(default_factory=list)
+
+
+Layout = Callable[[Task, Mapping[str, str], str], Piece | None]
+"""Task, inputs and target to a piece; None when the model cannot learn from the example."""
+
+
+@dataclass(frozen=True)
+class AsText:
+    """The answer follows the prompt, or an encoder-decoder writes it when it has read the prompt."""
+
+    tokenizer: Tokenizer
+    max_tokens: int  # of prompt and answer
+    reads_first: bool  # the prompt goes to an encoder
+
+    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece:
+        reply = answer(target, self.tokenizer)[: self.max_tokens // 2]
+        prompt = fit(task, inputs, self.tokenizer, self.max_tokens - len(reply))
+        if self.reads_first:
+            return Piece([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
+        return Piece([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
+
+
+@dataclass(frozen=True)
+class AsLabels:
+    """An encoder labels the tokens of the prompt: the last one for a classification, those of the answer otherwise."""
+
+    tokenizer: Tokenizer
+    max_tokens: int
+    labels: Sequence[str]
+    byte_lengths: np.ndarray  # of each id
+
+    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece | None:
+        prompt = fit(task, inputs, self.tokenizer, self.max_tokens)
+        if task.labels:
+            return Piece(prompt, [IGNORED] * (len(prompt) - 1) + [self.labels.index(target)])
+        ends = self.byte_lengths[prompt].cumsum()
+        start = self.tokenizer.decode_bytes(prompt).find(target.encode())
+        if start < 0:  # the prompt was cut before the answer
+            return None
+        inside = (ends > start) & (ends - self.byte_lengths[prompt] < start + len(target.encode()))
+        outside, marked = self.labels.index(OUTSIDE), self.labels.index(ANSWER)
+        return Piece(prompt, [*np.where(inside, marked, outside)[:-1].tolist(), marked])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of packed rows, in tokens; the source is what an encoder-decoder reads."""
+
+    length: int
+    source_length: int
+    padding: int
+
+
+class Rows:
+    """An endless sequence of packed rows of a mixture, shuffled anew each time around; they are made when asked for."""
+
+    def __init__(self, folder: Path, shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int) -> None:
+        self._made: list[Batch] = []
+        self._more = _endless(load(folder, shares), shares, layout, shape, seed)
+
+    def __call__(self, places: np.ndarray) -> Batch:
+        """The rows at the given places."""
+        while len(self._made) <= places.max():
+            self._made.append(next(self._more))
+        return Batch.cat([self._made[place] for place in places.tolist()])
+
+
+def alternate(kinds: Sequence[tuple[float, Callable[[np.ndarray], Batch]]], batch_size: int) -> Callable[..., Batch]:
+    """Rows of several kinds with their shares: all rows of a step are of one kind.
+
+    Side by side, the kind with many targets in a row would outweigh the one with few. Which kind a step takes follows
+    from its number by the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
+    """
+    ends = np.cumsum([share for share, _ in kinds])
+
+    def rows(places: np.ndarray) -> Batch:
+        step = int(places[0]) // batch_size
+        kind = int(np.searchsorted(ends, (step + 1) * GOLDEN % 1.0 * ends[-1], side="right"))
+        return kinds[kind][1](places)
+
+    return rows
 
 
 def load(folder: Path, tasks: Mapping[str, float]) -> dict[str, datasets.Dataset]:
@@ -52,45 +135,48 @@ def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed
     )
 
 
-def encode(examples: datasets.Dataset, tokenizer: Tokenizer, max_tokens: int) -> Iterator[Encoded]:
-    """The examples as ids; the prompt is cut so that both parts together fit into `max_tokens`."""
-    for example in examples:
-        reply = answer(example["target"], tokenizer)[: max_tokens // 2]
-        task = TASKS[example["task"]]
-        yield Encoded(fit(task, json.loads(example["inputs"]), tokenizer, max_tokens - len(reply)), reply)
-
-
-def pack(examples: Iterator[Encoded], length: int, padding: int) -> Iterator[Batch]:
-    """Rows of `length` tokens with whole examples side by side, each a segment of its own, as batches of one row."""
-    row: list[Encoded] = []
-    room = length
-    for example in examples:
-        size = len(example.prompt) + len(example.answer) - 1
-        if size > room and row:
-            yield _row(row, length, padding)
-            row, room = [], length
-        row.append(example)
-        room -= size
+def pack(pieces: Iterator[Piece], shape: Shape) -> Iterator[Batch]:
+    """Batches of one row with whole examples side by side, each a segment of its own."""
+    row: list[Piece] = []
+    for piece in pieces:
+        if row and not _fits([*row, piece], shape):
+            yield _row(row, shape)
+            row = []
+        row.append(piece)
     if row:
-        yield _row(row, length, padding)
+        yield _row(row, shape)
 
 
-def stack(rows: list[Batch]) -> Batch:
-    """Batches as one."""
-    columns = zip(*((row.tokens_BT, row.targets_BT, row.segments_BT) for row in rows), strict=True)
-    return Batch(*(torch.cat(column) for column in columns))
+def _endless(
+    parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int
+) -> Iterator[Batch]:
+    while True:
+        mixed = mix(parts, shares, seed)
+        pieces = (layout(TASKS[row["task"]], json.loads(row["inputs"]), row["target"]) for row in mixed)
+        yield from pack((piece for piece in pieces if piece is not None), shape)
+        seed += 1
 
 
-def _row(examples: list[Encoded], length: int, padding: int) -> Batch:
-    tokens = np.full(length, padding)
-    targets = np.full(length, IGNORED)
-    segments = np.full(length, PADDING_SEGMENT)
-    start = 0
-    for number, example in enumerate(examples):
-        ids = [*example.prompt, *example.answer]
-        end = start + len(ids) - 1
-        tokens[start:end] = ids[:-1]
-        targets[end - len(example.answer) : end] = example.answer
-        segments[start:end] = number
-        start = end
-    return Batch(*(torch.from_numpy(part)[None] for part in (tokens, targets, segments)))
+def _fits(row: Sequence[Piece], shape: Shape) -> bool:
+    return (
+        sum(len(piece.tokens) for piece in row) <= shape.length
+        and sum(len(piece.source) for piece in row) <= shape.source_length
+    )
+
+
+def _row(pieces: Sequence[Piece], shape: Shape) -> Batch:
+    tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
+    targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
+    if not pieces[0].source:
+        return Batch(tokens, targets, segments)
+    source, source_segments = _side([piece.source for piece in pieces], shape.source_length, shape.padding)
+    return Batch(tokens, targets, segments, source, source_segments)
+
+
+def _side(parts: Sequence[Sequence[int]], length: int, filling: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Parts side by side and filled up, [1, length], and the number of its part for each place."""
+    ids = np.concatenate(parts)
+    numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    rest = (0, length - len(ids))
+    filled = np.pad(ids, rest, constant_values=filling), np.pad(numbers, rest, constant_values=PADDING_SEGMENT)
+    return torch.from_numpy(filled[0])[None], torch.from_numpy(filled[1])[None]

@@ -6,14 +6,16 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from components.training import hardware
+from components.training.muon import Muon
 from components.training.settings import Optimization
 
 
 def build(model: nn.Module, settings: Optimization) -> list[Optimizer]:
     """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest.
 
-    Muon (https://kellerjordan.github.io/posts/muon/) scales its updates to those of AdamW
-    (https://arxiv.org/abs/2502.16982), so that both take the same learning rate. Weights decay in matrices alone.
+    Both take the same learning rate. Weights decay in matrices alone. All of them divide the gradients by their
+    attribute `grad_scale`, and skip the step when `found_inf` is 1, both tensors (as `torch.amp.GradScaler` sets them).
     """
     vectors, tables, matrices = _kinds(model)
     if settings.optimizer == "adamw":
@@ -23,22 +25,20 @@ def build(model: nn.Module, settings: Optimization) -> list[Optimizer]:
     adamw = torch.optim.AdamW([decaying, lasting], lr=settings.learning_rate, betas=settings.betas, fused=True)
     if not matrices:
         return [adamw]
-    muon = torch.optim.Muon(
-        matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, adamw]
+    compiled = hardware.compiles(settings, matrices[0].device)
+    return [Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, compiled=compiled), adamw]
 
 
 def _kinds(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """The weights of a model: vectors, tables with a row a token, and the matrices of the layers."""
+    """The weights of a model: vectors, tables with a row a token or a place, and the matrices of the layers."""
     vectors, tables, matrices = [], [], []
     for name, weight in model.named_parameters():
         if weight.ndim < 2:
             vectors.append(weight)
-        elif name.startswith(("embedding.", "head.")):
-            tables.append(weight)
-        else:
+        elif name.startswith(("encoder.", "decoder.")):
             matrices.append(weight)
+        else:
+            tables.append(weight)
     return vectors, tables, matrices
 
 

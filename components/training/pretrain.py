@@ -1,79 +1,121 @@
-"""Stage `pretrain`: the base model, trained to predict the next token of the documents."""
+"""Stage `pretrain`: the base model, which learns from the documents, or from pairs of texts."""
 
-import math
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from components import params, stage, tracking
-from components.model.transformer import IGNORED, Transformer
+from components.model.transformer import Transformer
+from components.stage import BadSettings
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import checkpoints, outs
-from components.training.batches import Batch, Windows
-from components.training.loop import Job, Row, train
-from components.training.settings import Pretrain
+from components.training import checkpoints, dial, distributed, mixture, outs, start
+from components.training.batches import Batch, Windows, order
+from components.training.loop import Job, train
+from components.training.objectives import Causal, Masked, Objective, SpanCorruption
+from components.training.samples import Samples
+from components.training.settings import Pretrain, Processes
+from components.training.validation import bits_per_byte
 
 TOKENS = Path("data/tokens")
+EXAMPLES = Path("data/prepared/examples")
 TOKENIZER = Path("models/tokenizer")
 MODEL = Path("models/pretrained")
 REPORTS = Path("reports/training/pretrain")
 
-
-def bits_per_byte(batches: list[Batch], byte_lengths: Tensor) -> Callable[[Transformer], Row]:
-    """A validation: the bits that a model needs for a byte of the text behind the targets.
-
-    byte_lengths: of each id, [V].
-    """
-    targets = torch.cat([batch.targets_BT.flatten() for batch in batches])
-    count = int(byte_lengths[targets[targets != IGNORED]].sum())
-
-    def validate(model: Transformer) -> Row:
-        device = model.embedding.weight.device
-        nats = sum(float(model.loss(*batch.to(device))) for batch in batches)
-        return {"bits_per_byte": nats / math.log(2) / count}
-
-    return validate
+Rows = Callable[[np.ndarray], Batch]
+"""The rows at the given places of an endless sequence."""
 
 
 def build(settings: Pretrain, vocab_size: int) -> Transformer:
     """The model before its first step."""
-    model = Transformer(settings.model.build(vocab_size, settings.sequence_length))
-    model.initialize(torch.Generator().manual_seed(settings.optimization.seed))
-    return model
+    if settings.start is not None:
+        return start.imported(settings.start, settings, TOKENIZER, vocab_size)
+    return start.random(settings, vocab_size)
+
+
+def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
+    """What the model learns from windows of documents."""
+    if settings.masked is not None:
+        return Masked(
+            end_of_text=tokenizer.end_of_text,
+            mask=tokenizer.mask,
+            ordinary_tokens=tokenizer.ordinary_tokens,
+            document_mask=settings.document_mask,
+            **asdict(settings.masked),
+        )
+    if settings.span_corruption is not None:
+        corrupt = SpanCorruption(tokenizer.end_of_text, tokenizer.sentinels, **asdict(settings.span_corruption))
+        _, spans = corrupt.sizes(settings.sequence_length)
+        if spans > len(tokenizer.sentinels):
+            raise BadSettings(
+                f"params.yaml: tokenizer.sentinels is {len(tokenizer.sentinels)}, but pretrain.span_corruption makes "
+                f"{spans} spans of a window: raise it"
+            )
+        return corrupt
+    return Causal(tokenizer.end_of_text, settings.document_mask)
+
+
+def of_documents(split: str, learn: Objective, length: int, seed: int) -> Rows:
+    """The rows of a split of documents, in a shuffled order."""
+    windows = Windows.of_split(TOKENS, split, length)
+    return lambda places: learn(windows.take(order(places, len(windows), seed)), places, seed)
+
+
+def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
+    """The rows of a split of examples: one text to read, and the one to write."""
+    length = settings.sequence_length
+    layout = mixture.AsText(tokenizer, length, reads_first=True)
+    shape = mixture.Shape(length, length, tokenizer.padding)
+    return mixture.Rows(EXAMPLES / split, settings.tasks or {}, layout, shape, settings.optimization.seed)
+
+
+def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
+    """The rows to learn from, and those of the validation split to hold the model against."""
+    if settings.objective == "sequence_to_sequence":
+        held_out = of_pairs(settings, tokenizer, "validation")
+        return of_pairs(settings, tokenizer, "train"), held_out(np.arange(settings.validation_rows))
+    length, seed = settings.sequence_length, settings.optimization.seed
+    learn = objective(settings, tokenizer)
+    windows = Windows.of_split(TOKENS, "validation", length)
+    sample = np.arange(min(len(windows), settings.validation_rows))
+    return of_documents("train", learn, length, seed), learn(windows.take(sample), sample, seed)
 
 
 def main() -> None:
-    settings = params.read("pretrain", Pretrain)
-    optimization = settings.optimization
+    settings, processes = params.read("pretrain", Pretrain), params.read("processes", Processes)
     tokenizer = Tokenizer.load(TOKENIZER)
-    training = Windows.of_split(TOKENS, "train", settings.sequence_length)
-    validation = Windows.of_split(TOKENS, "validation", settings.sequence_length)
-    sample = validation.take(np.arange(min(len(validation), settings.validation_rows)))
-    key = checkpoints.key(settings, [TOKENS / "manifest.json", TOKENIZER / "tokenizer.json", *checkpoints.CODE])
     model = build(settings, tokenizer.vocab_size)
-    with tracking.start("pretrain", key, asdict(settings)) as run:
-        history = train(
-            Job(
-                stage="pretrain",
-                model=model,
-                batch=lambda step: training.batch(step, optimization.batch_size, optimization.seed),
-                validate=bits_per_byte(
-                    sample.split(optimization.micro_batch_size), torch.from_numpy(tokenizer.byte_lengths())
-                ),
-                settings=optimization,
-                checkpoints=checkpoints.CHECKPOINTS / key,
-                report=run.log,
+    optimization = dial.fill(settings.optimization, model, settings.sequence_length)
+    rows, sample = data(settings, tokenizer)
+    samples = Samples(tokenizer, sample)
+    inputs = [TOKENS / "manifest.json", TOKENIZER / "tokenizer.json", *checkpoints.CODE]
+    made_from = checkpoints.manifest(settings, inputs)
+    key = checkpoints.key(made_from)
+    with distributed.group():
+        first = distributed.is_first()
+        with tracking.start("pretrain", key, asdict(settings)) if first else nullcontext() as run:
+            history = train(
+                Job(
+                    stage="pretrain",
+                    model=model,
+                    rows=rows,
+                    validate=samples.beside(bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer)),
+                    settings=optimization,
+                    parallel=processes.parallel,
+                    checkpoints=checkpoints.CHECKPOINTS / key,
+                    made_from=made_from,
+                    report=samples.report(run) if run else None,
+                )
             )
-        )
-    tokens = optimization.steps * optimization.batch_size * settings.sequence_length
-    outs.save_model(model, TOKENIZER, MODEL, {"stage_key": key, "steps": optimization.steps, "tokens": tokens})
-    outs.save_curves(history, REPORTS)
-    shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
+    if first:
+        tokens = optimization.steps * optimization.batch_size * settings.sequence_length
+        outs.save_model(model, TOKENIZER, MODEL, {"stage_key": key, "steps": optimization.steps, "tokens": tokens})
+        outs.save_curves(history, REPORTS)
+        shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
 
 
 if __name__ == "__main__":

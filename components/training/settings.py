@@ -1,9 +1,9 @@
 """Settings of the training stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
 from components.model.config import ModelSettings
 
@@ -11,23 +11,27 @@ Betas = tuple[Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimization:
-    """How a model is trained, whatever the data."""
+class DialledOptimization:
+    """How a model is trained, whatever the data; what is left out follows from its size (`dial.py`)."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     seed: Annotated[int, Ge(0)]
-    steps: Annotated[int, Ge(1)]
-    batch_size: Annotated[int, Ge(1)]  # rows a step
+    steps: Annotated[int, Ge(1)] | None = None
+    batch_size: Annotated[int, Ge(1)] | None = None  # rows a step
+    learning_rate: Annotated[float, Gt(0)] | None = None
     micro_batch_size: Annotated[int, Ge(1)]  # rows in memory at once; gradients accumulate over the others
     optimizer: Literal["muon", "adamw"]
-    learning_rate: Annotated[float, Gt(0)]
     warmup_steps: Annotated[int, Ge(0)]
     decay: Literal["linear", "cosine"]
     decay_share: Annotated[float, Ge(0), Le(1)]  # of the steps, at the end
     weight_decay: Annotated[float, Ge(0)]
     betas: Betas
     max_gradient_norm: Annotated[float, Gt(0)]
+    max_skipped_steps: Annotated[int, Ge(1)]  # spikes in a row; then back to the last checkpoint, past those rows
+    max_rollbacks: Annotated[int, Ge(0)]  # then the run ends
+    z_loss: Annotated[float, Ge(0)]  # weight of the squared log-normaliser of the logits
+    activation_checkpointing: bool  # keep less for the gradient and compute it again
     precision: Literal["auto", "bf16", "fp32"]
     compile: Literal["auto", "always", "never"]
     log_every: Annotated[int, Ge(1)]  # steps
@@ -35,10 +39,63 @@ class Optimization:
     checkpoint_every: Annotated[int, Ge(1)]  # steps
 
     def __post_init__(self) -> None:
-        if self.batch_size % self.micro_batch_size:
+        if self.batch_size is not None and self.batch_size % self.micro_batch_size:
             raise ValueError(
                 f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size ({self.micro_batch_size})"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization(DialledOptimization):
+    """The same with nothing left out."""
+
+    # `field()`, or else the defaults of the parent would stay.
+    steps: Annotated[int, Ge(1)] = field()
+    batch_size: Annotated[int, Ge(1)] = field()
+    learning_rate: Annotated[float, Gt(0)] = field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedTokens:
+    """What the objective `masked` hides."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    rate: Annotated[float, Gt(0), Lt(1)]  # of the tokens, hidden
+    masked: Annotated[float, Ge(0), Le(1)]  # of the hidden ones, show the mask
+    random: Annotated[float, Ge(0), Le(1)]  # of the hidden ones, show a random token; the rest show themselves
+
+    def __post_init__(self) -> None:
+        if self.masked + self.random > 1:
+            raise ValueError(f"masked ({self.masked}) and random ({self.random}) are more than all hidden tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenSpans:
+    """What the objective `span_corruption` hides."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    rate: Annotated[float, Gt(0), Lt(1)]  # of the tokens, hidden
+    mean_span: Annotated[float, Ge(1)]  # in tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A model folder to start from, pinned by what its weights hold."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    folder: Annotated[str, MinLen(1)]
+    sha256: Annotated[str, Len(64, 64)]  # of its safetensors files in the order of their names, one after the other
+
+
+Objective = Literal["causal", "masked", "span_corruption", "sequence_to_sequence"]
+OBJECTIVES: dict[str, tuple[Objective, ...]] = {
+    "decoder": ("causal",),
+    "encoder": ("masked",),
+    "encoder_decoder": ("span_corruption", "sequence_to_sequence"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +105,25 @@ class Pretrain:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     model: ModelSettings
+    objective: Objective
+    start: Checkpoint | None = None  # continue from its weights and sizes, not from random ones
+    masked: MaskedTokens | None = None  # for the objective of this name
+    span_corruption: HiddenSpans | None = None  # for the objective of this name
+    tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
+    document_mask: bool  # attention does not cross from one document to another
+    zero_projections: bool  # each block begins as the identity
     sequence_length: Annotated[int, Ge(8)]  # in tokens; also the window of the model
     validation_rows: Annotated[int, Ge(1)]
-    optimization: Optimization
+    optimization: DialledOptimization
+
+    def __post_init__(self) -> None:
+        fitting = OBJECTIVES[self.model.architecture]
+        if self.objective not in fitting:
+            raise ValueError(f"a {self.model.architecture} takes the objective {' or '.join(fitting)}")
+        own = {"masked": "masked", "span_corruption": "span_corruption", "sequence_to_sequence": "tasks"}
+        for objective, section in own.items():
+            if (self.objective == objective) != (getattr(self, section) is not None):
+                raise ValueError(f"`{section}` has to be set for the objective {objective}, and for it alone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +137,13 @@ class Finetune:
     max_example_tokens: Annotated[int, Ge(16)]  # longer prompts are cut
     validation_rows: Annotated[int, Ge(1)]
     optimization: Optimization
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """The section `processes`: how many train, and how they share the work. What they compute stays the same."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    launcher: Annotated[str, MinLen(1)]  # what starts a training: python, or torchrun with its options
+    parallel: Literal["ddp", "fsdp"]  # each process holds all weights, or a part of their rows

@@ -1,13 +1,16 @@
 """The shuffle that is computed, not stored, and the windows over the shards."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.training.batches import Windows, order
+from components.stage import BadData
+from components.training.batches import Batch, Windows, order
 
 
 @given(st.integers(1, 400), st.integers(0, 9), st.integers(0, 3))
@@ -38,29 +41,35 @@ def shards(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_windows_cover_the_shards_and_targets_are_the_next_tokens(shards: list[Path]) -> None:
-    windows = Windows(shards, np.uint16, length=6, end_of_text=3)
+def test_windows_cover_the_shards_and_share_one_token_with_the_next(shards: list[Path]) -> None:
+    windows = Windows(shards, np.uint16, length=6)
     assert len(windows) == 4 + 5
-    batch = windows.take(np.arange(9))
-    assert batch.tokens_BT[0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert batch.tokens_BT[4].tolist() == [100, 101, 102, 103, 104, 105]
-    assert (batch.targets_BT == batch.tokens_BT + 1).all()
+    taken = windows.take(np.arange(9))
+    assert taken[0].tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert taken[4].tolist() == [100, 101, 102, 103, 104, 105, 106]
+    assert (np.diff(taken) == 1).all()
 
 
-def test_a_batch_is_a_function_of_seed_and_step(shards: list[Path]) -> None:
-    windows = Windows(shards, np.uint16, length=6, end_of_text=3)
-    assert windows.batch(7, 2, 1).tokens_BT.equal(windows.batch(7, 2, 1).tokens_BT)
-    seen = np.concatenate([windows.batch(step, 3, 1).tokens_BT[:, 0].numpy() for step in range(3)])
-    assert len(set(seen)) == 9
+def test_a_split_without_a_window_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(np.arange(10, dtype=np.uint16).tobytes())
+    manifest = {"bytes_per_token": 2, "shards": [{"file": "a.bin", "split": "train"}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert len(Windows.of_split(tmp_path, "train", 9)) == 1
+    with pytest.raises(BadData, match="no 11 tokens in a row"):
+        Windows.of_split(tmp_path, "train", 10)
 
 
-def test_a_batch_splits_into_its_rows(shards: list[Path]) -> None:
-    batch = Windows(shards, np.uint16, length=6, end_of_text=3).take(np.arange(5))
-    parts = batch.split(2)
-    assert [len(part.tokens_BT) for part in parts] == [2, 2, 1]
-    assert parts[2].targets_BT[0].equal(batch.targets_BT[4])
+def batch(rows: int) -> Batch:
+    ids = torch.arange(rows * 4).view(rows, 4)
+    return Batch(ids, ids + 1, None, ids[:, :2])
 
 
-def test_a_document_is_a_segment(shards: list[Path]) -> None:
-    windows = Windows(shards, np.uint16, length=6, end_of_text=3)
-    assert windows.take(np.array([0, 1])).segments_BT.tolist() == [[0, 0, 0, 1, 1, 1], [0] * 6]
+@given(st.integers(1, 9), st.integers(1, 9))
+def test_a_batch_splits_into_its_rows_and_back(rows: int, size: int) -> None:
+    parts = batch(rows).split(size)
+    assert all(len(part) == size for part in parts[:-1])
+    whole = Batch.cat(parts)
+    assert whole.targets_BT.equal(batch(rows).targets_BT)
+    assert whole.source_BS is not None
+    assert whole.source_BS.equal(batch(rows).tokens_BT[:, :2])
+    assert whole.segments_BT is None

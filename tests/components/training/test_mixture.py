@@ -1,67 +1,149 @@
-"""Fine-tuning data: shares, packing, and a loss on the answers alone."""
+"""Fine-tuning data: shares, packing, and a loss on the answers alone, as each architecture reads it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.model.transformer import IGNORED
+from components.model.labelling import ANSWER, OUTSIDE
+from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.stage import BadData
+from components.tasks import TASKS
+from components.tokenizer.tokenizer import Tokenizer
 from components.training import mixture
-from components.training.mixture import PADDING_SEGMENT, Encoded, pack, stack
+from components.training.batches import Batch
+from components.training.mixture import AsLabels, AsText, Piece, Shape, alternate, pack
 
-ids = st.lists(st.integers(0, 99), min_size=1, max_size=7)
-examples = st.lists(st.builds(Encoded, ids, ids), min_size=1, max_size=30)
-
-
-@given(examples)
-def test_packing_keeps_every_answer_once_and_in_order(encoded: list[Encoded]) -> None:
-    batch = stack(list(pack(iter(encoded), length=16, padding=0)))
-    answers = batch.targets_BT[batch.targets_BT != IGNORED].tolist()
-    assert answers == [token for example in encoded for token in example.answer]
+SHAPE = Shape(length=16, source_length=20, padding=0)
 
 
-@given(examples)
-def test_a_segment_is_one_example(encoded: list[Encoded]) -> None:
-    rows = list(pack(iter(encoded), length=16, padding=0))
+@st.composite
+def pieces(draw: st.DrawFn, source: bool) -> Piece:
+    tokens = draw(st.lists(st.integers(0, 99), min_size=1, max_size=14))
+    targets = [token if keep else IGNORED for token, keep in zip(tokens, draw(st.lists(st.booleans(), min_size=14)))]  # noqa: B905
+    return Piece(tokens, targets, draw(st.lists(st.integers(0, 99), min_size=1, max_size=18)) if source else [])
+
+
+@given(st.booleans().flatmap(lambda source: st.lists(pieces(source), min_size=1, max_size=30)))
+def test_packing_keeps_every_piece_whole_and_in_order(given_pieces: list[Piece]) -> None:
     found = []
-    for row in rows:
-        for segment in sorted(set(row.segments_BT[0].tolist()) - {PADDING_SEGMENT}):
-            places = row.segments_BT[0] == segment
-            targets = row.targets_BT[0][places]
-            kept = targets[targets != IGNORED].tolist()
-            inputs = row.tokens_BT[0][places].tolist()
-            found.append(Encoded(inputs[: len(inputs) + 1 - len(kept)], kept))
-    assert found == encoded
+    for row in pack(iter(given_pieces), SHAPE):
+        assert row.segments_BT is not None
+        for number in sorted(set(row.segments_BT[0].tolist()) - {PADDING_SEGMENT}):
+            at = row.segments_BT[0] == number
+            source: list[int] = []
+            if row.source_BS is not None and row.source_segments_BS is not None:
+                source = row.source_BS[0][row.source_segments_BS[0] == number].tolist()
+            found.append(Piece(row.tokens_BT[0][at].tolist(), row.targets_BT[0][at].tolist(), source))
+        assert (row.targets_BT[row.segments_BT == PADDING_SEGMENT] == IGNORED).all()
+    assert found == given_pieces
+
+
+def test_an_answer_follows_its_prompt_and_alone_is_in_the_loss(tokenizer: Tokenizer) -> None:
+    piece = AsText(tokenizer, 64, reads_first=False)(TASKS["topic"], {"text": "The fox."}, "Arts")
+    answer = [*tokenizer.encode("Arts"), tokenizer.end_of_turn]
+    assert piece.targets[-len(answer) :] == answer
+    assert piece.tokens[1 - len(answer) :] == answer[:-1]
+    assert set(piece.targets[: -len(answer)]) == {IGNORED}
+    assert "The fox." in tokenizer.decode(piece.tokens)
+
+
+def test_an_encoder_decoder_reads_the_prompt_and_writes_the_answer(tokenizer: Tokenizer) -> None:
+    piece = AsText(tokenizer, 64, reads_first=True)(TASKS["topic"], {"text": "The fox."}, "Arts")
+    answer = [*tokenizer.encode("Arts"), tokenizer.end_of_turn]
+    assert piece.tokens == [tokenizer.end_of_text, *answer[:-1]]
+    assert piece.targets == answer
+    assert "The fox." in tokenizer.decode(piece.source)
+
+
+LABELS = (OUTSIDE, ANSWER, *TASKS["topic"].labels)
+
+
+def as_labels(tokenizer: Tokenizer, max_tokens: int = 96) -> AsLabels:
+    return AsLabels(tokenizer, max_tokens, LABELS, tokenizer.byte_lengths())
+
+
+def test_the_last_token_of_a_prompt_carries_its_label(tokenizer: Tokenizer) -> None:
+    piece = as_labels(tokenizer)(TASKS["topic"], {"text": "The fox."}, "Mathematics")
+    assert piece is not None
+    assert piece.targets == [IGNORED] * (len(piece.tokens) - 1) + [LABELS.index("Mathematics")]
+
+
+@given(st.text("abc 天地", max_size=20), st.text("defg 玄黄", min_size=1, max_size=8), st.text("abc 天地", max_size=20))
+def test_the_tokens_of_an_answer_are_marked(tokenizer: Tokenizer, before: str, answer: str, behind: str) -> None:
+    inputs = {"context": before + answer + behind, "question": "?"}
+    piece = as_labels(tokenizer, 200)(TASKS["question_answering"], inputs, answer)
+    assert piece is not None
+    marked = [token for token, label in zip(piece.tokens, piece.targets, strict=True) if LABELS[label] == ANSWER]
+    assert marked[-1] == piece.tokens[-1]
+    text = tokenizer.decode_bytes(marked[:-1])
+    assert answer.encode() in text
+    assert len(text) <= len(answer.encode()) + 2 * max(tokenizer.byte_lengths())  # a token may reach beyond either end
+
+
+def test_an_answer_that_was_cut_off_is_no_lesson(tokenizer: Tokenizer) -> None:
+    inputs = {"context": "The fox. " * 40 + "zzz", "question": "?"}
+    assert as_labels(tokenizer)(TASKS["question_answering"], inputs, "zzz") is None
 
 
 def write(folder: Path, counts: dict[str, int]) -> None:
     rows = [
-        {"id": f"{task}{n}", "task": task, "inputs": json.dumps({"text": f"t{n}"}), "target": "x"}
+        {"id": f"{task}{n}", "task": task, "inputs": json.dumps({"text": f"t{n}"}), "target": "positive"}
         for task, count in counts.items()
         for n in range(count)
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "part-00000.parquet")
 
 
-def test_tasks_are_mixed_in_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write(tmp_path, {"topic": 300, "sentiment_en": 100})
+    return tmp_path
+
+
+def test_tasks_are_mixed_in_their_shares(folder: Path) -> None:
+    write(folder, {"topic": 300, "sentiment_en": 100})
     shares = {"topic": 1.0, "sentiment_en": 3.0}
-    mixed = mixture.mix(mixture.load(tmp_path, shares), shares, seed=1)
+    mixed = mixture.mix(mixture.load(folder, shares), shares, seed=1)
     assert mixed["task"][:400].count("sentiment_en") == pytest.approx(300, abs=40)
     assert {row["id"] for row in mixed} == {f"topic{n}" for n in range(300)} | {f"sentiment_en{n}" for n in range(100)}
-    assert mixed["id"] == mixture.mix(mixture.load(tmp_path, shares), shares, seed=1)["id"]
-    assert isinstance(mixed, datasets.Dataset)
+    assert mixed["id"] == mixture.mix(mixture.load(folder, shares), shares, seed=1)["id"]
 
 
-def test_a_task_without_examples_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path, {"topic": 3})
+def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tokenizer) -> None:
+    write(folder, {"sentiment_en": 20})
+
+    def rows() -> mixture.Rows:
+        layout = AsText(tokenizer, 64, reads_first=False)
+        return mixture.Rows(folder, {"sentiment_en": 1.0}, layout, Shape(128, 0, tokenizer.padding), seed=1)
+
+    at_once, piecemeal = rows()(np.arange(40)), rows()
+    late = piecemeal(np.arange(30, 40))
+    assert late.tokens_BT.equal(at_once.tokens_BT[30:])
+    assert piecemeal(np.array([3])).tokens_BT.equal(at_once.tokens_BT[3:4])
+
+
+def test_a_task_without_examples_is_named(folder: Path) -> None:
+    write(folder, {"topic": 3})
     with pytest.raises(BadData, match="no example of the task `sentiment_zh`"):
-        mixture.load(tmp_path, {"topic": 1.0, "sentiment_zh": 1.0})
+        mixture.load(folder, {"topic": 1.0, "sentiment_zh": 1.0})
+
+
+def constant(value: int) -> Callable[[np.ndarray], Batch]:
+    return lambda places: Batch(torch.full((len(places), 1), value), torch.zeros(len(places), 1))
+
+
+@given(st.floats(0.1, 0.9))
+def test_kinds_take_turns_by_their_shares_a_step_at_a_time(share: float) -> None:
+    rows = alternate([(1 - share, constant(0)), (share, constant(1))], batch_size=4)
+    steps = [rows(np.arange(step * 4, step * 4 + 4)).tokens_BT for step in range(200)]
+    assert all(len(step.unique()) == 1 for step in steps)
+    assert np.mean([step[0, 0] for step in steps]) == pytest.approx(share, abs=0.02)
+    assert rows(np.arange(6, 8)).tokens_BT[0, 0] == steps[1][0, 0]

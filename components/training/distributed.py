@@ -1,0 +1,168 @@
+"""The processes of one training, as `torchrun` starts them: one a GPU, on one machine or several; or one alone.
+
+Each process trains on rows of its own, and the gradients of all are averaged. It holds either every weight (`ddp`) or
+a part of the rows of each (`fsdp`: FSDP2, https://arxiv.org/abs/2304.11277), and the optimizer states of what it holds.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from components.model.transformer import Transformer
+from components.training import hardware
+
+Loss = Callable[..., Tensor]
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """Join the other processes of `torchrun`; without it there is nothing to join.
+
+    A process that fails leaves without a farewell: to wait for the others, which wait for it, would never end.
+    """
+    if not dist.is_torchelastic_launched():
+        yield
+        return
+    device = hardware.device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    yield
+    dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process among all: 0, 1, ..."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this process speaks for all: it alone tracks, and writes what is not sharded."""
+    return rank() == 0
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum over all processes, in place."""
+    if size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def told_by_first(number: int) -> int:
+    """The number that the first process has."""
+    told = torch.tensor(number)
+    if size() > 1:
+        dist.broadcast(told, 0)
+    return int(told)
+
+
+def part(weight: Tensor) -> Tensor:
+    """The part of a weight, or of its optimizer state, that lies in this process."""
+    return weight.to_local() if isinstance(weight, DTensor) else weight
+
+
+def whole(weight: Tensor) -> Tensor:
+    """All of a weight; every process has to ask."""
+    return weight.full_tensor() if isinstance(weight, DTensor) else weight
+
+
+def share(weight: Tensor, all_rows: Tensor) -> Tensor:
+    """The rows that lie in this process, of all rows of a weight or of what has as many."""
+    if not isinstance(weight, DTensor):
+        return all_rows
+    each = -(-len(weight) // size())  # as `torch.chunk` cuts
+    return all_rows[rank() * each : (rank() + 1) * each]
+
+
+def beside(weight: Tensor, state: Tensor) -> Tensor:
+    """What an optimizer keeps of a weight, on its device and, if it has a row for each of its rows, sharded as it."""
+    if not isinstance(weight, DTensor) or state.shape[:1] != weight.shape[:1]:
+        return state.to(weight.device, copy=True)  # no window on the file
+    mine = share(weight, state).to(weight.device, copy=True)
+    return DTensor.from_local(mine, weight.device_mesh, weight.placements, shape=state.shape, stride=state.stride())
+
+
+class Replica:
+    """A model in training in this process: `model` on its device, and `loss`, a function of a batch's tensors.
+
+    What `backward` leaves are gradients of the mean over the processes of their losses.
+    """
+
+    def __init__(self, model: Transformer, parallel: str, device: torch.device, compiles: bool) -> None:
+        self._given = model
+        self.model = model if size() == 1 or parallel == "ddp" else copy.deepcopy(model)
+        self.model.to(device).train()
+        if compiles:
+            hardware.prepare_compiler()
+        self._module: nn.Module = self.model
+        self.loss: Loss = self.model.loss
+        if size() > 1 and parallel == "fsdp":
+            _shard(self.model, device, compiles)
+            self.loss = self.model.loss
+            return
+        if size() > 1:
+            self.loss = self._module = DistributedDataParallel(_Loss(self.model), gradient_as_bucket_view=True)
+        if compiles:
+            self.loss = torch.compile(self.loss, dynamic=False)
+
+    def exchange(self, on: bool) -> None:
+        """Whether the next `backward` shares its gradients, or keeps them for the micro-batch that follows."""
+        if isinstance(self._module, DistributedDataParallel):
+            self._module.require_backward_grad_sync = on
+        elif isinstance(self._module, FSDPModule):
+            self._module.set_requires_gradient_sync(on)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Transformer]:
+        """The model for a while not in training."""
+        self.model.eval()
+        with torch.no_grad():
+            yield self.model
+        self.model.train()
+        if isinstance(self._module, FSDPModule):
+            self._module.reshard()  # what a pass without a backward pass leaves whole
+
+    def finish(self) -> None:
+        """Leave all trained weights in the model that was given, on the CPU of every process."""
+        for given, trained in zip(self._given.parameters(), self.model.parameters(), strict=True):
+            if given is not trained:
+                given.data.copy_(whole(trained.detach()))
+        self._given.to("cpu").eval()
+
+
+class _Loss(nn.Module):
+    """DDP and compilation see the forward pass of a module alone."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: Tensor | None, z_loss: float) -> Tensor:
+        return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
+
+
+def _shard(model: Transformer, device: torch.device, compiles: bool) -> None:
+    """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
+    mesh = init_device_mesh(device.type, (size(),))
+    for block in model.blocks():
+        if compiles:
+            block.compile(dynamic=False)
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_force_sum_reduction_for_comms(True)  # and divide then: gloo has no mean
+    register_fsdp_forward_method(model, "loss")

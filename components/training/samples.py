@@ -1,0 +1,126 @@
+"""What a model in training writes, after each validation: to the same few prompts, so that one can watch it learn.
+
+Greedy, and without a look at the global random numbers: a training with samples ends with the same bits as one without.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from components.model.generation import generate
+from components.model.transformer import IGNORED, Transformer
+from components.tokenizer.tokenizer import Tokenizer
+from components.training.batches import Batch
+
+COUNT = 4  # rows
+SHOWN = 16  # tokens of a document, as a prompt
+WRITTEN = 32  # tokens
+WIDTH = 160  # characters of a prompt, at its end
+
+Row = dict[str, float]
+
+
+class Run(Protocol):
+    """Where figures and texts go."""
+
+    def log(self, step: int, row: Row) -> None:
+        """Note the figures of a step."""
+
+    def text(self, name: str, text: str) -> None:
+        """Note a text."""
+
+
+class Samples:
+    """Writes at each validation, in every process, and reports where rows are reported."""
+
+    def __init__(self, tokenizer: Tokenizer, rows: Batch) -> None:
+        self._tokenizer, self._rows = tokenizer, next(iter(rows.split(COUNT)))
+        self._written = ""
+
+    def beside(self, validate: Callable[[Transformer], Row]) -> Callable[[Transformer], Row]:
+        """The validation that also writes."""
+
+        def both(model: Transformer) -> Row:
+            self._written = "\n".join(write(model, self._tokenizer, self._rows))
+            return validate(model)
+
+        return both
+
+    def report(self, run: Run) -> Callable[[int, Row], None]:
+        """Report rows to a run; what was written since the last one is printed and becomes an artifact of it."""
+
+        def both(step: int, row: Row) -> None:
+            run.log(step, row)
+            if self._written:
+                print(f"samples after step {step}:\n{self._written}", flush=True)
+                run.text(f"samples/step-{step:08d}.txt", self._written + "\n")
+                self._written = ""
+
+        return both
+
+
+@torch.inference_mode()
+def write(model: Transformer, tokenizer: Tokenizer, rows: Batch) -> Iterator[str]:
+    """A line for each row: a prompt, and what the model writes; none from a model that chooses from labels.
+
+    A decoder goes on behind the first words, or behind the question; an encoder-decoder answers its source; an encoder
+    fills in what is hidden.
+    """
+    if model.config.labels:
+        return
+    with model.embedding.weight.device:  # where `generate` makes its tensors
+        if model.decoder is None:
+            yield from (_filled(model, tokenizer, *row) for row in zip(rows.tokens_BT, rows.targets_BT, strict=True))
+            return
+        window = model.config.max_sequence_length
+        written = min(WRITTEN, window // 2)
+        prompts = _questions(rows, window - written) if rows.source_BS is None else _sources(rows)
+        end = tokenizer.end_of_text
+        stop = (end, tokenizer.end_of_turn)
+        answers = generate(model, prompts, max_new_tokens=written, start=end, stop=stop)
+    for prompt, answer in zip(prompts, answers, strict=True):
+        yield f"  {_line(tokenizer, prompt)[-WIDTH:]} | {_line(tokenizer, answer)}"
+
+
+def _questions(rows: Batch, longest: int) -> list[list[int]]:
+    """The tokens before the first answer of each row, or the first ones of a document."""
+    firsts = (rows.targets_BT != IGNORED).int().argmax(1).tolist()
+    return [
+        tokens[: max(first + 1, SHOWN)][-longest:]
+        for tokens, first in zip(rows.tokens_BT.tolist(), firsts, strict=True)
+    ]
+
+
+def _sources(rows: Batch) -> list[list[int]]:
+    """The first source of each row."""
+    assert rows.source_BS is not None
+    if rows.source_segments_BS is None:
+        return [row.tolist() for row in rows.source_BS]
+    segments_BS = rows.source_segments_BS
+    return [row[part == part[0]].tolist() for row, part in zip(rows.source_BS, segments_BS, strict=True)]
+
+
+def _filled(model: Transformer, tokenizer: Tokenizer, tokens_T: Tensor, targets_T: Tensor) -> str:
+    """The first words of a row, with the likeliest tokens in brackets where some are hidden."""
+    shown_T = tokens_T[: SHOWN + WRITTEN].to(model.embedding.weight.device)
+    likeliest = model(shown_T[None])[0].argmax(-1).tolist()
+    hidden = (targets_T[: len(shown_T)] != IGNORED).tolist()
+    pieces = []
+    for gap, run in groupby(zip(hidden, shown_T.tolist(), likeliest, strict=True), key=lambda place: place[0]):
+        _, tokens, guesses = zip(*run, strict=True)
+        pieces.append(f"[{tokenizer.decode(guesses)}]" if gap else tokenizer.decode(tokens))
+    return f"  {_one_line(''.join(pieces))}"
+
+
+def _line(tokenizer: Tokenizer, tokens: list[int]) -> str:
+    """The text of tokens, with a bar where a sentinel stands for a hidden span."""
+    runs = groupby(tokens, key=set(tokenizer.sentinels).__contains__)
+    return _one_line("".join(" _ " if gap else tokenizer.decode(run) for gap, run in runs))
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks, and without characters that are cut at an end."""
+    return " ".join(text.replace("\ufffd", "").split())

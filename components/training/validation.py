@@ -1,0 +1,32 @@
+"""How well a model in training does on rows that it does not learn from."""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from components.model.transformer import IGNORED, Transformer
+from components.tokenizer.tokenizer import Tokenizer
+from components.training.batches import Batch
+from components.training.loop import Row
+
+Validation = Callable[[Transformer], Row]
+
+
+def bits_per_byte(batches: list[Batch], tokenizer: Tokenizer) -> Validation:
+    """The bits that a model needs for a byte of the text behind the targets."""
+    byte_lengths = torch.from_numpy(tokenizer.byte_lengths())
+    targets = torch.cat([batch.targets_BT.flatten() for batch in batches])
+    count = int(byte_lengths[targets[targets != IGNORED]].sum())
+    return lambda model: {"bits_per_byte": _nats(model, batches) / math.log(2) / count}
+
+
+def label_loss(batches: list[Batch]) -> Validation:
+    """The mean cross-entropy of the labels, in nats."""
+    count = sum(int((batch.targets_BT != IGNORED).sum()) for batch in batches)
+    return lambda model: {"label_loss": _nats(model, batches) / count}
+
+
+def _nats(model: Transformer, batches: list[Batch]) -> float:
+    device = model.embedding.weight.device
+    return math.fsum(float(model.loss(*batch.to(device).tensors())) for batch in batches)

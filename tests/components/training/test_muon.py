@@ -1,0 +1,166 @@
+"""Muon: its updates are close to orthogonal, and its protocol is that of the fused AdamW."""
+
+import math
+import socket
+from collections.abc import Iterable
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from components.training.muon import MOMENTUM, Muon, orthogonal
+
+SHAPES = [(6, 10), (10, 6), (8, 8), (6, 10)]
+
+
+def weights(seed: int = 0) -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(seed)
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
+
+
+def give_gradients(parameters: Iterable[nn.Parameter], seed: int, factor: float = 1.0) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape, generator=generator) * factor
+
+
+def optimizer(parameters: Iterable[nn.Parameter], *, compiled: bool = False) -> Muon:
+    return Muon(parameters, lr=0.02, weight_decay=0.1, compiled=compiled)
+
+
+def exactly_orthogonal(matrix: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    return left @ right
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 3), st.integers(1, 48), st.integers(1, 48), st.integers(0, 99))
+def test_singular_values_come_close_to_one(count: int, rows: int, columns: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    left = torch.linalg.qr(torch.randn(count, rows, rows, generator=generator))[0]
+    right = torch.linalg.qr(torch.randn(count, columns, columns, generator=generator))[0]
+    rank = min(rows, columns)
+    values = torch.logspace(0, -1, rank)  # the largest ten times the smallest
+    matrices = (left[:, :, :rank] * values) @ right[:, :, :rank].mT
+    found = torch.linalg.svdvals(orthogonal(matrices).float())
+    assert found.min() > 0.74
+    assert found.max() < 1.3
+
+
+@pytest.mark.parametrize("values", [[1.0] + 31 * [0.0], [1.0] * 32, [1.0] + 31 * [1e-3]], ids=["one", "equal", "apart"])
+def test_extreme_matrices_do_not_blow_up(values: list[float]) -> None:
+    left, right = (torch.linalg.qr(torch.randn(32, 32, generator=torch.Generator().manual_seed(n)))[0] for n in (1, 2))
+    assert torch.linalg.matrix_norm(orthogonal((left * torch.tensor(values) @ right)[None]).float(), 2) < 1.3
+
+
+def test_nothing_comes_of_zero() -> None:
+    assert not orthogonal(torch.zeros(2, 4, 6)).any()
+
+
+def test_a_step_is_the_one_of_the_paper() -> None:
+    ours, momenta = weights(), [torch.zeros(shape) for shape in SHAPES]
+    theirs = [weight.detach().clone() for weight in ours]
+    muon = optimizer(ours)
+    for seed in range(3):
+        give_gradients(ours, seed)
+        for weight, momentum, parameter in zip(theirs, momenta, ours, strict=True):
+            assert parameter.grad is not None
+            momentum.lerp_(parameter.grad, 1 - MOMENTUM)
+            ahead = parameter.grad.lerp(momentum, MOMENTUM)
+            scale = 0.02 * 0.2 * math.sqrt(max(weight.shape))
+            weight.mul_(1 - 0.02 * 0.1).sub_(scale * exactly_orthogonal(ahead))
+        muon.step()
+    for weight, parameter in zip(theirs, ours, strict=True):
+        assert (weight - parameter).abs().max() < 0.3 * 3 * 0.02 * 0.2 * math.sqrt(10)  # 0.23 from 1 in each step
+
+
+def test_gradients_are_divided_by_their_scale() -> None:
+    plain, scaled = weights(), weights()
+    one, other = optimizer(plain), optimizer(scaled)
+    other.grad_scale = torch.tensor(8.0)
+    for seed in range(2):
+        give_gradients(plain, seed)
+        give_gradients(scaled, seed, factor=8.0)
+        one.step()
+        other.step()
+    assert all(torch.equal(a, b) for a, b in zip(plain, scaled, strict=True))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_skipped_step_leaves_no_trace(compiled: bool) -> None:
+    one, other = weights(), weights()
+    straight, bumpy = optimizer(one, compiled=compiled), optimizer(other, compiled=compiled)
+    for seed in range(2):
+        give_gradients(one, seed)
+        straight.step()
+        give_gradients(other, 99, factor=math.nan)
+        bumpy.found_inf = torch.ones(())
+        bumpy.step()
+        give_gradients(other, seed)
+        bumpy.found_inf = torch.zeros(())
+        bumpy.step()
+    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_it_goes_on_from_its_state() -> None:
+    whole, halves = weights(), weights()
+    straight, first = optimizer(whole), optimizer(halves)
+    for seed in (1, 2):
+        give_gradients(whole, seed)
+        straight.step()
+    give_gradients(halves, 1)
+    first.step()
+    second = optimizer(halves)
+    second.load_state_dict(first.state_dict())
+    give_gradients(halves, 2)
+    second.step()
+    assert all(torch.equal(a, b) for a, b in zip(whole, halves, strict=True))
+    assert {name for state in second.state_dict()["state"].values() for name in state} == {"momentum_buffer"}
+
+
+def test_shards_move_as_the_whole_would() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_sharded, (port,), nprocs=2)  # type: ignore[no-untyped-call]
+
+
+def _sharded(rank: int, port: int) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    try:
+        alone = nn.Sequential(*(nn.Linear(7, 5, bias=False) for _ in range(2)))  # 5 rows on 2 processes
+        together = nn.Sequential(*(nn.Linear(7, 5, bias=False) for _ in range(2)))
+        together.load_state_dict(alone_state := _same_everywhere(alone))
+        alone.load_state_dict(alone_state)
+        fully_shard(together, mesh=init_device_mesh("cpu", (2,)))
+        for module in (alone, together):
+            muon = optimizer(module.parameters())
+            for seed in range(2):
+                _give_sharded_gradients(module.parameters(), seed)
+                muon.step()
+        for whole, sharded in zip(alone.parameters(), together.parameters(), strict=True):
+            torch.testing.assert_close(sharded.full_tensor(), whole.data)  # type: ignore[attr-defined]
+    finally:
+        dist.destroy_process_group()
+
+
+def _same_everywhere(module: nn.Module) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return {name: torch.randn(value.shape, generator=generator) for name, value in module.state_dict().items()}
+
+
+def _give_sharded_gradients(parameters: Iterable[nn.Parameter], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in parameters:
+        whole = torch.randn(parameter.shape, generator=generator)
+        if isinstance(parameter, dist.tensor.DTensor):
+            whole = dist.tensor.distribute_tensor(
+                whole, parameter.device_mesh, parameter.placements, src_data_rank=None
+            )
+        parameter.grad = whole

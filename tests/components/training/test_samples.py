@@ -1,0 +1,106 @@
+"""What a model in training writes: the right prompts, in every shape, and without a trace in the training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from components.model.transformer import IGNORED, Transformer
+from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS, Tokenizer
+from components.tokenizer.train import train
+from components.training import samples
+from components.training.batches import Batch
+from components.training.objectives import Causal, Masked, SpanCorruption
+from tests.components.model import shapes
+
+TEXT = "The quick brown fox jumps over the lazy dog. 天地玄黄，宇宙洪荒。"
+VOCAB_SIZE = 300
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    file = tmp_path_factory.mktemp("texts") / "texts.parquet"
+    pq.write_table(pa.table({"text": [TEXT]}), file)
+    return Tokenizer(train([file], VOCAB_SIZE, [*SPECIAL_TOKENS, *map(SENTINEL.format, range(4))]).to_str())
+
+
+def model(shape: str) -> Transformer:
+    return shapes.model(replace(shapes.config(**shapes.ALL[shape]), vocab_size=VOCAB_SIZE))
+
+
+@pytest.fixture
+def windows(tokenizer: Tokenizer) -> np.ndarray:
+    return np.resize(tokenizer.encode(TEXT), (2, shapes.LENGTH + 1))
+
+
+def test_a_decoder_goes_on_behind_the_first_words(tokenizer: Tokenizer, windows: np.ndarray) -> None:
+    rows = Causal(tokenizer.end_of_text, document_mask=True)(windows, np.arange(2), 0)
+    lines = list(samples.write(model("decoder"), tokenizer, rows))
+    assert len(lines) == 2
+    for line, row in zip(lines, windows, strict=True):
+        shown = tokenizer.decode(row[: samples.SHOWN]).strip("\ufffd ")
+        assert line.startswith(f"  {shown} | ")
+
+
+def test_a_decoder_answers_the_first_question_of_a_row(tokenizer: Tokenizer) -> None:
+    prompt, answer = tokenizer.encode("Which animal jumps over the lazy dog?")[:20], tokenizer.encode("fox")
+    tokens, first = [*prompt, *answer], len(prompt) - 1
+    targets = [IGNORED] * first + tokens[first + 1 :] + [IGNORED]
+    rows = Batch(torch.tensor([tokens]), torch.tensor([targets]), torch.zeros(1, len(tokens)).long())
+    [line] = samples.write(model("decoder"), tokenizer, rows)
+    assert line.startswith(f"  {tokenizer.decode(prompt[-16:])} | ")
+
+
+@pytest.mark.parametrize("shape", ["encoder_decoder", "original"])
+def test_an_encoder_decoder_answers_its_source(tokenizer: Tokenizer, windows: np.ndarray, shape: str) -> None:
+    rows = SpanCorruption(tokenizer.end_of_text, tokenizer.sentinels, 0.15, 3.0)(windows, np.arange(2), 0)
+    lines = list(samples.write(model(shape), tokenizer, rows))
+    for line, row in zip(lines, rows.source_BS.tolist(), strict=True):
+        source, _ = line.split(" | ")
+        assert source.count("_") == sum(token in tokenizer.sentinels for token in row)
+        assert source.lstrip(" _").startswith(tokenizer.decode(row[:1]).strip("\ufffd "))
+
+
+def test_an_encoder_fills_in_what_is_hidden(tokenizer: Tokenizer, windows: np.ndarray) -> None:
+    learn = Masked(tokenizer.end_of_text, tokenizer.mask, tokenizer.ordinary_tokens, True, 0.15, 0.8, 0.1)
+    rows = learn(windows, np.arange(2), 0)
+    lines = list(samples.write(model("encoder"), tokenizer, rows))
+    hidden_BT = (rows.targets_BT != IGNORED).int()
+    beginnings = hidden_BT[:, 0] + (hidden_BT.diff(dim=1) == 1).sum(1)
+    assert [line.count("[") for line in lines] == beginnings.tolist()
+
+
+class Record:
+    """Keeps what a run is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+        self.texts: dict[str, str] = {}
+
+    def log(self, step: int, row: dict[str, float]) -> None:
+        self.rows.append((step, row))
+
+    def text(self, name: str, text: str) -> None:
+        self.texts[name] = text
+
+
+def test_they_are_reported_once_and_leave_no_trace(
+    tokenizer: Tokenizer, windows: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = Causal(tokenizer.end_of_text, document_mask=True)(windows, np.arange(2), 0)
+    sampling, run, trained = samples.Samples(tokenizer, rows), Record(), model("decoder")
+    weights = {name: weight.clone() for name, weight in trained.state_dict().items()}
+    chance = torch.get_rng_state()
+    validate, report = sampling.beside(lambda _: {"bits_per_byte": 2.0}), sampling.report(run)
+    for step in (10, 20):
+        report(step, validate(trained))
+        report(step + 1, {"loss": 3.0})
+    assert torch.equal(torch.get_rng_state(), chance)
+    assert all(torch.equal(weight, weights[name]) for name, weight in trained.state_dict().items())
+    assert [step for step, _ in run.rows] == [10, 11, 20, 21]
+    assert list(run.texts) == ["samples/step-00000010.txt", "samples/step-00000020.txt"]
+    assert run.texts["samples/step-00000010.txt"] == run.texts["samples/step-00000020.txt"]
+    assert run.texts["samples/step-00000010.txt"] in capsys.readouterr().out
