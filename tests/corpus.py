@@ -16,7 +16,9 @@ SUBJECTS = {
 VERBS = ["crosses", "describes", "changes", "holds", "follows", "divides"]
 PLACES = ["the north", "the old town", "a long wall", "the southern plain", "many pages", "a quiet field"]
 WORDS_ZH = ["河流", "城市", "历史", "数学", "老师", "学生", "电影", "音乐", "春天", "夜晚"]
+WORDS_EN = ["rivers", "cities", "history", "mathematics", "teachers", "students", "films", "music", "spring", "night"]
 VERBS_ZH = ["经过", "喜欢", "改变", "看见", "离开", "记住"]
+VERBS_EN = ["pass", "like", "change", "see", "leave", "remember"]
 PRAISE = {"positive": ["wonderful", "great", "lovely"], "negative": ["terrible", "boring", "awful"]}
 PRAISE_ZH = {"正面": ["很好", "精彩", "满意"], "负面": ["很差", "无聊", "失望"]}
 
@@ -34,6 +36,8 @@ def write(folder: Path, catalog: Path, rows: int = 120) -> None:
         _task(folder, "sentiment_zh", "zh", ("text",), _sentiment_zh(rows)),
         _task(folder, "description", "en", ("title", "text"), _description(rows)),
         _task(folder, "question_answering", "en", ("context", "question"), _questions(rows)),
+        _task(folder, "translation_en_zh", "en", ("text",), ({"text": a, "target": b} for a, b in _pairs(rows, 0))),
+        _task(folder, "translation_zh_en", "zh", ("text",), ({"text": b, "target": a} for a, b in _pairs(rows, 1))),
     ]
     with catalog.open("w", encoding="utf-8") as file:
         YAML().dump({"sources": sources}, file)
@@ -111,6 +115,18 @@ def _questions(rows: int) -> Iterator[Row]:
         name = chance.choice(sorted(words))
         context = f"Land {number}. " + " ".join(f"{key}: {word}." for key, word in words.items())
         yield {"context": context, "question": name, "target": words[name]}
+
+
+def _pairs(rows: int, first: int) -> Iterator[tuple[str, str]]:
+    """The same in English and in Chinese, word for word; no pair has a number of the other series."""
+    chance = random.Random(f"pairs {first}")
+    for number in range(first, 2 * rows, 2):
+        word, other = chance.choices(range(len(WORDS_ZH)), k=2)
+        verb = chance.randrange(len(VERBS_ZH))
+        yield (
+            f"Line {number}: {WORDS_EN[word]} {VERBS_EN[verb]} {WORDS_EN[other]}.",
+            f"第{number}行：{WORDS_ZH[word]}{VERBS_ZH[verb]}{WORDS_ZH[other]}。",
+        )
 
 
 def _sentence(chance: random.Random, subject: str) -> str:

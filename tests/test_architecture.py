@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ def stages() -> dict[str, tuple[str, list[str]]]:
 def test_the_command_of_a_stage_is_one_simple_command(name: str) -> None:
     graph = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][name]
     command = graph.get("do", graph)["cmd"]
-    assert command.startswith("exec python -m components.")
+    assert re.match(r"exec (python|\$\{processes\.launcher\}) -m components\.", command)
     assert not set(command) & set("&|;<>\n")
 
 

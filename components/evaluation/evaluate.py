@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ import pyarrow.parquet as pq
 import torch
 
 from components import params, stage
-from components.evaluation import predictions, scores, selection
+from components.evaluation import bits_per_byte, likelihood, predictions, samples, scores, selection
 from components.evaluation.baselines import baselines
-from components.evaluation.bits_per_byte import losses
 from components.evaluation.predictions import Speaker
 from components.evaluation.selection import Example
 from components.evaluation.settings import Evaluate
 from components.model import hf
+from components.model.transformer import Transformer
 from components.progress import Progress
 from components.tasks import TASKS, Task
 from components.tokenizer.tokenizer import Tokenizer
@@ -31,9 +32,9 @@ class Evaluation:
     """The outs of the stage, in memory."""
 
     scores: dict[str, Any]
-    losses: pa.Table  # document, source, language, bytes, tokens, nats
+    losses: pa.Table  # document, source, language, bytes, tokens, nats; no rows when it does not read documents
     predictions: pa.Table  # example, task, prompt, target, prediction, score
-    samples: list[dict[str, str]]  # task, prompt, completion, and for examples target
+    samples: list[dict[str, Any]]  # of documents the pieces, of examples task, prompt, completion and target
 
     def write(self, folder: Path) -> None:
         """Leave the four files in the folder."""
@@ -47,34 +48,37 @@ class Evaluation:
 def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Path = PREPARED) -> Evaluation:
     """Score the model of a folder on the test split of the prepared tables; the scores call it `name`."""
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
+    layout = likelihood.layout(model, tokenizer)
     documents = selection.documents(prepared / "documents/test", settings.max_bytes_per_source)
-    examples = _examples(prepared, settings)
+    examples = _examples(prepared, tasks(folder, model), settings)
+    stage = f"evaluate@{name}"
+    found: dict[str, Any] = {
+        "model": name,
+        "architecture": model.config.architecture,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+    }
     with _arithmetic():
-        document_losses = losses(
-            model,
-            tokenizer,
-            documents,
-            max_sequence_length=model.config.max_sequence_length,
-            tokens_per_batch=settings.tokens_per_batch,
-            stage=f"evaluate@{name}",
-        )
-        speaker = Speaker(
-            model, tokenizer, settings.max_example_tokens, settings.max_new_tokens, settings.repetition_penalty
-        )
-        answers = _answers(speaker, examples, f"evaluate@{name}")
-        all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
-        samples = _samples(speaker, documents, all_answers, settings)
-    return Evaluation(
-        scores={
-            "model": name,
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "bits_per_byte": scores.bits_per_byte(document_losses, settings),
-            "tasks": {task: _score(TASKS[task], table, *examples[task], settings) for task, table in answers.items()},
-        },
-        losses=document_losses,
-        predictions=all_answers,
-        samples=samples,
-    )
+        losses = bits_per_byte.SCHEMA.empty_table()
+        if layout is not None:
+            batch = settings.tokens_per_batch
+            losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
+            found["bits_per_byte"] = scores.bits_per_byte(losses, settings)
+        longest = settings.max_example_tokens
+        speaker = Speaker(model, tokenizer, longest, settings.max_new_tokens, settings.repetition_penalty)
+        answers = _answers(speaker, examples, stage)
+        first = _first_of_each(documents, "source", settings.samples)
+        texts = samples.of_documents(model, layout, tokenizer, [row["text"] for row in first], settings.seed)
+    found["tasks"] = {task: _score(TASKS[task], table, *examples[task], settings) for task, table in answers.items()}
+    all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
+    return Evaluation(found, losses, all_answers, _samples(texts, all_answers, settings))
+
+
+def tasks(folder: Path, model: Transformer) -> Collection[str]:
+    """What the model can be asked: the tasks that it was taught; before that anything, if it can write."""
+    if model.config.architecture == "encoder" and not model.config.labels:
+        return ()
+    taught: list[str] | None = json.loads((folder / "training.json").read_text()).get("tasks")
+    return TASKS if taught is None else taught
 
 
 def _arithmetic() -> torch.autocast:
@@ -87,14 +91,17 @@ def _arithmetic() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
 
 
-def _examples(prepared: Path, settings: Evaluate) -> dict[str, tuple[list[Example], list[Example]]]:
-    """For each task that the tables have: its train examples, and those of the test split that are scored."""
+def _examples(
+    prepared: Path, asked: Collection[str], settings: Evaluate
+) -> dict[str, tuple[list[Example], list[Example]]]:
+    """For each task that is asked and in the tables: its train examples, and those of the test split to score."""
     found = {
         task: (
             selection.examples(prepared / "examples/train", task),
             selection.examples(prepared / "examples/test", task, settings.max_examples),
         )
         for task in TASKS
+        if task in asked
     }
     return {task: (train, test) for task, (train, test) in found.items() if train and test}
 
@@ -121,12 +128,10 @@ def _score(
     return scores.task_score(task, answers["score"].to_pylist(), rivals, settings)
 
 
-def _samples(speaker: Speaker, documents: pa.Table, answers: pa.Table, settings: Evaluate) -> list[dict[str, str]]:
-    """The first documents of each source, continued, and the first answers to each task."""
-    texts = [row["text"] for row in _first_of_each(documents, "source", settings.samples)]
-    continued = speaker.continue_documents(texts, settings.seed)
+def _samples(texts: list[samples.Sample], answers: pa.Table, settings: Evaluate) -> list[dict[str, Any]]:
+    """Those of documents, and the first answers to each task."""
     return [
-        *({"task": "text", "prompt": beginning, "completion": rest} for beginning, rest in continued),
+        *({"task": "text", "pieces": pieces} for pieces in texts),
         *(
             {
                 "task": row["task"],

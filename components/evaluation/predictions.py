@@ -1,4 +1,4 @@
-"""What the model answers: to the examples of a task, and to the beginnings of documents."""
+"""What the model answers to the examples of a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from components.evaluation.selection import Example
+from components.model import labelling
 from components.model.generation import Sampling, generate, log_likelihoods
 from components.model.transformer import Transformer
 from components.progress import Progress
@@ -14,9 +15,6 @@ from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
 
 BATCH = 32  # prompts of similar length; more of them share less padding than they save
-BEGINNING = 24  # tokens of a document that are shown to the model
-CONTINUATION = 48  # tokens
-SAMPLING = Sampling(temperature=0.8, top_k=50)
 
 SCHEMA = pa.schema(
     [
@@ -41,8 +39,11 @@ class Speaker:
     repetition_penalty: float
 
     def predict(self, task: Task, examples: Sequence[Example], progress: Progress) -> list[str]:
-        """An answer for each example: the likeliest label, or free text, greedily."""
-        answers = self._choose if task.labels else self._write
+        """An answer for each example: the likeliest label, or free text, written greedily or marked in the prompt."""
+        if self.model.config.labels:
+            answers = self._label if task.labels else self._mark
+        else:
+            answers = self._choose if task.labels else self._write
         longest = min(self.max_example_tokens, self.model.config.max_sequence_length) - self._room(task)
         prompts = [fit(task, example.inputs, self.tokenizer, longest) for example in examples]
         predictions = [""] * len(prompts)
@@ -55,34 +56,33 @@ class Speaker:
         return predictions
 
     def _room(self, task: Task) -> int:
-        """Tokens that an answer may take."""
+        """Tokens that an answer may take of those of an example."""
+        if self.model.config.labels:
+            return 0
         return max((len(answer(label, self.tokenizer)) for label in task.labels), default=self.max_new_tokens)
+
+    def _label(self, task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
+        return labelling.classify(self.model, prompts, task.labels)
+
+    def _mark(self, _task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
+        marked = labelling.mark(self.model, prompts)
+        return [self.tokenizer.decode(ids[where]).strip() for ids, where in zip(prompts, marked, strict=True)]
 
     def _choose(self, task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
         choices = [answer(label, self.tokenizer) for label in task.labels]
-        best = log_likelihoods(self.model, prompts, choices).argmax(dim=1)
+        best = log_likelihoods(self.model, prompts, choices, start=self.tokenizer.end_of_text).argmax(dim=1)
         return [task.labels[place] for place in best.tolist()]
 
     def _write(self, _task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
-        stop = (self.tokenizer.end_of_turn, self.tokenizer.end_of_text)
-        sampling = Sampling(repetition_penalty=self.repetition_penalty)
-        answers = generate(self.model, prompts, max_new_tokens=self.max_new_tokens, stop=stop, sampling=sampling)
-        return [self.tokenizer.decode(tokens).strip() for tokens in answers]
-
-    def continue_documents(self, texts: Sequence[str], seed: int) -> list[tuple[str, str]]:
-        """The beginning of each text, and how the model goes on (sampled)."""
-        beginnings = [tokens[:BEGINNING] for tokens in self.tokenizer.encode_batch(texts)]
-        prompts = [[self.tokenizer.end_of_text, *tokens] for tokens in beginnings]
-        continuations = generate(
+        answers = generate(
             self.model,
             prompts,
-            max_new_tokens=CONTINUATION,
-            stop=(self.tokenizer.end_of_text,),
-            sampling=SAMPLING,
-            seed=seed,
+            max_new_tokens=self.max_new_tokens,
+            start=self.tokenizer.end_of_text,
+            stop=(self.tokenizer.end_of_turn, self.tokenizer.end_of_text),
+            sampling=Sampling(repetition_penalty=self.repetition_penalty),
         )
-        decode = self.tokenizer.decode
-        return [(decode(a), decode(b)) for a, b in zip(beginnings, continuations, strict=True)]
+        return [self.tokenizer.decode(tokens).strip() for tokens in answers]
 
 
 def table(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,21 @@ WORDS = {
     "zh": "Chinese",
     "en": "English",
 }
-ANSWERS = "Loss, in nats per token of answers (at replay steps, of documents)"
+ANSWERS = "Loss, in nats per target (at replay steps, of documents)"
+FIGURES = {  # of the validation, whichever there is
+    "bits_per_byte": "Validation, in bits per byte",
+    "label_loss": "Validation, in nats per label",
+}
+ARCHITECTURES = {
+    "decoder": "decoder",
+    "encoder": "encoder",
+    "encoder_decoder": "encoder-decoder",
+}
+READING = {
+    "decoder": "and vocabularies of any size compare",
+    "encoder": "given all the rest of the text: comparable among encoders only",
+    "encoder_decoder": "given all the rest of the text: comparable among encoder-decoders only",
+}
 
 Scores = Mapping[str, Any]
 
@@ -49,9 +63,11 @@ def render(root: Path, lineage: Mapping[str, str], model: str = "assistant") -> 
     return environment.get_template(TEMPLATE.name).render(
         scores=scores,
         base=base,
+        architecture=ARCHITECTURES[scores["architecture"]],
+        reading=READING[scores["architecture"]],
         lineage=lineage,
         task_chart=task_chart(scores, base),
-        bits_charts=bits_charts(scores, base),
+        bits_charts=bits_charts([scores, base]),
         curves=curves(root / "reports/training", model),
         training={
             "Pretraining": _facts(root / "models/pretrained"),
@@ -67,19 +83,23 @@ def render(root: Path, lineage: Mapping[str, str], model: str = "assistant") -> 
 
 
 def task_chart(scores: Scores, base: Scores) -> Markup:
-    """Each task's score beside those of its baselines and of the model before fine-tuning."""
+    """Each task's score beside those of its baselines and, if it can answer, of the model before fine-tuning."""
     rows = []
     for task, score in scores["tasks"].items():
-        marks = [_mark("model", scores["model"], score), _mark("base", base["model"], base["tasks"][task])]
+        marks = [_mark("model", scores["model"], score)]
+        if task in base["tasks"]:
+            marks.append(_mark("base", base["model"], base["tasks"][task]))
         marks += [_mark(STYLES.get(name, "rival"), words(name), figure) for name, figure in score["baselines"].items()]
         rows.append((f"{words(task)} · {words(score['metric'])}", marks))
     return charts.intervals(rows, 0.0, 1.0, digits=3)
 
 
-def bits_charts(scores: Scores, base: Scores) -> dict[str, Markup]:
-    """Bits per byte by source and by language, after fine-tuning and before; both charts have the same axis."""
-    rows = {kind: _bits_rows(scores, base, kind) for kind in ("source", "language")}
+def bits_charts(models: Sequence[Scores]) -> dict[str, Markup]:
+    """Bits per byte by source and by language of the models that have them; both charts have the same axis."""
+    rows = {kind: _bits_rows(models, kind) for kind in ("source", "language")}
     marks = [mark for parts in rows.values() for _, row in parts for mark in row]
+    if not marks:
+        return {}
     low, high = min(mark.low for mark in marks), max(mark.high for mark in marks)
     return {kind: charts.intervals(parts, low, high, digits=3) for kind, parts in rows.items()}
 
@@ -90,11 +110,11 @@ def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
     return {
         "Pretraining": [
             _curve(pretraining / "loss.csv", "loss", "Loss, in nats per token", "model"),
-            _curve(pretraining / "validation.csv", "bits_per_byte", "Validation, in bits per byte", "rival"),
+            _validation(pretraining / "validation.csv"),
         ],
         "Fine-tuning": [
             _curve(finetuning / "loss.csv", "loss", ANSWERS, "model"),
-            _curve(finetuning / "validation.csv", "bits_per_byte", "Validation, in bits per byte of answers", "rival"),
+            _validation(finetuning / "validation.csv"),
         ],
     }
 
@@ -104,13 +124,20 @@ def words(name: str) -> str:
     return WORDS.get(name, name.replace("_", " "))
 
 
-def _bits_rows(scores: Scores, base: Scores, kind: str) -> list[tuple[str, list[Mark]]]:
-    parts = {"all": scores["bits_per_byte"]["all"], **scores["bits_per_byte"][kind]}
-    before = {"all": base["bits_per_byte"]["all"], **base["bits_per_byte"][kind]}
-    return [
-        (words(name), [_mark("model", scores["model"], part), _mark("base", base["model"], before[name])])
-        for name, part in parts.items()
-    ]
+def _bits_rows(models: Sequence[Scores], kind: str) -> list[tuple[str, list[Mark]]]:
+    rows: dict[str, list[Mark]] = {}
+    for style, scores in zip(("model", "base"), models, strict=True):
+        bits = scores.get("bits_per_byte")
+        for name, part in {"all": bits["all"], **bits[kind]}.items() if bits else ():
+            rows.setdefault(words(name), []).append(_mark(style, scores["model"], part))
+    return list(rows.items())
+
+
+def _validation(path: Path) -> tuple[str, Markup]:
+    with path.open(encoding="utf-8", newline="") as file:
+        columns = csv.DictReader(file).fieldnames or ()
+    column = next(name for name in FIGURES if name in columns)
+    return _curve(path, column, FIGURES[column], "rival")
 
 
 def _curve(path: Path, column: str, caption: str, style: str) -> tuple[str, Markup]:

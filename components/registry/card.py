@@ -17,15 +17,26 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors import safe_open
 
+from components.model import hf
 from components.registry.settings import Package
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
+# As the hub calls what a model of each architecture does, and the class of `transformers` that loads it.
+PIPELINES = {"decoder": "text-generation", "encoder": "token-classification", "encoder_decoder": "text2text-generation"}
+CLASSES = {
+    "decoder": "AutoModelForCausalLM",
+    "encoder": "AutoModelForTokenClassification",
+    "encoder_decoder": "AutoModelForSeq2SeqLM",
+}
+FORMS = {"qwen3": "Qwen3", "llama": "Llama", "eurobert": "EuroBERT", "marian": "Marian"}
 MEGABYTE = 1_000_000
 
 
 def render(model: Path, reports: Path, base_reports: Path, data: Path, settings: Package) -> str:
     """The text of the card, from a model folder, its evaluation, that of the base model, and the prepared data."""
     scores = _read_json(reports / "scores.json")
+    content = _read_json(model / "config.json")
+    config, form = hf.read_config(content, str(model)), FORMS.get(content["model_type"])
     sources = documents(data / "documents" / "train")
     languages = sorted({row["language"] for row in sources})
     environment = Environment(
@@ -36,9 +47,11 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
         undefined=StrictUndefined,
     )
     return environment.get_template(TEMPLATE.name).render(
-        header=yaml.safe_dump(header(scores, languages, settings), allow_unicode=True, sort_keys=False),
+        header=yaml.safe_dump(header(scores, languages, form, settings), allow_unicode=True, sort_keys=False),
         name=f"lmforge-{scores['model']}",
-        config=_read_json(model / "config.json"),
+        config=config,
+        form=form,
+        loader=CLASSES[config.architecture],
         parameters=parameters(model / "model.safetensors"),
         training=_read_json(model / "training.json"),
         documents=sources,
@@ -49,11 +62,12 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
     )
 
 
-def header(scores: Mapping[str, Any], languages: list[str], settings: Package) -> dict[str, Any]:
+def header(scores: Mapping[str, Any], languages: list[str], form: str | None, settings: Package) -> dict[str, Any]:
     """The YAML in front, which the hub and `huggingface_hub.ModelCard` read."""
+    pipeline = PIPELINES[scores["architecture"]]
     results = [
         {
-            "task": {"type": "text-generation"},
+            "task": {"type": pipeline},
             "dataset": {"name": f"{task}, test split", "type": task},
             "metrics": [{"type": score["metric"], "value": round(score["value"], 4)}],
         }
@@ -62,8 +76,8 @@ def header(scores: Mapping[str, Any], languages: list[str], settings: Package) -
     return {
         "language": languages,
         "license": settings.license.lower(),  # the hub writes them so
-        "library_name": "transformers",
-        "pipeline_tag": "text-generation",
+        "library_name": "transformers" if form else "lmforge",
+        "pipeline_tag": pipeline,
         "tags": ["lmforge"],
         "model-index": [{"name": f"lmforge-{scores['model']}", "results": results}],
     }

@@ -1,7 +1,8 @@
 """The gate: does a model deserve to be champion?
 
 With no champion yet, floors decide. With one, both models answer for the same documents and examples, and
-the new one has to be better beyond noise: a tie keeps the champion.
+the new one has to be better beyond noise: a tie keeps the champion. Better is what needs fewer bits per byte;
+between models whose bits do not compare, or that have none, what answers more examples right.
 """
 
 import hashlib
@@ -89,18 +90,21 @@ def judge(challenger: Path, champion: Path | None, settings: Gate, evaluation: E
     from components.evaluation.evaluate import evaluate
 
     scored = evaluate(champion, evaluation, "champion")
-    rules = [
-        fewer_bits(pq.read_table(challenger / "losses.parquet"), scored.losses, settings),
-        *no_loss(pq.read_table(challenger / "predictions.parquet"), scored.predictions, settings),
-    ]
-    return _decision("champion", rules)
+    ours = json.loads((challenger / "scores.json").read_text())
+    losses, predictions = (pq.read_table(challenger / f"{name}.parquet") for name in ("losses", "predictions"))
+    if ours["architecture"] == scored.scores["architecture"] and len(losses) and len(scored.losses):
+        better = fewer_bits(losses, scored.losses, settings)
+    else:
+        better = better_answers(predictions, scored.predictions, settings)
+    return _decision("champion", [better, *no_loss(predictions, scored.predictions, settings)])
 
 
 def floors(scores: Mapping[str, Any], settings: Gate) -> list[Rule]:
     """The rules for a first champion, from a `scores.json`: the unlucky end of each interval has to pass."""
-    bits = scores["bits_per_byte"]["all"]
-    limit = settings.max_bits_per_byte
-    rules = [_below("bits per byte", Interval(bits["value"], bits["low"], bits["high"]), limit)]
+    rules = []
+    if "bits_per_byte" in scores:
+        bits, limit = scores["bits_per_byte"]["all"], settings.max_bits_per_byte
+        rules.append(_below("bits per byte", Interval(bits["value"], bits["low"], bits["high"]), limit))
     for task, score in sorted(scores["tasks"].items()):
         least = score["baselines"][TRIVIAL]["value"] + settings.min_margin
         rules.append(_above(task, Interval(score["value"], score["low"], score["high"]), least))
@@ -127,18 +131,30 @@ def fewer_bits(challenger: pa.Table, champion: pa.Table, settings: Gate) -> Rule
     return _below("bits per byte, change", difference, 0 - settings.min_gain)
 
 
+def better_answers(challenger: pa.Table, champion: pa.Table, settings: Gate) -> Rule:
+    """A higher score on the same examples of all tasks together (columns example, task, score)."""
+    tasks = _tasks(challenger, champion)
+    pairs = [_scores(challenger, champion, task) for task in tasks]
+    ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    difference = paired_bootstrap(
+        ours, theirs, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence
+    )
+    return _above("score over all tasks, change", difference, 0.0)
+
+
 def no_loss(challenger: pa.Table, champion: pa.Table, settings: Gate) -> Iterator[Rule]:
     """No task lost beyond noise on the same examples (columns example, task, score): one rule a task.
 
+    A task that a model was not taught counts as answered wrong throughout.
     Each of n tasks is asked with confidence 1 - (1 - confidence) / n, so that a model that is equal in all
     of them fails no more often than one that is equal in a single one (Bonferroni).
     """
-    tasks = pc.unique(challenger["task"]).to_pylist()
-    for task in sorted(tasks):
-        ours, theirs = _paired(_of(challenger, task), _of(champion, task), "example")
+    tasks = _tasks(challenger, champion)
+    for task in tasks:
+        ours, theirs = _scores(challenger, champion, task)
         difference = paired_bootstrap(
-            _numbers(ours, "score"),
-            _numbers(theirs, "score"),
+            ours,
+            theirs,
             resamples=settings.resamples,
             seed=settings.seed,
             confidence=1 - (1 - settings.confidence) / len(tasks),
@@ -168,6 +184,21 @@ def _paired(ours: pa.Table, theirs: pa.Table, key: str) -> tuple[pa.Table, pa.Ta
     if not ours[key].equals(theirs[key]):
         raise BadData(f"the two models were not scored on the same {key}s: bring the reports up to date (`dvc repro`)")
     return ours, theirs
+
+
+def _tasks(challenger: pa.Table, champion: pa.Table) -> list[str]:
+    """Those that one of them was taught."""
+    return sorted({*challenger["task"].to_pylist(), *champion["task"].to_pylist()})
+
+
+def _scores(challenger: pa.Table, champion: pa.Table, task: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both models' scores on the examples of a task, in one order."""
+    ours, theirs = _of(challenger, task), _of(champion, task)
+    if not len(ours) or not len(theirs):
+        nothing = np.zeros(len(ours) + len(theirs))
+        return (_numbers(ours, "score"), nothing) if len(ours) else (nothing, _numbers(theirs, "score"))
+    ours, theirs = _paired(ours, theirs, "example")
+    return _numbers(ours, "score"), _numbers(theirs, "score")
 
 
 def _of(predictions: pa.Table, task: str) -> pa.Table:

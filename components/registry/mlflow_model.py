@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 COMPONENTS = Path(__file__).parents[1]
 ARTIFACTS = "artifacts"  # the folder of an MLflow model where its artifacts lie: there, the files of the package
 PYFUNC = COMPONENTS / "serving" / "pyfunc.py"
-IMPORTED = ("__init__.py", "model", "tokenizer/__init__.py", "tokenizer/tokenizer.py")  # by pyfunc.py
+IMPORTED = (  # by pyfunc.py
+    "__init__.py",
+    "model",
+    "stage.py",
+    "tokenizer/__init__.py",
+    "tokenizer/text.py",
+    "tokenizer/tokenizer.py",
+)
 REQUIREMENTS = ("mlflow", "torch", "safetensors", "gigatoken", "awkward", "numpy", "annotated-types")
 
 
@@ -41,18 +48,24 @@ def save(package: Path, folder: Path, model_id: str) -> None:
 
 
 def signature(package: Path) -> "ModelSignature":
-    """One unnamed column of prompts in, one of answers out; the defaults of generation are the package's."""
+    """One unnamed column of prompts in, one of answers out; a model that writes takes parameters too.
+
+    Their defaults are those of the package.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
+    text = Schema([ColSpec("string")])
+    if not (package / "generation_config.json").exists():
+        return ModelSignature(inputs=text, outputs=text)
     defaults = json.loads((package / "generation_config.json").read_text())
     params = [
         ParamSpec("max_new_tokens", "integer", defaults["max_new_tokens"]),
         ParamSpec("temperature", "double", defaults.get("temperature", 0.0)),
         ParamSpec("top_p", "double", defaults.get("top_p", 1.0)),
         ParamSpec("seed", "integer", 0),
+        ParamSpec("stop", "string", [], shape=(-1,)),
     ]
-    text = Schema([ColSpec("string")])
     return ModelSignature(inputs=text, outputs=text, params=ParamSchema(params))
 
 

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 from components import params, stage
+from components.model import hf
+from components.model.config import ModelConfig
 from components.registry import card
 from components.registry.settings import Package
 from components.tokenizer.tokenizer import Tokenizer
 
-WEIGHTS_AND_TOKENIZER = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+FILES = ("model.safetensors", "config.json", "training.json", "tokenizer.json", "tokenizer_config.json")
 
 
 def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Path, settings: Package) -> None:
@@ -22,16 +24,19 @@ def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Pa
     `base_reports` are those of the model before fine-tuning, `data` is the prepared data it learned from.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for name in WEIGHTS_AND_TOKENIZER:
+    for name in FILES:
         shutil.copyfile(model / name, target / name)
     shutil.copyfile(reports / "scores.json", target / "scores.json")
-    _write_json(target / "generation_config.json", generation_config(Tokenizer.load(model), settings))
+    config = hf.read_config(json.loads((model / "config.json").read_text()), str(model))
+    if not config.labels:
+        tokenizer = Tokenizer.load(model)
+        _write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
     (target / "README.md").write_text(card.render(model, reports, base_reports, data, settings), encoding="utf-8")
 
 
-def generation_config(tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
+def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
     """The defaults of generation, as `transformers` reads them."""
-    config: dict[str, object] = {
+    content: dict[str, object] = {
         "bos_token_id": tokenizer.end_of_text,
         "eos_token_id": [tokenizer.end_of_turn, tokenizer.end_of_text],
         "pad_token_id": tokenizer.padding,
@@ -39,9 +44,11 @@ def generation_config(tokenizer: Tokenizer, settings: Package) -> dict[str, obje
         "do_sample": settings.temperature > 0,
         "repetition_penalty": settings.repetition_penalty,  # `transformers` applies it to the prompt's tokens too
     }
+    if config.architecture == "encoder_decoder":
+        content |= {"decoder_start_token_id": tokenizer.end_of_text}
     if settings.temperature > 0:
-        config |= {"temperature": settings.temperature, "top_p": settings.top_p}
-    return config
+        content |= {"temperature": settings.temperature, "top_p": settings.top_p}
+    return content
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:

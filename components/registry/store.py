@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from components import tracking
 from components.registry import mlflow_model
-from components.stage import STATE, BadData, BadSettings
+from components.stage import STATE, BadData, BadSettings, log
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -185,6 +185,7 @@ def _run(store: "MlflowClient", name: str, tags: Mapping[str, str]) -> str:
     found = tracking.find(tags["stage_key"]) if "stage_key" in tags else None
     if found is not None:
         return found
+    log.warning("MLflow knows no run that trained this %s: the version gets a run of its own, without curves", name)
     run = store.create_run(tracking.experiment(store), tags=dict(tags), run_name=f"register {name}")
     store.set_terminated(run.info.run_id)
     return str(run.info.run_id)

@@ -1,19 +1,20 @@
 """A conversation in the terminal, with the answer appearing as it is written."""
 
-import codecs
 import contextlib
 import json
 import random
 import readline  # noqa: F401 (gives `input` its history and line editing)
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from components.model import hf
+from components.model import hf, labelling
 from components.model.generation import Sampling, stream
+from components.model.packed import pack
 from components.model.transformer import Transformer
 from components.tasks.prompts import without_end
+from components.tokenizer.text import characters, until
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 QUIT = "/quit"
@@ -21,24 +22,26 @@ QUIT = "/quit"
 
 @dataclass(frozen=True)
 class Assistant:
-    """A package, loaded: the model and how it speaks."""
+    """A package, loaded: a model that writes, and how."""
 
     model: Transformer
     tokenizer: Tokenizer
     max_new_tokens: int
     stop: tuple[int, ...]
+    stop_strings: tuple[str, ...]
     sampling: Sampling
 
     @classmethod
-    def load(cls, package: Path) -> Self:
-        """From a package folder; its `generation_config.json` says how to sample."""
+    def load(cls, package: Path, stop: Sequence[str]) -> Self:
+        """From a package folder; its `generation_config.json` says how to sample. The texts `stop` end an answer too."""
         config = json.loads((package / "generation_config.json").read_text(encoding="utf-8"))
         temperature = config["temperature"] if config["do_sample"] else 0.0
         return cls(
-            model=hf.load(package),
+            model=pack(hf.load(package)),
             tokenizer=Tokenizer.load(package),
             max_new_tokens=config["max_new_tokens"],
             stop=tuple(config["eos_token_id"]),
+            stop_strings=tuple(stop),
             sampling=Sampling(
                 temperature, config.get("top_k"), config.get("top_p"), repetition_penalty=config["repetition_penalty"]
             ),
@@ -46,21 +49,43 @@ class Assistant:
 
     def reply(self, conversation: list[Message], seed: int) -> Iterator[str]:
         """The answer to the last message, in pieces of whole characters."""
-        prompt = fit(conversation, self.tokenizer, self.model.config.max_sequence_length - self.max_new_tokens)
+        prompt = fit(conversation, self.tokenizer, self.model.config.room(self.max_new_tokens))
         tokens = stream(
             self.model,
             prompt,
             max_new_tokens=self.max_new_tokens,
+            start=self.tokenizer.end_of_text,
             stop=self.stop,
             sampling=self.sampling,
             seed=seed,
         )
-        return characters(tokens, self.tokenizer)
+        return until(characters(tokens, self.tokenizer), self.stop_strings)
 
 
-def chat(package: Path, prompt: str | None) -> None:
-    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C stops an answer."""
-    assistant = Assistant.load(package)
+@dataclass(frozen=True)
+class Labeller:
+    """A package, loaded: an encoder, which answers the last message alone."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+
+    def reply(self, conversation: list[Message], seed: int) -> Iterator[str]:  # noqa: ARG002 (nothing to draw)
+        """The label of the last message, or what the model marks in it."""
+        prompt = fit(conversation[-1:], self.tokenizer, self.model.config.max_sequence_length)
+        [said] = labelling.reply(self.model, [prompt])
+        yield said if isinstance(said, str) else self.tokenizer.decode(prompt[said]).strip()
+
+
+def load(package: Path, stop: Sequence[str] = ()) -> Assistant | Labeller:
+    """What a package folder holds; `generation_config.json` is there when it writes, and says how."""
+    if (package / "generation_config.json").exists():
+        return Assistant.load(package, stop)
+    return Labeller(hf.load(package), Tokenizer.load(package))
+
+
+def chat(package: Path, prompt: str | None, stop: Sequence[str] = ()) -> None:
+    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C or a text `stop` ends an answer."""
+    assistant = load(package, stop)
     if prompt is not None:
         _say(assistant, [{"role": "user", "content": prompt}])
         return
@@ -82,16 +107,6 @@ def fit(conversation: list[Message], tokenizer: Tokenizer, max_tokens: int) -> l
     return ids
 
 
-def characters(tokens: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
-    """The text of tokens as they come; one that ends inside a character waits for the rest of it."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for token in tokens:
-        if text := decoder.decode(tokenizer.decode_bytes([token])):
-            yield text
-    if rest := decoder.decode(b"", final=True):
-        yield rest
-
-
 def _ask() -> str | None:
     """The next message of the user, or None when there is no more."""
     try:
@@ -104,7 +119,7 @@ def _ask() -> str | None:
     return message or _ask()
 
 
-def _say(assistant: Assistant, conversation: list[Message]) -> str:
+def _say(assistant: Assistant | Labeller, conversation: list[Message]) -> str:
     """Print the answer as it comes, and give it back."""
     said = ""
     with contextlib.suppress(KeyboardInterrupt):

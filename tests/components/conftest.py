@@ -32,9 +32,32 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str, Path]:
+    """A model folder of each kind."""
+    folder = tmp_path_factory.mktemp("kinds")
+    others = [kind for kind in tiny.KINDS if kind != "decoder"]
+    return {"decoder": tiny_model} | {kind: tiny.make_model(folder / kind, seed=0, kind=kind) for kind in others}
+
+
+@pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared data."""
     return tiny.make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def packages(
+    tmp_path_factory: pytest.TempPathFactory, tiny_models: dict[str, Path], tiny_data: Path
+) -> dict[str, Path]:
+    """A package of each kind of model that answers."""
+    root = tmp_path_factory.mktemp("packages")
+    made = {}
+    for kind in ("labels", "encoder_decoder", "original"):
+        reports = root / f"{kind}-reports"
+        reports.mkdir()
+        (reports / "scores.json").write_text(json.dumps(tiny.scores(kind=kind)))
+        made[kind] = tiny.make_package(root / kind, tiny_models[kind], reports, tiny_data)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,13 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
+    """A working copy in which `lmforge run` ran once, and what that printed."""
+    road = copy(fresh, tmp_path_factory.mktemp("finished") / "lmforge")
+    return road, road.run("flows.cli", "run")
+
+
 def copy(source: Path, target: Path) -> Road:
     """A copy of a working copy with all that is in it."""
     shutil.copytree(source, target, symlinks=True)

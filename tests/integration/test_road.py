@@ -29,13 +29,6 @@ STAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
-    """A working copy in which `lmforge run` ran once, and what that printed."""
-    road = copy(fresh, tmp_path_factory.mktemp("finished") / "lmforge")
-    return road, road.run("flows.cli", "run")
-
-
 def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
     road, output = finished
     assert re.search(r"^prefect +watch this run at http://127\.0\.0\.1:\d+/runs$", output, re.MULTILINE), output

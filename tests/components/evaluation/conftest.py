@@ -38,6 +38,8 @@ def examples(number):
         "sentiment_zh": ({"text": TEXTS[2] * (odd + 1)}, ("正面", "负面")[odd]),
         "description": ({"title": "It", "text": text}, ("hunter", "map")[odd]),
         "question_answering": ({"context": text, "question": "What?"}, ("fox", "model")[odd]),
+        "translation_en_zh": ({"text": text}, TEXTS[2][: 4 + odd]),
+        "translation_zh_en": ({"text": TEXTS[2]}, text),
     }
     return [
         {

@@ -1,4 +1,4 @@
-"""The stage `evaluate`, whole, on a tiny model."""
+"""The stage `evaluate`, whole, on a tiny model of each architecture."""
 
 import json
 
@@ -15,6 +15,8 @@ from components.progress import Progress
 from components.stage import BadSettings
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
+from tests.components.evaluation.conftest import TEXTS
+from tests.components.registry.tiny import ASKED
 
 SETTINGS = {
     "max_bytes_per_source": 2000, "max_examples": 4, "max_example_tokens": 80, "tokens_per_batch": 512,
@@ -23,10 +25,15 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def evaluation(tiny_model, prepared, tmp_path_factory):
+def evaluations(tiny_models, prepared, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("root"))
-        return evaluate(tiny_model, Evaluate(**SETTINGS), "tiny", prepared)
+        return {kind: evaluate(folder, Evaluate(**SETTINGS), "tiny", prepared) for kind, folder in tiny_models.items()}
+
+
+@pytest.fixture
+def evaluation(evaluations):
+    return evaluations["decoder"]
 
 
 def test_bits_per_byte_by_source_and_language_add_up(evaluation):
@@ -58,9 +65,37 @@ def test_predictions_hold_what_was_scored(evaluation):
     assert sum(topic) / len(topic) == evaluation.scores["tasks"]["topic"]["value"]
 
 
-def test_samples_come_from_each_source_and_each_task(evaluation):
-    kinds = [sample["task"] for sample in evaluation.samples]
-    assert kinds == ["text", "text", *TASKS]
+@pytest.mark.parametrize(
+    ("kind", "texts", "tasks"),
+    [
+        ("decoder", 2, set(TASKS)),
+        ("encoder", 2, set()),  # before fine-tuning it can only fill in
+        ("labels", 0, set(ASKED)),
+        ("encoder_decoder", 2, set(TASKS)),
+        ("original", 0, set(TASKS)),  # it was taught pairs of texts alone
+    ],
+)
+def test_a_model_is_asked_what_it_was_taught(evaluations, kind, texts, tasks):
+    found = evaluations[kind]
+    assert set(found.scores["tasks"]) == tasks
+    assert ("bits_per_byte" in found.scores) == bool(texts) == bool(len(found.losses))
+    assert set(found.predictions["task"].to_pylist()) == tasks
+    kinds = [sample["task"] for sample in found.samples]
+    assert kinds == ["text"] * texts + [task for task in TASKS if task in tasks]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "encoder_decoder"])
+def test_what_was_hidden_fills_the_holes_of_a_sample(evaluations, kind):
+    for sample in evaluations[kind].samples[:2]:
+        whole = "".join(piece.get("text", "") + piece.get("hidden", "") for piece in sample["pieces"])
+        assert "\ufffd" in whole or any(text in whole or whole in text * 50 for text in TEXTS)
+        assert any("said" in piece for piece in sample["pieces"])
+
+
+def test_an_encoder_marks_its_answer_in_the_prompt(evaluations):
+    marked = [row for row in evaluations["labels"].predictions.to_pylist() if row["task"] == "question_answering"]
+    assert marked
+    assert all(row["prediction"] in f"user\n{row['prompt']}\nassistant\n" for row in marked)
 
 
 def test_files_are_the_same_every_time(evaluation, tiny_model, prepared, tmp_path, monkeypatch):
@@ -76,11 +111,22 @@ def test_files_are_the_same_every_time(evaluation, tiny_model, prepared, tmp_pat
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", ["topic", "description"])
-def test_an_answer_does_not_depend_on_the_others(task, tiny_model, prepared, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        ("decoder", "topic"),
+        ("decoder", "description"),
+        ("labels", "topic"),
+        ("labels", "question_answering"),
+        ("original", "topic"),
+        ("encoder_decoder", "description"),
+    ],
+)
+def test_an_answer_does_not_depend_on_the_others(kind, task, tiny_models, prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    folder = tiny_models[kind]
     speaker = Speaker(
-        hf.load(tiny_model), Tokenizer.load(tiny_model), max_example_tokens=90, max_new_tokens=8, repetition_penalty=1.0
+        hf.load(folder), Tokenizer.load(folder), max_example_tokens=90, max_new_tokens=8, repetition_penalty=1.0
     )
     examples = selection.examples(prepared / "examples/test", task)
     with Progress("evaluate", 1, "examples") as progress:

@@ -35,13 +35,18 @@ RULE = {"name": "text is long enough", "table": "documents", "column": "text", "
 
 @pytest.fixture(scope="module")
 def root(tiny_model, prepared, tmp_path_factory):
-    """A repository after a run, as far as the page looks at it."""
-    root = tmp_path_factory.mktemp("root")
+    """A repository after a run with a decoder."""
+    return finished(tmp_path_factory.mktemp("root"), {"base": tiny_model, "assistant": tiny_model}, prepared)
+
+
+def finished(root, models, prepared, figure="bits_per_byte"):
+    """A repository after a run, as far as the page looks at it; `figure` is that of the last validation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        for name in ("base", "assistant"):
-            evaluation = evaluate(tiny_model, SETTINGS, name, prepared)
-            evaluation.samples[0]["completion"] = NASTY
+        for name, model in models.items():
+            evaluation = evaluate(model, SETTINGS, name, prepared)
+            if "pieces" in evaluation.samples[0]:
+                evaluation.samples[0]["pieces"][1]["said"] = NASTY
             evaluation.write(root / "reports/evaluation" / name)
     shutil.copytree(prepared, root / "data/prepared")
     for split in ("documents", "examples"):
@@ -49,7 +54,8 @@ def root(tiny_model, prepared, tmp_path_factory):
         write_rows(root / "data/rejected" / split, [{"id": "1", "reason": "too short"}])
     for folder in ("pretrain", "finetune/assistant"):
         write(root / "reports/training" / folder / "loss.csv", "step,loss\n5,8.5\n10,7.25\n")
-        write(root / "reports/training" / folder / "validation.csv", "step,bits_per_byte\n10,2.5\n")
+        column = figure if folder != "pretrain" else "bits_per_byte"
+        write(root / "reports/training" / folder / "validation.csv", f"step,{column}\n10,2.5\n")
     for table in ("raw", "prepared"):
         rule = RULE | {"success": table == "raw", "observed": 0.5, "failed_rows": 6, "examples": []}
         report = {"table": table, "success": True, "rows": {"documents": 12}, "rules": [rule]}
@@ -99,6 +105,23 @@ def test_page_shows_scores_lineage_data_and_samples(page, root):
     assert "&lt;script&gt;" in page
 
 
+def test_page_of_an_encoder_has_bits_before_fine_tuning_and_tasks_after(tiny_models, prepared, tmp_path):
+    models = {"base": tiny_models["encoder"], "assistant": tiny_models["labels"]}
+    page = render(finished(tmp_path, models, prepared, "label_loss"), LINEAGE)
+    assert "Bits per byte before fine-tuning" in page
+    assert "comparable among encoders only" in page
+    assert "base, filling in what was hidden" in page
+    assert "Validation, in nats per label" in page
+    assert page.count("<svg role") == 7
+
+
+def test_page_of_a_translator_says_nothing_of_bits(tiny_models, prepared, tmp_path):
+    models = dict.fromkeys(("base", "assistant"), tiny_models["original"])
+    page = render(finished(tmp_path, models, prepared), LINEAGE)
+    assert "Bits per byte" not in page
+    assert "encoder-decoder" in page
+
+
 def test_text_to_learn_from_is_that_of_the_train_split(root):
     texts = ds.dataset(root / "data/prepared/documents/train").to_table()["text"].to_pylist()
     counted = sum(row["bytes"]["train"] for row in data_summary.documents(root / "data"))
@@ -110,7 +133,7 @@ def test_bits_per_byte_have_one_axis(root):
         json.loads((root / "reports/evaluation" / name / "scores.json").read_text()) for name in ("assistant", "base")
     )
     by_source, by_language = (
-        re.findall(r'"tick middle" x="(.*?)".*?>(.*?)<', chart) for chart in bits_charts(scores, base).values()
+        re.findall(r'"tick middle" x="(.*?)".*?>(.*?)<', chart) for chart in bits_charts([scores, base]).values()
     )
     assert by_source == by_language
 

@@ -103,6 +103,28 @@ def test_the_change_is_in_bits_of_all_over_bytes_of_all() -> None:
     assert rule.figure.value == pytest.approx(-0.9)
 
 
+def test_a_task_that_only_one_was_taught_counts_as_answered_wrong_by_the_other() -> None:
+    right = np.ones(50)
+    both, one = predictions({"old": right, "new": right}), predictions({"old": right})
+    assert {rule.name: rule.holds for rule in gate.no_loss(one, both, SETTINGS)} == {
+        "old, change": True,
+        "new, change": False,
+    }
+    assert all(rule.holds for rule in gate.no_loss(both, one, SETTINGS))
+
+
+def test_models_without_comparable_bits_are_judged_by_all_their_answers() -> None:
+    random = np.random.default_rng(8)
+    good, bad = (predictions({task: random.random(200) < chance for task in ("a", "b")}) for chance in (0.8, 0.6))
+    assert gate.better_answers(good, bad, SETTINGS).holds
+    assert not gate.better_answers(bad, good, SETTINGS).holds
+    assert not gate.better_answers(good, good, SETTINGS).holds
+
+
+def test_floors_of_a_model_that_only_labels_are_those_of_its_tasks() -> None:
+    assert [rule.name for rule in gate.floors(scores(kind="labels"), SETTINGS)] == ["topic"]
+
+
 def test_a_gain_below_the_least_one_does_not_count() -> None:
     ours, theirs = pair(np.random.default_rng(6), gain=0.1)
     assert gate.fewer_bits(ours, theirs, SETTINGS).holds
@@ -162,3 +184,16 @@ def test_a_champion_is_scored_afresh_and_keeps_its_place_in_a_tie(
     decision = gate.judge(Path("reports"), tiny_model, SETTINGS, EVALUATION)
     assert (decision.promote, decision.against) == (False, "champion")
     assert {rule.name: rule.holds for rule in decision.rules} == {"bits per byte, change": False, "topic, change": True}
+
+
+def test_an_encoder_against_a_decoder_is_judged_by_its_answers(
+    tmp_path: Path, tiny_models: dict[str, Path], tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.evaluation.evaluate import evaluate
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/prepared").symlink_to(tiny_data)
+    monkeypatch.chdir(tmp_path)
+    evaluate(tiny_models["labels"], EVALUATION, "assistant").write(Path("reports"))
+    decision = gate.judge(Path("reports"), tiny_models["decoder"], SETTINGS, EVALUATION)
+    assert [rule.name for rule in decision.rules] == ["score over all tasks, change", "topic, change"]

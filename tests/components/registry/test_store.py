@@ -50,18 +50,22 @@ def test_the_same_weights_are_registered_once(packages: list[Path], tmp_path: Pa
     assert store.notes(first) == {**TAGS, "digest": first.digest}
 
 
-def test_the_model_hangs_on_the_run_that_trained_it(packages: list[Path]) -> None:
-    with tracking.start("finetune@assistant", "b" * 64, {}) as run:
+def test_the_model_hangs_on_the_run_that_trained_it(
+    packages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tracking.start("finetune@assistant", "b" * 64, {}):
         pass
-    before = tracking.client().get_run(run.id).info.end_time
+    run_id = tracking.find("b" * 64)
+    before = tracking.client().get_run(run_id).info.end_time
     version = store.register(packages[0], "linked", {**TAGS, "stage_key": "b" * 64})
     found = tracking.client().get_model_version("linked", str(version.number))
-    assert found.run_id == run.id
-    after = tracking.client().get_run(run.id)
+    assert found.run_id == run_id
+    after = tracking.client().get_run(run_id)
     assert after.info.end_time == before
     (output,) = after.outputs.model_outputs
     model = tracking.client().get_logged_model(output.model_id)
-    assert (model.source_run_id, model.status) == (run.id, "READY")
+    assert (model.source_run_id, model.status) == (run_id, "READY")
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "linked", "version": 1}]
     assert found.source == model.artifact_location
 

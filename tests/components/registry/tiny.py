@@ -1,24 +1,36 @@
 """Small real things: a tokenizer, a model with random weights, its reports and data, and the package of it all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from components.model import hf
-from components.model.config import ModelSettings
-from components.model.transformer import Transformer
+from components.model.labelling import ANSWER, OUTSIDE
 from components.registry import package
 from components.registry.settings import Package
+from components.tasks import TASKS
 from components.tokenizer import train
+from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS
+from tests.components.model import shapes
 
 TEXTS = [
     "The quick brown fox jumps over the lazy dog.",
     "A language model gives each next token a probability.",
     "天地玄黄，宇宙洪荒。日月盈昃，辰宿列张。",
 ]
+# What an encoder fine-tuned on the tasks that it can answer chooses from.
+ASKED = ("topic", "sentiment_en", "sentiment_zh", "question_answering")
+LABELS = (OUTSIDE, ANSWER, *(label for task in ASKED for label in TASKS[task].labels))
+KINDS = {
+    "decoder": shapes.DECODER,
+    "encoder": shapes.ENCODER,
+    "labels": shapes.ENCODER,
+    "encoder_decoder": shapes.ENCODER_DECODER,
+    "original": shapes.ORIGINAL,
+}
 PACKAGE = Package(license="MIT", max_new_tokens=8, temperature=0.0, top_p=0.9, repetition_penalty=1.2)
 
 
@@ -45,27 +57,21 @@ def make_data(folder: Path) -> Path:
     return folder
 
 
-def make_model(folder: Path, seed: int) -> Path:
+def make_model(folder: Path, seed: int, kind: str = "decoder") -> Path:
     """A model of two layers with random weights, its tokenizer and training.json."""
     folder.mkdir(parents=True)
     corpus = folder.with_name(f"{folder.name}-corpus")
     write_rows(corpus, [{"text": text} for text in TEXTS])
-    tokenizer = train.train([corpus / "part-00000.parquet"], vocab_size=280)
+    sentinels = [SENTINEL.format(number) for number in range(4 if kind == "encoder_decoder" else 0)]
+    special = [*SPECIAL_TOKENS, *sentinels]
+    tokenizer = train.train([corpus / "part-00000.parquet"], vocab_size=280, special=special)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(train.config()))
-    torch.manual_seed(seed)
-    settings = ModelSettings(
-        depth=2,
-        hidden_size=32,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=8,
-        tie_embeddings=True,
-        rope_theta=1e4,
-        norm_eps=1e-6,
-    )
-    hf.save(Transformer(settings.build(vocab_size=280, max_sequence_length=96)), folder)
-    (folder / "training.json").write_text(json.dumps({"stage_key": "0" * 64, "steps": 10, "tokens": 1000}))
+    config = shapes.settings(**KINDS[kind]).build(vocab_size=280, max_sequence_length=96)
+    labels = LABELS if kind == "labels" else ()
+    hf.save(shapes.model(replace(config, labels=labels), seed), folder)
+    facts: dict[str, object] = {"stage_key": "0" * 64, "steps": 10, "tokens": 1000}
+    (folder / "training.json").write_text(json.dumps(facts | ({"tasks": ASKED} if labels else {})))
     return folder
 
 
@@ -75,17 +81,16 @@ def make_package(target: Path, model: Path, reports: Path, data: Path) -> Path:
     return target
 
 
-def scores(topic: float = 0.8) -> dict[str, object]:
+def scores(topic: float = 0.8, kind: str = "decoder") -> dict[str, object]:
     """What evaluation writes: one task, two languages."""
     figure = {"value": 2.5, "low": 2.4, "high": 2.6, "documents": 6, "bytes": 400}
+    parts = {"source_0": figure, "source_1": figure}, {"en": figure, "zh": figure}
+    bits = {"all": figure, "source": parts[0], "language": parts[1]}
     return {
         "model": "assistant",
+        "architecture": KINDS[kind].get("architecture", "decoder"),
         "parameters": 1234,
-        "bits_per_byte": {
-            "all": figure,
-            "source": {"source_0": figure, "source_1": figure},
-            "language": {"en": figure, "zh": figure},
-        },
+        **({"bits_per_byte": bits} if kind in ("decoder", "encoder_decoder") else {}),
         "tasks": {
             "topic": {
                 "metric": "accuracy",

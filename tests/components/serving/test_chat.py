@@ -4,29 +4,14 @@ import io
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from components.serving.chat import Assistant, characters, chat, fit
+from components.serving.chat import Assistant, chat, fit, load
 from components.tokenizer.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_package):
     return Tokenizer.load(tiny_package)
-
-
-@given(text=st.text())
-def test_text_comes_in_whole_characters(tokenizer, text):
-    pieces = list(characters(tokenizer.encode(text), tokenizer))
-    assert "".join(pieces) == text
-    assert all(pieces)
-    assert "\ufffd" in text or not any("\ufffd" in piece for piece in pieces)
-
-
-def test_a_character_cut_off_by_the_end_shows_as_a_replacement_mark(tokenizer):
-    *tokens, _ = tokenizer.encode("a🙂")
-    assert "".join(characters(tokens, tokenizer)) == "a\ufffd"
 
 
 def test_the_oldest_turns_are_left_out_first(tokenizer):
@@ -52,6 +37,14 @@ def test_one_prompt_gets_one_answer(tiny_package, capsys):
     assert first.endswith("\n")
 
 
+def test_a_text_ends_the_answer(tiny_package, capsys):
+    chat(tiny_package, "The quick brown fox")
+    whole = capsys.readouterr().out.removesuffix("\n")
+    stop = whole[len(whole) // 2 :][:2]
+    chat(tiny_package, "The quick brown fox", stop=[stop])
+    assert capsys.readouterr().out == whole[: whole.index(stop)] + "\n"
+
+
 @pytest.mark.parametrize("ending", ["", "/quit\nunheard\n"], ids=["end of input", "/quit"])
 def test_a_conversation_ends(tiny_package, monkeypatch, capsys, ending):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"Hello\n\n{'long ' * 90}\n" + ending))
@@ -59,8 +52,24 @@ def test_a_conversation_ends(tiny_package, monkeypatch, capsys, ending):
     assert capsys.readouterr().out.count("> ") >= 4
 
 
+@pytest.mark.parametrize("kind", ["labels", "encoder_decoder", "original"])
+def test_every_architecture_answers(kind, packages, capsys):
+    chat(packages[kind], "The quick brown fox")
+    first = capsys.readouterr().out
+    chat(packages[kind], "The quick brown fox")
+    assert capsys.readouterr().out == first
+    assert kind != "labels" or first.strip()
+
+
+def test_an_encoder_answers_the_last_message_alone(packages):
+    encoder = load(packages["labels"])
+    last = {"role": "user", "content": "The quick brown fox"}
+    history = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, last]
+    assert list(encoder.reply(history, seed=0)) == list(encoder.reply([last], seed=1))
+
+
 def test_sampling_comes_from_the_package(tiny_package):
-    assistant = Assistant.load(tiny_package)
+    assistant = Assistant.load(tiny_package, stop=())
     assert assistant.sampling.temperature == 0
     assert assistant.max_new_tokens == 8
     assert assistant.tokenizer.end_of_turn in assistant.stop

@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from components.registry import mlflow_model, store
+from components.tokenizer.text import before
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -39,6 +40,7 @@ print(json.dumps({
     "short": ask(["Hello"], max_new_tokens=2),
     "drawn": [ask(["Hello"] * 8, temperature=5.0, seed=seed) for seed in (1, 1, 2)],
     "long": ask(["word " * 500]),
+    "stopped": ask(["Hello", "A fox?"], stop=[ask(["Hello"])[0][2:4], "\n\n\n"]),
 }))
 """
 
@@ -63,11 +65,25 @@ def test_it_runs_without_this_repository(saved: Path, tmp_path: Path) -> None:
     assert said["list"][0].startswith(said["short"][0])
     assert said["drawn"][0] == said["drawn"][1] != said["drawn"][2]
     assert len(said["long"]) == 1
+    assert said["stopped"][0] == before(said["list"][0], [said["list"][0][2:4]]).strip()
+
+
+@pytest.mark.parametrize("kind", ["labels", "encoder_decoder", "original"])
+def test_every_architecture_answers_each_prompt(kind: str, packages: dict[str, Path], tmp_path: Path) -> None:
+    import mlflow
+
+    mlflow_model.save(packages[kind], tmp_path / "model", "m-0")
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    prompts = ["Hello", "A fox?", "word " * 500]
+    answers = model.predict(prompts)
+    assert [type(text) for text in answers] == [str] * 3
+    assert answers == [model.predict([prompt])[0] for prompt in prompts]
+    assert (model.metadata.signature.params is None) == (kind == "labels")
 
 
 def test_it_carries_no_more_code_than_it_needs(saved: Path) -> None:
     size = sum(path.stat().st_size for path in (saved / "code").rglob("*.py"))
-    assert size < 40_000
+    assert size < 80_000
     assert not list(saved.rglob("*.pkl"))
 
 

@@ -1,0 +1,119 @@
+"""Does each ingredient of the recipe earn its place? The same tokens with and without it, over several seeds.
+
+    dvc repro encode
+    python -m benchmarks.ablations [--quick]
+
+Each variant changes one thing in `params.yaml`. All are trained on the same documents in the same order for a seed; the
+table shows by how many bits per byte a variant is worse (+) or better (-) than the recipe, as the mean of the
+differences by seed with its 95% interval (Student's t). `--quick` takes one seed and a few steps, to see that it works.
+"""
+
+import argparse
+import copy
+import json
+import shutil
+import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from benchmarks import engine
+from components import params
+from components.tokenizer.tokenizer import Tokenizer
+from components.training import pretrain
+from components.training.settings import Pretrain
+
+# Small enough that dozens of trainings take no longer than lunch.
+SIZE = {"model.depth": 3, "validation_rows": 256, "optimization.steps": 300, "optimization.log_every": 100}
+SEEDS = (1, 2, 3)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "AdamW, 1.5e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 1.5e-3},
+    "AdamW, 3e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 3e-3},
+    "AdamW, 6e-3": {"optimization.optimizer": "adamw"},
+    "no QK-norm": {"model.qk_norm": False},
+    "zero projections": {"zero_projections": True},
+    "logits capped at 15": {"model.logit_soft_cap": 15.0},
+    "z-loss of 1e-4": {"optimization.z_loss": 1e-4},
+    "cosine over all steps": {"optimization.decay": "cosine", "optimization.decay_share": 1.0},
+    "linear over all steps": {"optimization.decay_share": 1.0},
+    "no warm-up": {"optimization.warmup_steps": 0},
+    "no weight decay": {"optimization.weight_decay": 0.0},
+    "no clipping": {"optimization.max_gradient_norm": 1e9},
+    "GELU": {"model.activation": "gelu"},
+    "LayerNorm and biases": {"model.norm": "layer"},
+    "learned positions": {"model.positions": "learned"},
+    "every head its own keys": {"model.num_kv_heads": 3},
+    "untied embeddings": {"model.tie_embeddings": False},
+    "no document mask": {"document_mask": False},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", action="append", choices=sorted(VARIANTS), help="this variant alone, or with others")
+    arguments = parser.parse_args()
+    size = SIZE | ({"optimization.steps": 20, "optimization.compile": "never"} if arguments.quick else {})
+    seeds = SEEDS[:1] if arguments.quick else SEEDS
+    recipe = params.load(params.PARAMS)["pretrain"]
+    chosen = {name: VARIANTS[name] for name in arguments.only} if arguments.only else VARIANTS
+    scores = {"the recipe": measure("the recipe", recipe, size, seeds)}
+    for name, changes in chosen.items():
+        scores[name] = measure(name, recipe, size | changes, seeds)
+        print(row(name, scores[name], scores["the recipe"]), flush=True)
+    print(f"\n{'the recipe':26} {statistics.mean(scores['the recipe']):.4f} bits per byte")
+    for name in chosen:
+        print(row(name, scores[name], scores["the recipe"]))
+    print(json.dumps({"seeds": seeds, "bits_per_byte": scores}))
+
+
+def measure(name: str, recipe: Mapping[str, Any], changes: Mapping[str, Any], seeds: tuple[int, ...]) -> list[float]:
+    """The bits per byte of the validation split at the end of a training, for each seed."""
+    found = []
+    for seed in seeds:
+        settings = changed(recipe, {**changes, "optimization.seed": seed})
+        found.append(train(settings))
+        print(f"{name}, seed {seed}: {found[-1]:.4f}", flush=True)
+    return found
+
+
+def changed(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Pretrain:
+    """The section `pretrain` with other values at dotted names."""
+    content: dict[str, Any] = copy.deepcopy(dict(recipe))
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        section = content
+        for part in path:
+            section = section[part]
+        section[last] = value
+    return params.parse(content, Pretrain, "pretrain")
+
+
+def train(settings: Pretrain) -> float:
+    """One training; the last bits per byte of its validation."""
+    tokenizer = Tokenizer.load(pretrain.TOKENIZER)
+    model = pretrain.build(settings, tokenizer.vocab_size)
+    rows, sample = pretrain.data(settings, tokenizer)
+    folder = Path(tempfile.mkdtemp())
+    try:
+        history = engine.train(model, rows, settings, sample, tokenizer, folder)
+    finally:
+        shutil.rmtree(folder)
+    return float(history.validation[-1]["bits_per_byte"])
+
+
+def row(name: str, scores: list[float], recipe: list[float]) -> str:
+    """One line of the table."""
+    differences = [ours - theirs for ours, theirs in zip(scores, recipe, strict=True)]
+    mean = statistics.mean(differences)
+    if len(differences) == 1:
+        return f"{name:26} {mean:+.4f}"
+    half = stats.t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
+    return f"{name:26} {mean:+.4f}  [{mean - half:+.4f}, {mean + half:+.4f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""How fast we train, side by side with `transformers` Qwen3 in a plain PyTorch loop.
+
+    python -m benchmarks.training [--quick]
+
+The same sizes of model, random tokens and 4,096 tokens a step; all take turns in rounds, so that whatever else the
+machine does slows them alike. `--quick` takes the model of 6.8M weights and fewer rounds, and leaves out the shares of
+time. The last line is one JSON object, of the model of 6.8M weights.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import profiling
+from benchmarks.contenders import LENGTH, ROWS, SIZES, Size, ours, qwen3
+from benchmarks.timing import Contender, Times, race
+from components.model.transformer import Transformer
+from components.training import hardware
+
+TOKENS = ROWS * LENGTH  # of a step
+MAIN = "6.8M"
+OURS = {"ours, Muon": "muon", "ours, AdamW": "adamw"}
+PEERS = {
+    "Qwen3, fp32": (False, False),
+    "Qwen3, bf16": (True, False),
+    "Qwen3, fp32, compiled": (False, True),
+    "Qwen3, bf16, compiled": (True, True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    results = {name: measure(name, rounds=3 if quick else 6) for name in ([MAIN] if quick else SIZES)}
+    if not quick:
+        profiling.show(SIZES[MAIN])
+    print(json.dumps(results[MAIN] | {"sizes": results}))
+
+
+def measure(name: str, rounds: int) -> dict[str, Any]:
+    """Race all contenders on a model of one size, print the table, and give its figures."""
+    size, steps = SIZES[name], 4
+    flops = Transformer(size.config()).flops_per_token(LENGTH)
+    print(f"\n{name} weights, {flops / 1e6:.1f} MFLOP a token", flush=True)
+    peaks: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        times = race(_contenders(size, steps, Path(folder)), rounds, lambda: peaks.append(_peak()))
+    return _table(times, steps, flops, max(peaks))
+
+
+def _contenders(size: Size, steps: int, folder: Path) -> list[Contender]:
+    def contender(name: str, work: Callable[..., None], *arguments: Any) -> Contender:
+        return Contender(name, work, (size, *arguments, steps), folder / re.sub(r"\W+", "-", name))
+
+    return [
+        *(contender(name, ours, optimizer) for name, optimizer in OURS.items()),
+        *(contender(name, qwen3, *kind) for name, kind in PEERS.items()),
+    ]
+
+
+def _peak() -> float:
+    return hardware.matmul_peak(torch.device("cpu"), torch.bfloat16)
+
+
+def _table(times: dict[str, Times], steps: int, flops: int, peak: float) -> dict[str, Any]:
+    rates = {name: time.rate(steps * TOKENS) for name, time in times.items()}
+    best = max(PEERS, key=rates.__getitem__)
+    thousand = {name: time.first + (1000 - steps) * TOKENS / rates[name] for name, time in times.items()}
+    print(f"\nbf16 matrix peak {peak / 1e12:.2f} TFLOP/s; the best peer is {best}")
+    print(f"{'':22} {'tokens/s':>9} {'of peak':>8} {'to best peer':>13} {'(range)':>13} {'1,000 steps':>12}")
+    for name, time in times.items():
+        middle, low, high = _ratio(times[best], time)
+        print(
+            f"{name:22} {rates[name]:9,.0f} {rates[name] * flops / peak:8.0%} {middle:13.2f}"
+            f" {f'({low:.2f}-{high:.2f})':>13} {thousand[name]:10,.0f} s"
+        )
+    default, *_ = OURS
+    middle, low, high = _ratio(times[best], times[default])
+    return {
+        "tokens_per_second": round(rates[default]),
+        "best_peer": best,
+        "best_peer_tokens_per_second": round(rates[best]),
+        "ratio": round(middle, 3),
+        "ratio_range": [round(low, 3), round(high, 3)],
+        "share_of_peak": round(rates[default] * flops / peak, 3),
+        "peak_tflops": round(peak / 1e12, 3),
+        "all_tokens_per_second": {name: round(rate) for name, rate in rates.items()},
+        "seconds_to_step_1000": {name: round(seconds) for name, seconds in thousand.items()},
+    }
+
+
+def _ratio(slower: Times, faster: Times) -> tuple[float, float, float]:
+    """How many times as fast, round by round: the median, the least and the most."""
+    ratios = [theirs / ours for theirs, ours in zip(slower.turns, faster.turns, strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+if __name__ == "__main__":
+    main()

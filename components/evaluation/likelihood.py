@@ -1,0 +1,143 @@
+"""How a model reads a document, part by part, and what the document costs it: minus its log-likelihood, in nats.
+
+- A decoder predicts each token from those before it, from the end-of-text token on, as in pretraining.
+- An encoder predicts hidden tokens from all others: the pseudo-likelihood of Salazar et al.
+  (https://arxiv.org/abs/1910.14659), but for its speed several tokens are hidden at once, as far apart as in
+  pretraining. In `TURNS` turns each is hidden once.
+- An encoder-decoder writes hidden spans, in `TURNS` turns each span once; where a span ends counts too.
+
+Only models of one architecture can be compared, as each kind is told more of the text than the one before.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from components.model.spans import hide
+from components.model.transformer import IGNORED, Transformer
+from components.tokenizer.tokenizer import Tokenizer
+
+TURNS = 7  # so that about 15% of a text are hidden, as BERT and T5 have it
+SPAN = 3  # tokens, the mean of T5
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a model reads of one document at once, and what it has to predict at each token of it."""
+
+    document: int
+    tokens: Sequence[int]
+    targets: Sequence[int]  # `IGNORED` where nothing is scored
+    source: Sequence[int] = field(default=())  # what an encoder-decoder reads
+
+    def __len__(self) -> int:
+        return len(self.source) + len(self.tokens)
+
+
+Layout = Callable[[int, Sequence[int]], Iterator[Part]]
+"""The number of a document and its tokens to parts that score each token exactly once."""
+
+
+def layout(model: Transformer, tokenizer: Tokenizer) -> Layout | None:
+    """How the model reads documents, or None if it was never taught to."""
+    window, end_of_text = model.config.max_sequence_length, tokenizer.end_of_text
+    if model.config.architecture == "decoder":
+        return NextToken(end_of_text, window)
+    if model.config.architecture == "encoder":
+        return None if model.config.labels else HiddenTokens(end_of_text, tokenizer.mask, window)
+    return HiddenSpans(end_of_text, tokenizer.sentinels, window) if tokenizer.sentinels else None
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """The parts of a decoder."""
+
+    end_of_text: int
+    window: int  # in tokens
+
+    def __call__(self, document: int, tokens: Sequence[int]) -> Iterator[Part]:
+        # One token more than the model reads: the last is only predicted.
+        for known, window in split([self.end_of_text, *tokens], self.window + 1):
+            yield Part(document, window[:-1], [IGNORED] * (known - 1) + window[known:])
+
+
+@dataclass(frozen=True)
+class HiddenTokens:
+    """The parts of an encoder."""
+
+    end_of_text: int
+    mask: int
+    window: int  # in tokens
+
+    def __call__(self, document: int, tokens: Sequence[int]) -> Iterator[Part]:
+        for known, window in split([self.end_of_text, *tokens], self.window):
+            for turn in range(TURNS):
+                hidden = set(range(known + turn, len(window), TURNS))
+                if hidden:
+                    shown = [self.mask if place in hidden else token for place, token in enumerate(window)]
+                    targets = [token if place in hidden else IGNORED for place, token in enumerate(window)]
+                    yield Part(document, shown, targets)
+
+
+@dataclass(frozen=True)
+class HiddenSpans:
+    """The parts of an encoder-decoder."""
+
+    end_of_text: int
+    sentinels: Sequence[int]
+    window: int  # in tokens
+
+    def __call__(self, document: int, tokens: Sequence[int]) -> Iterator[Part]:
+        for known, window in split([self.end_of_text, *tokens], min(self.window, SPAN * TURNS * len(self.sentinels))):
+            for turn in range(TURNS):
+                starts = range(known + turn * SPAN, len(window), TURNS * SPAN)
+                if starts:
+                    cuts = [place for start in starts for place in (start, start + SPAN)]
+                    source, target = hide(np.split(np.array(window), cuts), self.sentinels, self.end_of_text)
+                    yield Part(document, target[:-1].tolist(), target[1:].tolist(), source.tolist())
+
+
+def split(tokens: list[int], size: int) -> Iterator[tuple[int, list[int]]]:
+    """Windows of at most `size` tokens that score each token but the first exactly once.
+
+    Each comes with the number of its first tokens, at least one, that are known. From the second window on, a
+    quarter repeats what came before, so that no token is guessed out of the blue.
+    """
+    overlap = max(1, (size - 1) // 4)
+    scored = 1
+    while scored < len(tokens):
+        start = max(0, scored - overlap)
+        yield scored - start, tokens[start : start + size]
+        scored = start + size
+
+
+@torch.inference_mode()
+def nats(model: Transformer, parts: Sequence[Part]) -> Tensor:
+    """Minus the log-probability of the targets of each part, [B]."""
+    targets_BT = pad_sequence([torch.tensor(part.targets) for part in parts], batch_first=True, padding_value=IGNORED)
+    logits = _logits(model, parts).float().flatten(0, 1)
+    losses = F.cross_entropy(logits, targets_BT.flatten(), ignore_index=IGNORED, reduction="none")
+    return losses.view_as(targets_BT).double().sum(dim=1)
+
+
+def _logits(model: Transformer, parts: Sequence[Part]) -> Tensor:
+    tokens_BT, mask = _padded([part.tokens for part in parts])
+    if model.encoder is None:
+        return model(tokens_BT)  # type: ignore[no-any-return]  # no token sees the padding behind it
+    if model.decoder is None:
+        return model(tokens_BT, mask=mask)  # type: ignore[no-any-return]
+    source_BS, mask = _padded([part.source for part in parts])
+    memory_BSC = model.encode(source_BS, mask)
+    return model(tokens_BT, memory_BSC=memory_BSC, memory_mask=mask)  # type: ignore[no-any-return]
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Rows filled up to the longest, [B, T], and where they are not padding, [B, 1, 1, T]."""
+    padded_BT = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    lengths_B = torch.tensor([len(row) for row in rows])
+    return padded_BT, (torch.arange(padded_BT.shape[1]) < lengths_B[:, None])[:, None, None]

@@ -1,0 +1,97 @@
+"""What the model makes of the first documents, for people to read: it goes on, or fills in what is hidden.
+
+A sample is a list of pieces: {"text": what the model was shown} or {"said": what it wrote, "hidden": what stood there}.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+
+import torch
+
+from components.evaluation.likelihood import HiddenSpans, HiddenTokens, Layout, NextToken, Part
+from components.model import spans
+from components.model.generation import Sampling, generate
+from components.model.transformer import IGNORED, Transformer
+from components.tokenizer.tokenizer import Tokenizer
+
+SHOWN = 24  # tokens of a document that a decoder is shown
+CONTINUATION = 48  # tokens
+FILLED = 48  # tokens of a document in which some are hidden
+SAMPLING = Sampling(temperature=0.8, top_k=50)
+
+Sample = list[dict[str, str]]
+
+
+def of_documents(
+    model: Transformer, layout: Layout | None, tokenizer: Tokenizer, texts: Sequence[str], seed: int
+) -> list[Sample]:
+    """A sample of each text; none from a model that does not read documents."""
+    ids = tokenizer.encode_batch(texts)
+    if isinstance(layout, NextToken):
+        return _continued(model, tokenizer, ids, seed)
+    if isinstance(layout, HiddenTokens):
+        return [_filled_in(model, tokenizer, part) for part in _first_parts(layout, ids)]
+    if isinstance(layout, HiddenSpans):
+        return [_written_in(model, tokenizer, part) for part in _first_parts(layout, ids)]
+    return []
+
+
+def _first_parts(layout: Layout, ids: Sequence[Sequence[int]]) -> list[Part]:
+    """Of each document, with some of its first tokens hidden; the first turn hides the very first."""
+    return [part for tokens in ids for part in islice(layout(0, tokens[:FILLED]), 1, 2)]
+
+
+def _continued(model: Transformer, tokenizer: Tokenizer, ids: Sequence[Sequence[int]], seed: int) -> list[Sample]:
+    """The beginning of each text, and how the model goes on (sampled)."""
+    continuations = generate(
+        model,
+        [[tokenizer.end_of_text, *tokens[:SHOWN]] for tokens in ids],
+        max_new_tokens=CONTINUATION,
+        stop=(tokenizer.end_of_text,),
+        sampling=SAMPLING,
+        seed=seed,
+    )
+    return [
+        [_shown(tokenizer, tokens[:SHOWN]), _said(tokenizer, said, tokens[SHOWN : SHOWN + CONTINUATION])]
+        for tokens, said in zip(ids, continuations, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def _filled_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
+    """A text with the likeliest token for each that is hidden."""
+    holes = [place for place, target in enumerate(part.targets) if target != IGNORED]
+    likeliest = model(torch.tensor([part.tokens]))[0, holes].argmax(-1, keepdim=True).tolist()
+    return _with_holes(tokenizer, part.tokens, holes, likeliest, [[part.targets[hole]] for hole in holes])
+
+
+def _written_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
+    """A text with what the model writes for each span that is hidden."""
+    start = end = tokenizer.end_of_text
+    [written] = generate(model, [part.source], max_new_tokens=CONTINUATION, start=start, stop=(end,))
+    holes = [place for place, token in enumerate(part.source) if token in tokenizer.sentinels]
+    sentinels = [part.source[hole] for hole in holes]
+    said, hidden = (list(spans.filled(ids, sentinels)) for ids in (written, part.targets[:-1]))
+    return _with_holes(tokenizer, part.source, holes, said, hidden)
+
+
+def _with_holes(
+    tokenizer: Tokenizer,
+    tokens: Sequence[int],
+    holes: Sequence[int],
+    said: Sequence[Sequence[int]],
+    hidden: Sequence[Sequence[int]],
+) -> Sample:
+    """Tokens with something said at the places of the holes."""
+    sample = [_shown(tokenizer, tokens[: holes[0]])]
+    for hole, end, guess, truth in zip(holes, [*holes[1:], len(tokens)], said, hidden, strict=True):
+        sample += [_said(tokenizer, guess, truth), _shown(tokenizer, tokens[hole + 1 : end])]
+    return sample
+
+
+def _shown(tokenizer: Tokenizer, tokens: Sequence[int]) -> dict[str, str]:
+    return {"text": tokenizer.decode(tokens)}
+
+
+def _said(tokenizer: Tokenizer, tokens: Sequence[int], hidden: Sequence[int]) -> dict[str, str]:
+    return {"said": tokenizer.decode(tokens), "hidden": tokenizer.decode(hidden)}
