@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.model.attention import attention
 from components.model.config import ModelConfig
 
 Rotation = tuple[Tensor, Tensor]
@@ -131,14 +132,7 @@ class Attention(nn.Module):
         q_BHTD, k_BKTD = q_BHTD.to(v_BKTD.dtype), k_BKTD.to(v_BKTD.dtype)
         if cache is not None:
             k_BKTD, v_BKTD = cache.append(k_BKTD, v_BKTD)
-        mixed_BHTD = F.scaled_dot_product_attention(
-            q_BHTD,
-            k_BKTD,
-            v_BKTD,
-            attn_mask=context.mask,
-            is_causal=self.causal and context.mask is None and T > 1,  # a single token sees all of the cache
-            enable_gqa=True,
-        )
+        mixed_BHTD = attention(q_BHTD, k_BKTD, v_BKTD, context.mask, causal=self.causal)
         out: Tensor = self.out(mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
         return out
 
@@ -166,9 +160,7 @@ class CrossAttention(nn.Module):
             k_BKSD, v_BKSD = self._read(context.memory_BSC)
             if cache is not None:
                 cache.append(k_BKSD, v_BKSD)
-        mixed_BHTD = F.scaled_dot_product_attention(
-            q_BHTD, k_BKSD, v_BKSD, attn_mask=context.memory_mask, enable_gqa=True
-        )
+        mixed_BHTD = attention(q_BHTD, k_BKSD, v_BKSD, context.memory_mask, causal=False)
         out: Tensor = self.out(mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
         return out
 

@@ -1,8 +1,8 @@
 """Matrices laid out for the products of generation on a processor.
 
 With few rows the time goes into reading the matrix, and PyTorch's default (MKL) reads it slowly on processors that are
-not Intel's. oneDNN multiplies with a matrix that was put into its own layout beforehand, as `torch.compile` does it when
-weights are frozen: the same numbers but for the last bits, in fp32 up to four times as fast.
+not Intel's. oneDNN multiplies with a matrix that was put into its own layout beforehand, as `torch.compile` does it
+when weights are frozen: the same numbers but for the last bits, in fp32 up to four times as fast.
 """
 
 from torch import Tensor, nn, ops

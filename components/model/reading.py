@@ -42,7 +42,9 @@ class Rows:
         device = model.embedding.weight.device
         source_BS, pads_B = _pad(sources, device, left=False)
         length = source_BS.shape[1]
-        mask = (torch.arange(length, device=device) < (length - pads_B)[:, None])[:, None, None] if pads_B.any() else None
+        mask = (
+            (torch.arange(length, device=device) < (length - pads_B)[:, None])[:, None, None] if pads_B.any() else None
+        )
         rows = cls(model, _caches(model, len(sources), 1 + room, length), 0, None, mask)
         tokens_B1 = torch.full((len(sources), 1), start, device=device)
         return rows, rows.advance(tokens_B1, memory_BSC=model.encode(source_BS, mask))

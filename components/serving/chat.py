@@ -33,7 +33,7 @@ class Assistant:
 
     @classmethod
     def load(cls, package: Path, stop: Sequence[str]) -> Self:
-        """From a package folder; its `generation_config.json` says how to sample. The texts `stop` end an answer too."""
+        """From a package folder; its `generation_config.json` says how to sample. `stop`: texts that end an answer."""
         config = json.loads((package / "generation_config.json").read_text(encoding="utf-8"))
         temperature = config["temperature"] if config["do_sample"] else 0.0
         return cls(
@@ -84,7 +84,7 @@ def load(package: Path, stop: Sequence[str] = ()) -> Assistant | Labeller:
 
 
 def chat(package: Path, prompt: str | None, stop: Sequence[str] = ()) -> None:
-    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C or a text `stop` ends an answer."""
+    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C ends an answer."""
     assistant = load(package, stop)
     if prompt is not None:
         _say(assistant, [{"role": "user", "content": prompt}])

@@ -92,7 +92,8 @@ def main() -> None:
     optimization = dial.fill(settings.optimization, model, settings.sequence_length)
     rows, sample = data(settings, tokenizer)
     samples = Samples(tokenizer, sample)
-    inputs = [TOKENS / "manifest.json", TOKENIZER / "tokenizer.json", *checkpoints.CODE]
+    learned_from = EXAMPLES / "train" if settings.objective == "sequence_to_sequence" else TOKENS / "manifest.json"
+    inputs = [learned_from, TOKENIZER / "tokenizer.json", *checkpoints.CODE]
     made_from = checkpoints.manifest(settings, inputs)
     key = checkpoints.key(made_from)
     with distributed.group():

@@ -110,6 +110,7 @@ class Pretrain:
     masked: MaskedTokens | None = None  # for the objective of this name
     span_corruption: HiddenSpans | None = None  # for the objective of this name
     tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
+    reads: Literal["data/tokens", "data/prepared/examples"]
     document_mask: bool  # attention does not cross from one document to another
     zero_projections: bool  # each block begins as the identity
     sequence_length: Annotated[int, Ge(8)]  # in tokens; also the window of the model
@@ -120,6 +121,9 @@ class Pretrain:
         fitting = OBJECTIVES[self.model.architecture]
         if self.objective not in fitting:
             raise ValueError(f"a {self.model.architecture} takes the objective {' or '.join(fitting)}")
+        reads = "data/prepared/examples" if self.objective == "sequence_to_sequence" else "data/tokens"
+        if self.reads != reads:
+            raise ValueError(f"the objective {self.objective} reads {reads}")
         own = {"masked": "masked", "span_corruption": "span_corruption", "sequence_to_sequence": "tasks"}
         for objective, section in own.items():
             if (self.objective == objective) != (getattr(self, section) is not None):

@@ -24,6 +24,8 @@ class Stepper:
     def __init__(self, model: Transformer, settings: Optimization, parallel: str) -> None:
         self._settings, self.device = settings, hardware.device()
         torch.use_deterministic_algorithms(self.device.type == "cpu")
+        if self.device.type == "cpu":
+            hardware.keep_memory()
         self.precision = hardware.precision(settings, self.device)
         mixed = self.precision is not torch.float32
         self._autocast = torch.autocast(self.device.type, dtype=self.precision, enabled=mixed)

@@ -9,4 +9,5 @@ from tests.components.training.test_loop import GOLDEN, golden_run
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         runs = {optimizer: golden_run(Path(folder) / optimizer, optimizer) for optimizer in ("adamw", "muon")}
-    GOLDEN.write_text(json.dumps(runs, indent=1) + "\n")
+    lines = [f'"{optimizer}": [\n' + ",\n".join(map(json.dumps, rows)) + "\n]" for optimizer, rows in runs.items()]
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")

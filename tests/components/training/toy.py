@@ -83,5 +83,5 @@ def tensors(checkpoint: Path) -> dict[str, Tensor]:
     for path in sorted(checkpoint.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 (it is no dict)
-                found.setdefault(name, []).append(file.get_tensor(name))
+                found.setdefault(name, []).append(file.get_tensor(name).clone())
     return {name: torch.cat(pieces) if len(pieces) > 1 else pieces[0] for name, pieces in found.items()}
