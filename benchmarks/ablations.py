@@ -11,7 +11,6 @@ differences by seed with its 95% interval (Student's t). `--quick` takes one see
 import argparse
 import copy
 import json
-import shutil
 import statistics
 import tempfile
 from collections.abc import Mapping
@@ -20,14 +19,17 @@ from typing import Any
 
 from scipy import stats
 
-from benchmarks import engine
 from components import params
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import pretrain
+from components.training import dial, loop, pretrain
 from components.training.settings import Pretrain
+from components.training.validation import bits_per_byte
 
 # Small enough that dozens of trainings take no longer than lunch.
-SIZE = {"model.depth": 3, "validation_rows": 256, "optimization.steps": 300, "optimization.log_every": 100}
+SIZE = {
+    "model.depth": 2, "validation_rows": 256, "optimization.steps": 300, "optimization.log_every": 100,
+    "optimization.validate_every": 300, "optimization.checkpoint_every": 300,
+}  # fmt: skip
 SEEDS = (1, 2, 3)
 VARIANTS: dict[str, dict[str, Any]] = {
     "AdamW, 1.5e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 1.5e-3},
@@ -45,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "GELU": {"model.activation": "gelu"},
     "LayerNorm and biases": {"model.norm": "layer"},
     "learned positions": {"model.positions": "learned"},
-    "every head its own keys": {"model.num_kv_heads": 3},
+    "every head its own keys": {"model.num_kv_heads": 2},
     "untied embeddings": {"model.tie_embeddings": False},
     "no document mask": {"document_mask": False},
 }
@@ -56,7 +58,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", choices=sorted(VARIANTS), help="this variant alone, or with others")
     arguments = parser.parse_args()
-    size = SIZE | ({"optimization.steps": 20, "optimization.compile": "never"} if arguments.quick else {})
+    size = SIZE | (
+        {"optimization.steps": 20, "optimization.validate_every": 20, "optimization.compile": "never"}
+        if arguments.quick
+        else {}
+    )
     seeds = SEEDS[:1] if arguments.quick else SEEDS
     recipe = params.load(params.PARAMS)["pretrain"]
     chosen = {name: VARIANTS[name] for name in arguments.only} if arguments.only else VARIANTS
@@ -97,12 +103,22 @@ def train(settings: Pretrain) -> float:
     tokenizer = Tokenizer.load(pretrain.TOKENIZER)
     model = pretrain.build(settings, tokenizer.vocab_size)
     rows, sample = pretrain.data(settings, tokenizer)
-    folder = Path(tempfile.mkdtemp())
-    try:
-        history = engine.train(model, rows, settings, sample, tokenizer, folder)
-    finally:
-        shutil.rmtree(folder)
-    return float(history.validation[-1]["bits_per_byte"])
+    optimization = dial.fill(settings.optimization, model, settings.sequence_length)
+    with tempfile.TemporaryDirectory() as folder:
+        history = loop.train(
+            loop.Job(
+                stage="ablation",
+                model=model,
+                rows=rows,
+                validate=bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer),
+                settings=optimization,
+                parallel="ddp",
+                checkpoints=Path(folder),
+                made_from={},
+                report=None,
+            )
+        )
+    return history.validation[-1]["bits_per_byte"]
 
 
 def row(name: str, scores: list[float], recipe: list[float]) -> str:

@@ -80,12 +80,13 @@ def run(
     rows: Callable[[np.ndarray], Batch],
     settings: Optimization,
     report: Callable[[int, dict[str, float]], None],
+    validate: Callable[[Transformer], dict[str, float]] = lambda _: {},
 ) -> None:
     """Train as a stage does, without leaving anything behind."""
     with tempfile.TemporaryDirectory() as folder:
         train(
             Job(
-                stage="benchmark", model=model, rows=rows, validate=lambda _: {}, settings=settings, parallel="ddp",
+                stage="benchmark", model=model, rows=rows, validate=validate, settings=settings, parallel="ddp",
                 checkpoints=Path(folder), made_from={}, report=report,
             )
         )  # fmt: skip

@@ -8,8 +8,10 @@ import errno
 import json
 import logging
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -47,14 +49,18 @@ class TryAgain(StageError):
 def run(name: str, body: Callable[[], None]) -> NoReturn:
     """Run a stage and end the process with its exit code.
 
-    `dvc` answers 255 whatever went wrong, so code and line also go to `.lmforge/stages/<name>.json`.
+    `dvc` answers 255 whatever went wrong, so code and line also go to `.lmforge/stages/<name>.json`. Of the processes
+    that torchrun starts, the first one tells of success, and of failure the one that fails before the others.
     """
+    rank = int(os.environ.get("RANK", "0"))
     die_with_parent()
-    _log_to(STATE / "logs" / f"{name}.log")
+    _log_to(STATE / "logs" / (f"{name}.{rank}.log" if rank else f"{name}.log"))
     record = STATE / "stages" / f"{name}.json"
-    record.unlink(missing_ok=True)
+    if rank == 0:
+        record.unlink(missing_ok=True)
     code, line = _outcome(name, body)
-    write_atomically(record, json.dumps({"code": code, "line": line}))
+    if not record.exists() and (rank == 0 or code):
+        write_atomically(record, json.dumps({"code": code, "line": line}))
     if line:
         print(f"{name}: {line}", file=sys.stderr, flush=True)
     sys.exit(code)
@@ -113,3 +119,13 @@ def die_with_parent() -> None:
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            threading.Thread(target=_end_launcher_with_its_parent, daemon=True).start()
+
+
+def _end_launcher_with_its_parent() -> None:
+    """torchrun, our parent, asks for no such signal; when it is ended, it ends all that it started."""
+    launcher = os.getppid()
+    parent = int(Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[1])
+    select.select([os.pidfd_open(parent)], [], [])  # until it dies
+    os.kill(launcher, signal.SIGTERM)

@@ -70,6 +70,43 @@ def test_a_stage_dies_with_its_parent(tmp_path: Path) -> None:
     _wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the signal at the death of a parent is Linux's")
+def test_the_processes_of_torchrun_die_with_its_parent(tmp_path: Path) -> None:
+    body = "from components import stage; import time; stage.run('demo', lambda: time.sleep(120))"
+    (tmp_path / "demo.py").write_text(body)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "demo.py"]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({torchrun!r})"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    logs = [tmp_path / ".lmforge/logs" / name for name in ("demo.log", "demo.1.log")]
+    _wait_until(lambda: all(log.exists() for log in logs), 60)
+    everyone = psutil.Process(parent.pid).children(recursive=True)
+    assert len(everyone) == 3
+    parent.kill()
+    parent.wait()
+    _wait_until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in everyone), 60)
+
+
+@pytest.mark.parametrize(("codes", "kept"), [([0, 0], 0), ([2, 75], 75), ([0, 75], 75)])
+def test_the_first_process_to_fail_tells_why(tmp_path: Path, codes: list[int], kept: int) -> None:
+    """Here rank 0 ends when rank 1 has ended; torchrun gives each its rank."""
+    errors = {0: "pass", 2: "raise stage.BadSettings('bad')", 75: "raise stage.TryAgain('later')"}
+    wait = "import time, pathlib\n    while not pathlib.Path('go').exists(): time.sleep(0.02)"
+    bodies = [f"{wait}\n    {errors[codes[0]]}", errors[codes[1]]]
+    processes = []
+    for rank, log in ((0, "demo.log"), (1, "demo.1.log")):
+        script = f"from components import stage\ndef main():\n    {bodies[rank]}\nstage.run('demo', main)"
+        environment = {"PYTHONPATH": str(ROOT), "RANK": str(rank)}
+        processes.append(subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment))
+        _wait_until((tmp_path / ".lmforge/logs" / log).exists)
+    processes[1].wait()
+    (tmp_path / "go").touch()
+    processes[0].wait()
+    assert json.loads((tmp_path / ".lmforge/stages/demo.json").read_text())["code"] == kept
+
+
 def _wait_until(condition, seconds: float = 20.0) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not condition():

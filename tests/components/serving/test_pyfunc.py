@@ -40,7 +40,7 @@ print(json.dumps({
     "short": ask(["Hello"], max_new_tokens=2),
     "drawn": [ask(["Hello"] * 8, temperature=5.0, seed=seed) for seed in (1, 1, 2)],
     "long": ask(["word " * 500]),
-    "stopped": ask(["Hello", "A fox?"], stop=[ask(["Hello"])[0][2:4], "\n\n\n"]),
+    "stopped": ask(["Hello", "A fox?"], stop=[ask(["Hello"])[0][2:4], "unheard"]),
 }))
 """
 
@@ -83,7 +83,7 @@ def test_every_architecture_answers_each_prompt(kind: str, packages: dict[str, P
 
 def test_it_carries_no_more_code_than_it_needs(saved: Path) -> None:
     size = sum(path.stat().st_size for path in (saved / "code").rglob("*.py"))
-    assert size < 80_000
+    assert size < 100_000
     assert not list(saved.rglob("*.pkl"))
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from components.model.transformer import IGNORED
 from components.stage import BadSettings
 from components.training import start
 from components.training.batches import Batch
@@ -17,13 +16,9 @@ from components.training.spikes import WINDOW, Spikes
 from components.training.step import Stepper
 from tests.components.training import toy
 from tests.components.training.sizes import pretrain
-from tests.components.training.toy import VOCABULARY, rows, run
+from tests.components.training.toy import VOCABULARY, Stopped, StoppingAt, WithoutTargets, rows, run
 
 GOLDEN = Path(__file__).with_name("golden.json")
-
-
-class Stopped(Exception):
-    """The test pulls the plug."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,31 +26,11 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def stopping_at(step: int, read: toy.Rows = rows) -> toy.Rows:
-    def until(places: np.ndarray) -> Batch:
-        if step * 4 in places:
-            raise Stopped
-        return read(places)
-
-    return until
-
-
-def without_targets(*steps: int) -> toy.Rows:
-    """Rows of which those of some steps have nothing to predict: their mean loss is 0 / 0."""
-
-    def read(places: np.ndarray) -> Batch:
-        batch = rows(places)
-        hidden = torch.from_numpy(np.isin(places // 4, steps))[:, None]
-        return Batch(batch.tokens_BT, torch.where(hidden, IGNORED, batch.targets_BT))
-
-    return read
-
-
 @pytest.mark.parametrize(("stop", "optimizer"), [(0, "muon"), (2, "muon"), (3, "muon"), (7, "adamw"), (11, "muon")])
 def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int, optimizer: str) -> None:
     _, history, _ = run(tmp_path / "whole", optimizer=optimizer)
     with pytest.raises(Stopped):
-        run(tmp_path / "cut", stopping_at(stop), optimizer=optimizer)
+        run(tmp_path / "cut", StoppingAt(stop), optimizer=optimizer)
     _, again, _ = run(tmp_path / "cut", optimizer=optimizer)
     assert json.dumps(asdict(again)) == json.dumps(asdict(history))
     assert_same_state(tmp_path / "cut/step-00000012", tmp_path / "whole/step-00000012")
@@ -118,7 +93,7 @@ def test_the_norm_of_the_gradient_is_that_of_its_kinds(tmp_path: Path) -> None:
 def test_a_step_without_a_number_leaves_everything_as_it_was(optimizer: str) -> None:
     settings = pretrain(optimizer=optimizer)
     stepper = Stepper(start.random(settings, VOCABULARY), settings.optimization, "ddp")
-    data = Prefetch(without_targets(2), 4, 2)
+    data = Prefetch(WithoutTargets((2,)), 4, 2)
     for number in range(2):
         stepper.step(number, data.take(number * 4), looks=False)
     before = {name: tensor.clone() for name, tensor in stepper.tensors().items()}
@@ -158,7 +133,7 @@ def test_bad_rows_are_passed_over_after_a_way_back(tmp_path: Path, capsys: pytes
 
     def read(places: np.ndarray) -> Batch:
         seen.append(int(places[0]) // 4)
-        return without_targets(7, 8, 9, 10)(places)
+        return WithoutTargets((7, 8, 9, 10))(places)
 
     _, history, _ = run(tmp_path / "x", read)
     # Three skipped in a row are the limit: from step 10 back to 6, and on with the rows behind those of step 10.
@@ -171,10 +146,10 @@ def test_bad_rows_are_passed_over_after_a_way_back(tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize("stop", [8, 12, 15])
 def test_a_run_stopped_around_a_way_back_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
-    bad = without_targets(7, 8, 9, 10)
+    bad = WithoutTargets((7, 8, 9, 10))
     _, history, _ = run(tmp_path / "whole", bad)
     with pytest.raises(Stopped):
-        run(tmp_path / "cut", stopping_at(stop, bad))
+        run(tmp_path / "cut", StoppingAt(stop, bad))
     _, again, _ = run(tmp_path / "cut", bad)
     assert json.dumps(asdict(again)) == json.dumps(asdict(history))
     assert_same_state(tmp_path / "cut/step-00000012", tmp_path / "whole/step-00000012")
@@ -186,5 +161,5 @@ def test_a_run_that_diverges_whatever_is_passed_over_ends_with_a_line(tmp_path: 
 
 
 def test_a_checkpoint_is_never_taken_in_a_streak(tmp_path: Path) -> None:
-    run(tmp_path / "x", without_targets(5), checkpoint_every=6)
+    run(tmp_path / "x", WithoutTargets((5,)), checkpoint_every=6)
     assert [path.name for path in sorted((tmp_path / "x").iterdir())] == ["step-00000000", "step-00000012"]

@@ -40,5 +40,5 @@ def test_muon_takes_the_matrices_of_the_layers() -> None:
     model = build_model(settings, vocab_size=50)
     muon, _ = build(model, settings.optimization)
     assert {id(weight) for weight in muon.param_groups[0]["params"]} == {
-        id(weight) for weight in model.blocks.parameters() if weight.ndim == 2
+        id(weight) for block in model.blocks() for weight in block.parameters() if weight.ndim == 2
     }

@@ -2,6 +2,8 @@
 
 import multiprocessing
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from components.model.transformer import Transformer
+from components.model.transformer import IGNORED, Transformer
 from components.training import start
 from components.training.batches import Batch
 from components.training.checkpoints import Manifest
@@ -37,6 +40,35 @@ def rows(places: np.ndarray) -> Batch:
     return Batch(tokens[:, :-1], tokens[:, 1:])
 
 
+class Stopped(Exception):
+    """The test pulls the plug."""
+
+
+@dataclass(frozen=True)
+class StoppingAt:
+    """Rows up to those of a step."""
+
+    step: int
+    read: Rows = rows
+
+    def __call__(self, places: np.ndarray) -> Batch:
+        if places.max() >= self.step * 4:
+            raise Stopped
+        return self.read(places)
+
+
+@dataclass(frozen=True)
+class WithoutTargets:
+    """Rows of which those of some steps have nothing to predict: their mean loss is 0 / 0."""
+
+    steps: tuple[int, ...]
+
+    def __call__(self, places: np.ndarray) -> Batch:
+        batch = rows(places)
+        hidden = torch.from_numpy(np.isin(places // 4, self.steps))[:, None]
+        return Batch(batch.tokens_BT, torch.where(hidden, IGNORED, batch.targets_BT))
+
+
 def validate(model: Transformer) -> Row:
     """Nats of eight rows."""
     return {"nats": float(model.loss(*rows(np.arange(10**6, 10**6 + 8)).tensors()))}  # type: ignore[arg-type]
@@ -58,11 +90,15 @@ def run(
     return dict(model.state_dict()), history, reported
 
 
-def together(count: int, folder: Path, **changes: Any) -> None:
-    """Train in several processes, with the checkpoints in a folder. A failure of one is a failure of the test."""
+def together(count: int, folder: Path, read: Rows = rows, **changes: Any) -> None:
+    """Train in several processes, which leave `weights-<rank>.safetensors` in the folder with the checkpoints.
+
+    A failure of one is a failure of the test.
+    """
     meeting = folder.parent / f"{folder.name}-meeting"
     meeting.unlink(missing_ok=True)
-    workers = [processes.Process(target=_work, args=(rank, count, meeting, folder, changes)) for rank in range(count)]
+    given = [(rank, count, meeting, folder, read, changes) for rank in range(count)]
+    workers = [processes.Process(target=_work, args=arguments) for arguments in given]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -70,11 +106,13 @@ def together(count: int, folder: Path, **changes: Any) -> None:
     assert [worker.exitcode for worker in workers] == [0] * count
 
 
-def _work(rank: int, count: int, meeting: Path, folder: Path, changes: dict[str, Any]) -> None:
+def _work(rank: int, count: int, meeting: Path, folder: Path, read: Rows, changes: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
-    run(folder, **changes)
-    dist.destroy_process_group()
+    with suppress(Stopped):
+        weights, _, _ = run(folder, read, **changes)
+        del weights["head.weight"]  # the same as the embedding
+        save_file(weights, folder / f"weights-{rank}.safetensors")
 
 
 def tensors(checkpoint: Path) -> dict[str, Tensor]:
