@@ -9,6 +9,7 @@ rounds, and compiles nothing. The last line is one JSON object, of the default s
 
 import argparse
 import json
+import re
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -60,7 +61,8 @@ def measure(size: str, batch: int, *, quick: bool) -> dict[str, Any]:
         prompts = torch.randint(VOCABULARY, (batch, PROMPT), generator=torch.Generator().manual_seed(0)).tolist()
 
         def contender(name: str, work: Callable[..., None], *kind: str | None) -> Contender:
-            return Contender(name, work, (folder, prompts, answers / f"{name}.json", *kind), answers / f"{name} cache")
+            cache = answers / re.sub(r"\W+", "-", name)  # the compiler does not quote it
+            return Contender(name, work, (folder, prompts, answers / f"{name}.json", *kind), cache)
 
         racing = [contender(OURS, ours), *(contender(name, qwen3, *PEERS[name]) for name in peers)]
         times = race(racing, 5 if quick else 15, lambda: None)
@@ -82,7 +84,7 @@ def qwen3(turn: Turn, folder: Path, prompts: list[list[int]], answers: Path, dty
     """That of `transformers`, with the cache as it comes, a static one, or that and compiled."""
     import transformers
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     prompts_BT = torch.tensor(prompts)
     settings: dict[str, Any] = {"max_new_tokens": WRITTEN, "min_new_tokens": WRITTEN, "do_sample": False}
     if cache is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 IGNORED = -100
 """The target of a position that has no part in the loss."""
@@ -37,7 +38,7 @@ def cross_entropy(
     return total
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
+@_disable_dynamo  # as torch.compiler.disable, but importing the compiler, which takes a second, when it is called
 def _with_gradients(
     hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, cap: float | None, z_loss: float, compiled: bool
 ) -> Tensor:

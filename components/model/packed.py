@@ -9,13 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, ops
 
+from components.model.attention import attention
 from components.model.config import ModelConfig
 from components.model.layers import Block, Context, LayerCache, rotate
 from components.model.transformer import Transformer
 
 
 class PackedLinear(nn.Module):
-    """A linear layer on the processor that cannot be trained any more; it can scale its inputs, or add to its outputs."""
+    """A linear layer that cannot be trained any more; it can scale its inputs, or add its outputs to a stream."""
 
     def __init__(self, linear: nn.Linear, scale: Tensor | None = None) -> None:
         super().__init__()
@@ -34,36 +35,34 @@ class PackedLinear(nn.Module):
 
 
 class PackedBlock(nn.Module):
-    """A block of Qwen3 or Llama that computes what `Block` does, with the norms' weights in the matrices behind them."""
+    """What `Block` is in Qwen3 or Llama, with the weights of its norms in the matrices behind them."""
 
     def __init__(self, block: Block, config: ModelConfig) -> None:
         super().__init__()
-        attention = block.attention
         self.heads, self.kv_heads, self.head_dim = config.num_heads, config.num_kv_heads, config.head_dim
         self.eps = torch.tensor(config.norm_eps)
-        self.qkv = PackedLinear(attention.qkv, block.attention_norm.weight)
-        self.out = PackedLinear(attention.out)
-        self.up = PackedLinear(block.mlp.up, block.mlp_norm.weight)
+        self.qkv = PackedLinear(block.attention.qkv, block.attention_norm.get_parameter("weight"))
+        self.out = PackedLinear(block.attention.out)
+        self.up = PackedLinear(block.mlp.up, block.mlp_norm.get_parameter("weight"))
         self.down = PackedLinear(block.mlp.down)
         self.qk_scale: Tensor | None = None  # [heads of queries and of keys, 1, D]
         if config.qk_norm:
-            scales = (attention.query_norm.weight,) * self.heads + (attention.key_norm.weight,) * self.kv_heads
-            self.qk_scale = torch.stack(scales).detach()[:, None]
+            query = block.attention.query_norm.get_parameter("weight").detach()
+            key = block.attention.key_norm.get_parameter("weight").detach()
+            self.qk_scale = torch.stack([query] * self.heads + [key] * self.kv_heads)[:, None]
 
     def forward(self, x_BTC: Tensor, context: Context, cache: LayerCache | None = None) -> Tensor:
         B, T, _ = x_BTC.shape
         qkv = self.qkv(self._norm(x_BTC)).view(B, T, -1, self.head_dim).transpose(1, 2)
-        qk, v_BKTD = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=1)
+        qk, v_BKTD = qkv[:, : -self.kv_heads], qkv[:, -self.kv_heads :]
         if self.qk_scale is not None:
             qk = self._norm(qk) * self.qk_scale
         assert context.rotation is not None
-        q_BHTD, k_BKTD = rotate(qk, context.rotation).split((self.heads, self.kv_heads), dim=1)
+        qk = rotate(qk, context.rotation)
+        q_BHTD, k_BKTD = qk[:, : self.heads], qk[:, self.heads :]
         if cache is not None:
             k_BKTD, v_BKTD = cache.own.append(k_BKTD, v_BKTD)
-        causal = context.mask is None and T > 1
-        mixed_BHTD = F.scaled_dot_product_attention(
-            q_BHTD, k_BKTD, v_BKTD, attn_mask=context.mask, is_causal=causal, enable_gqa=True
-        )
+        mixed_BHTD = attention(q_BHTD, k_BKTD, v_BKTD, context.mask, causal=True)
         x_BTC = self.out.add(x_BTC, mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
         gate, up = self.up(self._norm(x_BTC)).chunk(2, dim=-1)
         return self.down.add(x_BTC, F.silu(gate) * up)
@@ -75,10 +74,12 @@ class PackedBlock(nn.Module):
 
 
 def pack(model: Transformer) -> Transformer:
-    """The same model, changed in place: for `generate` on a processor, no more for training or `loss`."""
+    """The same model, changed in place: for `generate`, no more for training or `loss`; on a GPU as it was."""
+    if model.embedding.weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return model
     config = model.config
     style = (config.architecture, config.positions, config.norm, config.norm_position, config.activation)
-    if style == ("decoder", "rotary", "rms", "pre", "swiglu"):
+    if model.decoder is not None and style == ("decoder", "rotary", "rms", "pre", "swiglu"):
         model.decoder.blocks = nn.ModuleList(PackedBlock(block, config) for block in model.blocks())
     for module in list(model.modules()):
         for name, child in module.named_children():
