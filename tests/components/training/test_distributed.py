@@ -82,9 +82,9 @@ def test_a_bad_step_is_skipped_by_all_and_all_go_back(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_started_again_and_the_run_goes_on(tmp_path: Path, alone: Path) -> None:
-    """By the elastic restart of torchrun; on a busy machine the processes do not always find each other at once."""
+    """By the elastic restart of torchrun."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    training = ["--max-restarts", "3", "-m", "tests.components.training.elastic", str(tmp_path / "x")]
+    training = ["--max-restarts", "1", "-m", "tests.components.training.elastic", str(tmp_path / "x")]
     result = subprocess.run(
         [*torchrun, *training], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
