@@ -10,7 +10,6 @@ rounds, and compiles nothing. The last line is one JSON object, of the default s
 import argparse
 import json
 import re
-import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.timing import Contender, Times, Turn, race
+from benchmarks.timing import Contender, Times, Turn, race, ratio
 from components.model import hf
 from components.model.config import ModelSettings
 from components.model.generation import generate
@@ -128,13 +127,13 @@ def _table(times: dict[str, Times], batch: int, same: bool) -> dict[str, Any]:
     best = max((name for name in times if name != OURS), key=rates.__getitem__)
     print(f"\n{'':26} {'tokens/s':>9} {'ours is faster':>15} {'(range)':>13} {'first answer':>13}")
     for name, time in times.items():
-        middle, low, high = _ratio(time, times[OURS])
+        middle, low, high = ratio(time, times[OURS])
         print(
             f"{name:26} {rates[name]:9,.0f} {middle:14.2f}x {f'({low:.2f}-{high:.2f})':>13} {time.first:11.1f} s",
             flush=True,
         )
     print(f"greedy tokens of ours and of Qwen3 in fp32: {'the same' if same else 'NOT THE SAME'}")
-    middle, low, high = _ratio(times[best], times[OURS])
+    middle, low, high = ratio(times[best], times[OURS])
     return {
         "tokens_per_second": round(rates[OURS]),
         "best_peer": best,
@@ -144,12 +143,6 @@ def _table(times: dict[str, Times], batch: int, same: bool) -> dict[str, Any]:
         "same_tokens_in_fp32": same,
         "all_tokens_per_second": {name: round(rate) for name, rate in rates.items()},
     }
-
-
-def _ratio(slower: Times, faster: Times) -> tuple[float, float, float]:
-    """How many times as fast, round by round: the median, the least and the most."""
-    ratios = [theirs / ours for theirs, ours in zip(slower.turns, faster.turns, strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 if __name__ == "__main__":

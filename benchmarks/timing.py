@@ -101,3 +101,9 @@ def race(contenders: Sequence[Contender], rounds: int, after_round: Callable[[],
                 listed = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in turns.items())
                 print(f"  round {number} of {rounds}: {listed}", flush=True)
         return times
+
+
+def ratio(slower: Times, faster: Times) -> tuple[float, float, float]:
+    """How many times as fast, round by round: the median, the least and the most."""
+    ratios = [theirs / ours for theirs, ours in zip(slower.turns, faster.turns, strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)

@@ -10,7 +10,6 @@ time. The last line is one JSON object, of the model of 6.8M weights.
 import argparse
 import json
 import re
-import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 
 from benchmarks import profiling
 from benchmarks.contenders import LENGTH, ROWS, SIZES, Size, ours, qwen3
-from benchmarks.timing import Contender, Times, race
+from benchmarks.timing import Contender, Times, race, ratio
 from components.model.transformer import Transformer
 from components.training import hardware
 
@@ -77,13 +76,13 @@ def _table(times: dict[str, Times], steps: int, flops: int, peak: float) -> dict
     print(f"\nbf16 matrix peak {peak / 1e12:.2f} TFLOP/s; the best peer is {best}")
     print(f"{'':22} {'tokens/s':>9} {'of peak':>8} {'to best peer':>13} {'(range)':>13} {'1,000 steps':>12}")
     for name, time in times.items():
-        middle, low, high = _ratio(times[best], time)
+        middle, low, high = ratio(times[best], time)
         print(
             f"{name:22} {rates[name]:9,.0f} {rates[name] * flops / peak:8.0%} {middle:13.2f}"
             f" {f'({low:.2f}-{high:.2f})':>13} {thousand[name]:10,.0f} s"
         )
     default, *_ = OURS
-    middle, low, high = _ratio(times[best], times[default])
+    middle, low, high = ratio(times[best], times[default])
     return {
         "tokens_per_second": round(rates[default]),
         "best_peer": best,
@@ -95,12 +94,6 @@ def _table(times: dict[str, Times], steps: int, flops: int, peak: float) -> dict
         "all_tokens_per_second": {name: round(rate) for name, rate in rates.items()},
         "seconds_to_step_1000": {name: round(seconds) for name, seconds in thousand.items()},
     }
-
-
-def _ratio(slower: Times, faster: Times) -> tuple[float, float, float]:
-    """How many times as fast, round by round: the median, the least and the most."""
-    ratios = [theirs / ours for theirs, ours in zip(slower.turns, faster.turns, strict=True)]
-    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,13 @@ def norm(config: ModelConfig, size: int) -> nn.Module:
     return kind(size, config.norm_eps)
 
 
+def qk_norms(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
+    """What queries and keys go through, each [..., D]: QK-norm (https://arxiv.org/abs/2010.04245), or nothing."""
+    if not config.qk_norm:
+        return nn.Identity(), nn.Identity()
+    return norm(config, config.head_dim), norm(config, config.head_dim)
+
+
 class RotaryEmbedding(nn.Module):
     """Rotary positions, in halves as Qwen3 turns them (Su et al., https://arxiv.org/abs/2104.09864)."""
 
@@ -110,7 +117,7 @@ class SinusoidalEmbedding(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with grouped queries (https://arxiv.org/abs/2305.13245); QK-norm is https://arxiv.org/abs/2010.04245."""
+    """Self-attention with grouped queries (https://arxiv.org/abs/2305.13245)."""
 
     def __init__(self, config: ModelConfig, *, causal: bool) -> None:
         super().__init__()
@@ -119,8 +126,7 @@ class Attention(nn.Module):
         self.head_dim = config.head_dim
         self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_dim, bias=config.biases)
         self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.biases)
-        self.query_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
-        self.key_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.query_norm, self.key_norm = qk_norms(config)
 
     def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
         B, T, _ = x_BTC.shape
@@ -146,8 +152,7 @@ class CrossAttention(nn.Module):
         self.query = nn.Linear(config.hidden_size, config.num_heads * config.head_dim, bias=config.biases)
         self.key_value = nn.Linear(config.hidden_size, 2 * config.num_kv_heads * config.head_dim, bias=config.biases)
         self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.biases)
-        self.query_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
-        self.key_norm = norm(config, config.head_dim) if config.qk_norm else nn.Identity()
+        self.query_norm, self.key_norm = qk_norms(config)
 
     def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
         """The memory is read once: with a cache that holds it already, only the queries are new."""
