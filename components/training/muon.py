@@ -15,8 +15,10 @@ MOMENTUM = 0.95
 # 1.23 (Jordan's five: 0.68 and 1.2): the best that four can do (Polar Express, https://arxiv.org/abs/2505.16932), made
 # for 2% more than the range that they get, lest rounding in bf16 leads out of it, and never for less than its 50th.
 POLYNOMIALS = (
-    ((8.0912, -22.3032, 15.7516), (3.9471, -2.7873, 0.5043)),
-    ((3.4865, -2.5147, 0.482), (2.5195, -1.8004, 0.407)),
+    (8.0912, -22.3032, 15.7516),
+    (3.9471, -2.7873, 0.5043),
+    (3.4865, -2.5147, 0.482),
+    (2.5195, -1.8004, 0.407),
 )
 
 
@@ -60,27 +62,17 @@ class Muon(Optimizer):
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
     """For each matrix about the nearest one with orthogonal rows or columns, in bf16.
 
-    Two polynomials at a time are taken on the small square X X^T, whose products cost less than those with X. It is
-    made anew after two, while its rounding errors are still small.
+    Each polynomial is taken on the matrices themselves. Several in a row on the square X X^T would cost fewer products,
+    but where one direction outweighs the others their rounding errors grow beyond all bounds.
     """
     wide = matrices_NRC if matrices_NRC.shape[1] <= matrices_NRC.shape[2] else matrices_NRC.mT
     norms = torch.linalg.vector_norm(wide, dim=(1, 2), keepdim=True, dtype=torch.float32)
     x = (wide / (norms + 1e-20)).bfloat16()
-    for first, second in POLYNOMIALS:
+    for a, b, c in POLYNOMIALS:
         gram: Tensor = x @ x.mT
-        one = _of_square(gram, first)
-        two = _of_square(one @ gram @ one, second)
-        x = two @ one @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     near: Tensor = x if wide is matrices_NRC else x.mT
     return near
-
-
-def _of_square(gram_NRR: Tensor, polynomial: tuple[float, float, float]) -> Tensor:
-    """What X has to be multiplied with: a + b G + c G^2, for G = X X^T."""
-    a, b, c = polynomial
-    out = torch.baddbmm(gram_NRR, gram_NRR, gram_NRR, beta=b, alpha=c)
-    out.diagonal(dim1=1, dim2=2).add_(a)
-    return out
 
 
 def _each_orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """A flow over the toy pipeline in a process of its own, and what the server says of it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ class Flow:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_heeds_interrupts,
         )
 
     def result(self) -> tuple[int, str]:
@@ -65,6 +67,11 @@ class Flow:
     def _ask(self, what: str) -> Any:
         query = {"flow_runs": {"name": {"any_": [self.name]}}}
         return requests.post(f"{self._url}/api/{what}/filter", json=query, timeout=10).json()
+
+
+def _heeds_interrupts() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, and all its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 30.0, every: float = 0.1) -> Any:
