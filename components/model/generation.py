@@ -100,10 +100,10 @@ def _continue(
 ) -> Iterator[dict[int, int]]:
     """Step by step the next token of each prompt, by its place, as long as its answer goes on."""
     rows, logits_B1V = Rows.read(model, prompts, count, start)
-    chances_BN = torch.from_numpy(
-        np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
-    )
-    answers_BN = torch.empty(len(prompts), 0, dtype=torch.long)
+    device = logits_B1V.device
+    drawn_BN = np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
+    chances_BN = torch.from_numpy(drawn_BN).to(device)
+    answers_BN = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
     places = list(range(len(prompts)))  # of the prompts that the rows of the batch answer
     going = set(places)
     for number in range(count):
@@ -117,7 +117,7 @@ def _continue(
         if not going or number + 1 == count:
             return
         if len(going) <= len(places) // 2:  # the rows that are done are left behind
-            kept = torch.tensor([row for row, place in enumerate(places) if place in going], device=tokens_B.device)
+            kept = torch.tensor([row for row, place in enumerate(places) if place in going], device=device)
             rows, tokens_B = rows.select(kept), tokens_B[kept]
             chances_BN, answers_BN = chances_BN[kept], answers_BN[kept]
             places = [place for place in places if place in going]

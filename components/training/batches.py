@@ -60,6 +60,10 @@ class Batch:
         return replace(self, **{name: change(tensor) for name, tensor in changed.items() if tensor is not None})
 
 
+Rows = Callable[[np.ndarray], Batch]
+"""The rows at the given places of an endless sequence."""
+
+
 def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Where the given places (0, 1, ...) of an endless shuffle fall in 0..size-1; each epoch visits every item once.
 

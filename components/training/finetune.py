@@ -1,25 +1,23 @@
 """Stage `finetune@<recipe>`: the base model taught a mixture of tasks, with the loss on the answers."""
 
-import shutil
 import sys
-from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from components import params, stage, tracking
+from components import params, stage
 from components.model import hf
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import Transformer
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import checkpoints, distributed, mixture, outs, start
-from components.training.loop import Job, train
+from components.training import checkpoints, mixture, outs, start
+from components.training.batches import Rows
 from components.training.objectives import Causal
-from components.training.pretrain import TOKENS, Rows, of_documents
+from components.training.pretrain import TOKENS, of_documents
 from components.training.samples import Samples
-from components.training.settings import Finetune, Processes
+from components.training.settings import Finetune
+from components.training.tracked import Plan, carry_out
 from components.training.validation import bits_per_byte, label_loss
 
 BASE = Path("models/pretrained")
@@ -92,40 +90,32 @@ def read(recipe: str) -> Finetune:
 
 
 def main(recipe: str) -> None:
-    settings, processes = read(recipe), params.read("processes", Processes)
+    settings = read(recipe)
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
     if model.config.architecture == "encoder":
         model = start.labelled(model, labels(settings), optimization.seed)
     held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
-    sample, samples = held_out.split(optimization.micro_batch_size), Samples(tokenizer, held_out)
-    validate = label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer)
-    inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE]
-    made_from = checkpoints.manifest(settings, inputs)
-    key = checkpoints.key(made_from)
-    with distributed.group():
-        first = distributed.is_first()
-        with tracking.start(f"finetune@{recipe}", key, asdict(settings)) if first else nullcontext() as run:
-            history = train(
-                Job(
-                    stage=f"finetune@{recipe}",
-                    model=model,
-                    rows=training_rows(settings, model, tokenizer),
-                    validate=samples.beside(validate),
-                    settings=optimization,
-                    parallel=processes.parallel,
-                    checkpoints=checkpoints.CHECKPOINTS / key,
-                    made_from=made_from,
-                    report=samples.report(run) if run else None,
-                )
-            )
-    if first:
-        tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
-        folder = Path("models/finetuned") / recipe
-        facts = {"stage_key": key, "steps": optimization.steps, "tokens": tokens, "tasks": list(settings.tasks)}
-        outs.save_model(model, BASE, folder, facts)
-        outs.save_curves(history, Path("reports/training/finetune") / recipe)
-        shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
+    sample = held_out.split(optimization.micro_batch_size)
+    trained = carry_out(
+        Plan(
+            stage=f"finetune@{recipe}",
+            settings=settings,
+            optimization=optimization,
+            inputs=[BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE],
+            model=model,
+            rows=training_rows(settings, model, tokenizer),
+            validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
+            samples=Samples(tokenizer, held_out),
+        )
+    )
+    if trained is None:
+        return
+    tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
+    facts = {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens, "tasks": list(settings.tasks)}
+    outs.save_model(model, BASE, Path("models/finetuned") / recipe, facts)
+    outs.save_curves(trained.history, Path("reports/training/finetune") / recipe)
+    trained.forget()
 
 
 if __name__ == "__main__":

@@ -1,23 +1,20 @@
 """Stage `pretrain`: the base model, which learns from the documents, or from pairs of texts."""
 
-import shutil
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from components import params, stage, tracking
+from components import params, stage
 from components.model.transformer import Transformer
 from components.stage import BadSettings
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import checkpoints, dial, distributed, mixture, outs, start
-from components.training.batches import Batch, Windows, order
-from components.training.loop import Job, train
+from components.training import checkpoints, dial, mixture, outs, start
+from components.training.batches import Batch, Rows, Windows, order
 from components.training.objectives import Causal, Masked, Objective, SpanCorruption
 from components.training.samples import Samples
-from components.training.settings import Pretrain, Processes
+from components.training.settings import Pretrain
+from components.training.tracked import Plan, carry_out
 from components.training.validation import bits_per_byte
 
 TOKENS = Path("data/tokens")
@@ -25,9 +22,6 @@ EXAMPLES = Path("data/prepared/examples")
 TOKENIZER = Path("models/tokenizer")
 MODEL = Path("models/pretrained")
 REPORTS = Path("reports/training/pretrain")
-
-Rows = Callable[[np.ndarray], Batch]
-"""The rows at the given places of an endless sequence."""
 
 
 def build(settings: Pretrain, vocab_size: int) -> Transformer:
@@ -86,37 +80,30 @@ def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
 
 
 def main() -> None:
-    settings, processes = params.read("pretrain", Pretrain), params.read("processes", Processes)
+    settings = params.read("pretrain", Pretrain)
     tokenizer = Tokenizer.load(TOKENIZER)
     model = build(settings, tokenizer.vocab_size)
     optimization = dial.fill(settings.optimization, model, settings.sequence_length)
     rows, sample = data(settings, tokenizer)
-    samples = Samples(tokenizer, sample)
     learned_from = EXAMPLES / "train" if settings.objective == "sequence_to_sequence" else TOKENS / "manifest.json"
-    inputs = [learned_from, TOKENIZER / "tokenizer.json", *checkpoints.CODE]
-    made_from = checkpoints.manifest(settings, inputs)
-    key = checkpoints.key(made_from)
-    with distributed.group():
-        first = distributed.is_first()
-        with tracking.start("pretrain", key, asdict(settings)) if first else nullcontext() as run:
-            history = train(
-                Job(
-                    stage="pretrain",
-                    model=model,
-                    rows=rows,
-                    validate=samples.beside(bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer)),
-                    settings=optimization,
-                    parallel=processes.parallel,
-                    checkpoints=checkpoints.CHECKPOINTS / key,
-                    made_from=made_from,
-                    report=samples.report(run) if run else None,
-                )
-            )
-    if first:
-        tokens = optimization.steps * optimization.batch_size * settings.sequence_length
-        outs.save_model(model, TOKENIZER, MODEL, {"stage_key": key, "steps": optimization.steps, "tokens": tokens})
-        outs.save_curves(history, REPORTS)
-        shutil.rmtree(checkpoints.CHECKPOINTS / key, ignore_errors=True)
+    trained = carry_out(
+        Plan(
+            stage="pretrain",
+            settings=settings,
+            optimization=optimization,
+            inputs=[learned_from, TOKENIZER / "tokenizer.json", *checkpoints.CODE],
+            model=model,
+            rows=rows,
+            validate=bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer),
+            samples=Samples(tokenizer, sample),
+        )
+    )
+    if trained is None:
+        return
+    tokens = optimization.steps * optimization.batch_size * settings.sequence_length
+    outs.save_model(model, TOKENIZER, MODEL, {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens})
+    outs.save_curves(trained.history, REPORTS)
+    trained.forget()
 
 
 if __name__ == "__main__":

@@ -71,16 +71,15 @@ def write(model: Transformer, tokenizer: Tokenizer, rows: Batch) -> Iterator[str
     """
     if model.config.labels:
         return
-    with model.embedding.weight.device:  # where `generate` makes its tensors
-        if model.decoder is None:
-            yield from (_filled(model, tokenizer, *row) for row in zip(rows.tokens_BT, rows.targets_BT, strict=True))
-            return
-        window = model.config.max_sequence_length
-        written = min(WRITTEN, window // 2)
-        prompts = _questions(rows, window - written) if rows.source_BS is None else _sources(rows)
-        end = tokenizer.end_of_text
-        stop = (end, tokenizer.end_of_turn)
-        answers = generate(model, prompts, max_new_tokens=written, start=end, stop=stop)
+    if model.decoder is None:
+        yield from (_filled(model, tokenizer, *row) for row in zip(rows.tokens_BT, rows.targets_BT, strict=True))
+        return
+    window = model.config.max_sequence_length
+    written = min(WRITTEN, window // 2)
+    prompts = _questions(rows, window - written) if rows.source_BS is None else _sources(rows)
+    end = tokenizer.end_of_text
+    stop = (end, tokenizer.end_of_turn)
+    answers = generate(model, prompts, max_new_tokens=written, start=end, stop=stop)
     for prompt, answer in zip(prompts, answers, strict=True):
         yield f"  {_line(tokenizer, prompt)[-WIDTH:]} | {_line(tokenizer, answer)}"
 

@@ -1,0 +1,63 @@
+"""A training as a stage runs it: in one process or in many, continued where it was, tracked by the first process."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from components import params, tracking
+from components.model.transformer import Transformer
+from components.training import checkpoints, distributed
+from components.training.batches import Rows
+from components.training.loop import History, Job, train
+from components.training.samples import Samples
+from components.training.settings import Finetune, Optimization, Pretrain, Processes
+from components.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage trains: `settings` are its section, `inputs` the files that its checkpoints have to agree with."""
+
+    stage: str
+    settings: Pretrain | Finetune
+    optimization: Optimization
+    inputs: Sequence[Path]
+    model: Transformer
+    rows: Rows
+    validate: Validation
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it, for the process that writes the outs."""
+
+    key: str
+    history: History
+
+    def forget(self) -> None:
+        """Remove the checkpoints, now that the outs are there."""
+        shutil.rmtree(checkpoints.CHECKPOINTS / self.key, ignore_errors=True)
+
+
+def carry_out(plan: Plan) -> Trained | None:
+    """Train the model of a plan in place; None in all processes but the first."""
+    made_from = checkpoints.manifest(plan.settings, plan.inputs)
+    key = checkpoints.key(made_from)
+    with distributed.group(), tracking.start(plan.stage, key, asdict(plan.settings)) as run:
+        first = distributed.is_first()
+        history = train(
+            Job(
+                stage=plan.stage,
+                model=plan.model,
+                rows=plan.rows,
+                validate=plan.samples.beside(plan.validate),
+                settings=plan.optimization,
+                parallel=params.read("processes", Processes).parallel,
+                checkpoints=checkpoints.CHECKPOINTS / key,
+                made_from=made_from,
+                report=plan.samples.report(run) if first else None,
+            )
+        )
+    return Trained(key, history) if first else None
