@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components import params, stage
+from components.data import listing
 from components.data.records import SCHEMAS, Document, Example, Record, dump, identity
 from components.data.settings import Ingest
 from components.data.shards import ShardWriter, replacing
@@ -44,12 +45,12 @@ def wanted(sources: list[Source], take: tuple[str, ...]) -> list[Source]:
     return kept
 
 
-def ingest(sources: list[Source], folder: Path) -> None:
-    """Write the tables `documents` and `examples` of the sources into a folder."""
+def ingest(sources: list[Source], listed: listing.Listing, folder: Path) -> None:
+    """Write the tables `documents` and `examples` of the sources, of local files those listed, into a folder."""
     with ExitStack() as stack:
         tables = {table: stack.enter_context(ShardWriter(folder / table, schema)) for table, schema in SCHEMAS.items()}
         for source in track(sources, "ingest", len(sources), "sources"):
-            print(f"{source.name}: {_summary(_copy(source, tables))}", flush=True)
+            print(f"{source.name}: {_summary(_copy(source, listed.get(source.name, {}), tables))}", flush=True)
 
 
 def document_row(source: Source, record: Document) -> dict[str, Any]:
@@ -77,11 +78,11 @@ def example_row(source: Source, record: Example) -> dict[str, Any]:
     }
 
 
-def _copy(source: Source, tables: Mapping[str, ShardWriter]) -> Counter[str]:
+def _copy(source: Source, listed: Mapping[str, str], tables: Mapping[str, ShardWriter]) -> Counter[str]:
     """Write what the source yields, up to its cap; gives the rows of each kind, and the bytes that the cap counts."""
     counts: Counter[str] = Counter()
     others: set[str] = set()
-    for record in source.records():
+    for record in source.records(listed):
         kind = "documents" if isinstance(record, Document) else record.task
         if kind not in source.yields:
             others.add(kind)
@@ -119,7 +120,7 @@ def main() -> None:
     settings = params.read("ingest", Ingest)
     sources = wanted(accepted(catalog.load(Path(settings.sources)), settings.licenses), settings.take)
     with replacing(RAW) as folder:
-        ingest(sources, folder)
+        ingest(sources, listing.read(), folder)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from annotated_types import Len
 
 from components.data.records import Record
-from components.data.sources.index import digest
+from components.data.sources.digests import digests, signature
 from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
-from components.data.sources.source import Source
-from components.stage import BadData, BadSettings
+from components.data.sources.source import LIST_ANEW, Source
+from components.stage import BadData, BadSettings, TryAgain
 
 COMPRESSED = (".gz", ".zst", ".bz2")
 Numbered = Iterator[tuple[int, Row]]
@@ -37,6 +37,8 @@ class Pattern:
 class FilesSource(Source):
     """Local files. A `.txt` file is one row with one column, `text`."""
 
+    divisible: ClassVar[bool] = True
+
     kind: Literal["files"]
     files: Annotated[tuple[Pattern, ...], Len(1)]
     documents: DocumentColumns | None = None
@@ -46,35 +48,65 @@ class FilesSource(Source):
     def origin(self) -> str:
         return "file:"
 
-    def records(self) -> Iterator[Record]:
+    @property
+    def local_patterns(self) -> list[str]:
+        return [pattern.path for pattern in self.files]
+
+    def local_files(self) -> list[Path]:
+        patterns = [pattern for pattern in self.files if not pattern.sha256]
+        return sorted({path for pattern in patterns for path in _find(pattern, self.where)})
+
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
         check(self.documents, self.examples, self.where)
-        found = [(name, path) for pattern in self.files for name, path in _find(pattern, self.where)]
-        return records(_rows(found), self.documents, self.examples)
+        files = []
+        for pattern in self.files:
+            base = fixed_folder(pattern.path)
+            paths = [path for path in _find(pattern, self.where) if pattern.sha256 or str(path) in listed]
+            _check_pin(paths, pattern.sha256, self.where)
+            files += [(path.relative_to(base).as_posix(), path) for path in paths]
+        _check_listing(listed, {str(path) for _, path in files}, self.where)
+        return records(_rows(files, self.where), self.documents, self.examples)
 
 
-def _find(pattern: Pattern, where: str) -> list[tuple[str, Path]]:
-    """The files of a pattern with the names they have below its fixed folder, the same on every machine."""
-    base = _fixed_folder(Path(pattern.path))
+def fixed_folder(pattern: str) -> Path:
+    """The folder above the first part of a pattern that has a wildcard: below it names are the same everywhere."""
+    fixed = itertools.takewhile(lambda part: not set(part) & set("*?["), Path(pattern).parts[:-1])
+    return Path(*fixed)
+
+
+def _find(pattern: Pattern, where: str) -> list[Path]:
+    base = fixed_folder(pattern.path)
     paths = sorted(path for path in base.glob(str(Path(pattern.path).relative_to(base))) if path.is_file())
     if not paths:
         raise BadSettings(f"{where}: there is no file {pattern.path}")
     for path in paths:
         _reader(path)
-        if pattern.sha256 and (found := digest(path)) != pattern.sha256:
-            raise BadData(f"{where}: {path} has the sha256 {found}, pinned is {pattern.sha256}")
-    return [(path.relative_to(base).as_posix(), path) for path in paths]
+    return paths
 
 
-def _fixed_folder(pattern: Path) -> Path:
-    """The folder above the first part of the pattern that has a wildcard."""
-    fixed = list(itertools.takewhile(lambda part: not set(part) & set("*?["), pattern.parts[:-1]))
-    return Path(*fixed)
+def _check_pin(paths: list[Path], sha256: str | None, where: str) -> None:
+    for path, found in digests(paths).items() if sha256 else ():
+        if found != sha256:
+            raise BadData(f"{where}: {path} has the sha256 {found}, pinned is {sha256}")
 
 
-def _rows(files: list[tuple[str, Path]]) -> Iterator[tuple[str, str, Row]]:
+def _check_listing(listed: Mapping[str, str], found: set[str], where: str) -> None:
+    """Raise `TryAgain` when a listed file is gone or holds something else by now."""
+    if not found:
+        raise TryAgain(f"{where}: none of its files is in data/listing.json: {LIST_ANEW}")
+    now = digests(Path(path) for path in listed if path in found)
+    changed = next((path for path, content in listed.items() if now.get(path) != content), None)
+    if changed:
+        raise TryAgain(f"{where}: {changed} is no longer what data/listing.json says: {LIST_ANEW}")
+
+
+def _rows(files: list[tuple[str, Path]], where: str) -> Iterator[tuple[str, str, Row]]:
+    before = {path: signature(path) for _, path in files}
     for name, path in files:
         for number, row in _reader(path)(path):
             yield f"{name}:{number}", f"{path}, row {number}", row
+        if signature(path) != before[path]:
+            raise TryAgain(f"{where}: {path} changed while it was read: {LIST_ANEW}")
 
 
 def _reader(path: Path) -> Callable[[Path], Numbered]:

@@ -1,13 +1,14 @@
 """Sources of the kind `hub`: a dataset of the Hugging Face hub, or a folder laid out like one, streamed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from components.data.records import Record
+from components.data.sources.digests import digests
 from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
-from components.data.sources.source import Source
+from components.data.sources.source import LIST_ANEW, Source
 from components.stage import BadData, BadSettings, TryAgain
 
 
@@ -29,10 +30,19 @@ class HubSource(Source):
             return f"file:{Path(self.dataset).name}"
         return f"https://huggingface.co/datasets/{self.dataset}@{self.revision}"
 
-    def records(self) -> Iterator[Record]:
+    @property
+    def local_patterns(self) -> list[str]:
+        return [] if self.revision else [self.dataset]
+
+    def local_files(self) -> list[Path]:
+        return sorted(path for path in Path(self.dataset).rglob("*") if path.is_file())
+
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
         check(self.documents, self.examples, self.where)
         if not self.revision and not Path(self.dataset).is_dir():
             raise BadSettings(f"{self.where}: `revision` is missing: pin the dataset to one commit of the hub")
+        if digests(self.local_files()) != dict(listed):
+            raise TryAgain(f"{self.where}: {self.dataset} is no longer as data/listing.json has it: {LIST_ANEW}")
         return records(_rows(self), self.documents, self.examples)
 
 

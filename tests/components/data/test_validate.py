@@ -12,7 +12,7 @@ import great_expectations.expectations as gxe
 import pytest
 from ruamel.yaml import YAML
 
-from components.data import suites
+from components.data import listing, suites
 from components.data.records import SCHEMAS, dump
 from components.data.settings import Validate
 from components.data.shards import ShardWriter
@@ -240,6 +240,7 @@ def test_a_poisoned_source_ends_the_run_with_code_3_and_a_line(folder: Path) -> 
     report.parent.mkdir(parents=True)
     report.write_text("of an earlier run")
 
+    listing.refresh()
     assert stage(folder, "components.data.ingest").returncode == 0
     result = stage(folder, "components.data.validate", "raw")
 
