@@ -1,8 +1,9 @@
 """Stage `encode`: the documents as token shards to memory-map, and an index from document to tokens.
 
 A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by
-the end-of-text token. `index.parquet` says for each document where its tokens are; `manifest.json` sums the
-shards up.
+the end-of-text token. `index.parquet` says for each document where its tokens are, in row groups that hold documents
+of one shard; `lookup.npy` leads from the id of a document to its row there (`components/lookup.py`). `manifest.json`
+sums the shards up.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tokenizers
 
-from components import params, stage
+from components import lookup, params, stage
 from components.progress import track
 from components.tokenizer.settings import Encode
 from components.tokenizer.tokenizer import Tokenizer
@@ -25,6 +26,15 @@ DOCUMENTS = Path("data/prepared/documents")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")
 SPLITS = ("train", "validation", "test")
+ROWS_PER_GROUP = 4096  # of the index: what has to be read to find a row
+INDEX = pa.schema(
+    [
+        *((name, pa.string()) for name in ("document", "split", "source", "language", "shard")),
+        ("offset", pa.int64()),  # in tokens
+        ("length", pa.int64()),  # in tokens, without the end-of-text token
+        ("bytes", pa.int64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -73,19 +83,17 @@ def compare(parquet: Path, tokenizer: Tokenizer, reference: tokenizers.Tokenizer
 
 
 def _index(table: pa.Table, split: str, shard: str, lengths: np.ndarray) -> pa.Table:
-    offsets = np.cumsum(lengths + 1) - (lengths + 1)
-    return pa.table(
-        {
-            "document": table["id"],
-            "split": pa.repeat(pa.scalar(split), len(table)),
-            "source": table["source"],
-            "language": table["language"],
-            "shard": pa.repeat(pa.scalar(shard), len(table)),
-            "offset": pa.array(offsets, pa.int64()),  # in tokens
-            "length": pa.array(lengths, pa.int64()),  # in tokens, without the end-of-text token
-            "bytes": pc.cast(pc.binary_length(table["text"]), pa.int64()),
-        }
-    )
+    columns = [
+        table["id"],
+        pa.repeat(pa.scalar(split), len(table)),
+        table["source"],
+        table["language"],
+        pa.repeat(pa.scalar(shard), len(table)),
+        np.cumsum(lengths + 1) - (lengths + 1),
+        lengths,
+        pc.binary_length(table["text"]),
+    ]
+    return pa.table(dict(zip(INDEX.names, columns, strict=True)), INDEX)
 
 
 def _reference() -> tokenizers.Tokenizer:
@@ -98,13 +106,18 @@ def main() -> None:
     settings = params.read("encode", Encode)
     tokenizer, reference = Tokenizer.load(TOKENIZER), _reference()
     files = [(split, file) for split in SPLITS for file in sorted((DOCUMENTS / split).glob("*.parquet"))]
-    shards, indexes = [], []
-    for split, file in track(files, "encode", len(files), "shards"):
-        compare(file, tokenizer, reference, settings.compared_documents)
-        shard, index = encode_shard(file, split, tokenizer, TOKENS)
-        shards.append(shard)
-        indexes.append(index)
-    pq.write_table(pa.concat_tables(indexes), TOKENS / "index.parquet", compression="zstd")
+    shards: list[Shard] = []
+    documents: list[str] = []
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(TOKENS / "index.parquet", INDEX, compression="zstd") as writer:
+        for split, file in track(files, "encode", len(files), "shards"):
+            compare(file, tokenizer, reference, settings.compared_documents)
+            shard, index = encode_shard(file, split, tokenizer, TOKENS)
+            shards.append(shard)
+            documents += index["document"].to_pylist()
+            if len(index):
+                writer.write_table(index, row_group_size=ROWS_PER_GROUP)
+    lookup.write(TOKENS / "lookup.npy", documents, np.arange(len(documents)))
     manifest = {
         "vocab_size": tokenizer.vocab_size,
         "end_of_text": tokenizer.end_of_text,

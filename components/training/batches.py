@@ -1,17 +1,11 @@
-"""Rows of token windows as a pure function of (seed, place): nothing to store, nothing to replay after a crash."""
+"""What a model learns from in a step."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from components.stage import BadData
 
 
 @dataclass(frozen=True)
@@ -62,74 +56,3 @@ class Batch:
 
 Rows = Callable[[np.ndarray], Batch]
 """The rows at the given places of an endless sequence."""
-
-
-def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Where the given places (0, 1, ...) of an endless shuffle fall in 0..size-1; each epoch visits every item once.
-
-    A Feistel network permutes the next power of four, and a result beyond the size is permuted again
-    (cycle walking: Black and Rogaway, https://web.cs.ucdavis.edu/~rogaway/papers/subset.pdf).
-    """
-    epochs, places = np.divmod(np.asarray(indices, np.uint64), np.uint64(size))
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    keys = np.array([_keys(seed, int(epoch)) for epoch in np.unique(epochs)], np.uint64)
-    keys = keys[np.unique(epochs, return_inverse=True)[1]]
-    places = _permute(places, keys, half)
-    while (outside := places >= size).any():
-        places[outside] = _permute(places[outside], keys[outside], half)
-    permuted: np.ndarray = places.astype(np.int64)
-    return permuted
-
-
-def _permute(places: np.ndarray, keys: np.ndarray, half: np.uint64) -> np.ndarray:
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    left, right = places >> half, places & mask
-    for key in keys.T:
-        left, right = right, left ^ (_mix(right ^ key) & mask)
-    return (left << half) | right
-
-
-def _mix(value: np.ndarray) -> np.ndarray:
-    """The finalizer of SplitMix64."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = value ^ (value >> np.uint64(31))
-    return mixed
-
-
-def _keys(seed: int, epoch: int) -> np.ndarray:
-    return np.frombuffer(hashlib.sha256(f"{seed}/{epoch}".encode()).digest(), np.uint64)
-
-
-class Windows:
-    """Windows of `length` + 1 tokens over memory-mapped shards, one after the other; neighbours share one token."""
-
-    def __init__(self, shards: Sequence[Path], dtype: type[np.uint16] | type[np.uint32], length: int) -> None:
-        self._shards = [np.memmap(shard, dtype, mode="r") for shard in shards if shard.stat().st_size]
-        self._length = length
-        self._ends = np.cumsum([max(0, len(shard) - 1) // length for shard in self._shards])
-
-    @classmethod
-    def of_split(cls, tokens: Path, split: str, length: int) -> Self:
-        """The windows of a split, from the folder that the stage `encode` left.
-
-        Raises `BadData` when there is not even one.
-        """
-        manifest = json.loads((tokens / "manifest.json").read_text())
-        shards = [tokens / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
-        found = cls(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
-        if not len(found):
-            raise BadData(f"{tokens}/{split} has no {length + 1} tokens in a row: add data, or lower sequence_length")
-        return found
-
-    def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
-
-    def take(self, windows: np.ndarray) -> np.ndarray:
-        """The given windows, int64 [B, length + 1]."""
-        return np.stack([self._window(int(window)) for window in windows])
-
-    def _window(self, window: int) -> np.ndarray:
-        shard = int(np.searchsorted(self._ends, window, side="right"))
-        start = (window - (self._ends[shard - 1] if shard else 0)) * self._length
-        return self._shards[shard][start : start + self._length + 1].astype(np.int64)

@@ -1,6 +1,7 @@
 """Stage `finetune@<recipe>`: the base model taught a mixture of tasks, with the loss on the answers."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from components.training import checkpoints, mixture, outs, start
 from components.training.batches import Rows
 from components.training.objectives import Causal
 from components.training.pretrain import TOKENS, of_documents
+from components.training.reading import Table
 from components.training.samples import Samples
 from components.training.settings import Finetune
 from components.training.tracked import Plan, carry_out
@@ -60,7 +62,7 @@ def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: T
         for shares in (chosen, marked)
         if shares
     ]
-    return mixture.alternate(kinds, settings.optimization.batch_size)
+    return mixture.Alternating(kinds, settings.optimization.batch_size)
 
 
 def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
@@ -77,7 +79,7 @@ def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) 
     learn = Causal(tokenizer.end_of_text, document_mask=True)
     optimization = settings.optimization
     documents = of_documents("train", learn, model.config.max_sequence_length, optimization.seed)
-    return mixture.alternate([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
+    return mixture.Alternating([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
 
 
 def read(recipe: str) -> Finetune:
@@ -97,6 +99,7 @@ def main(recipe: str) -> None:
         model = start.labelled(model, labels(settings), optimization.seed)
     held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
+    rows = training_rows(settings, model, tokenizer)
     trained = carry_out(
         Plan(
             stage=f"finetune@{recipe}",
@@ -104,7 +107,7 @@ def main(recipe: str) -> None:
             optimization=optimization,
             inputs=[BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE],
             model=model,
-            rows=training_rows(settings, model, tokenizer),
+            rows=rows,
             validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
             samples=Samples(tokenizer, held_out),
         )
@@ -113,8 +116,12 @@ def main(recipe: str) -> None:
         return
     tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
     facts = {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens, "tasks": list(settings.tasks)}
-    outs.save_model(model, BASE, Path("models/finetuned") / recipe, facts)
-    outs.save_curves(trained.history, Path("reports/training/finetune") / recipe)
+    shares: dict[Table, float] = {"examples": 1 - settings.replay, "documents": settings.replay}
+    reading = trained.reading(optimization, model.config.max_sequence_length, shares, predicts_next=True)
+    outs.save_model(model, BASE, Path("models/finetuned") / recipe, facts | {"reading": asdict(reading)})
+    reports = Path("reports/training/finetune") / recipe
+    outs.save_curves(trained.history, reports)
+    outs.save_examples(mixture.taken(rows, reading), reports)
     trained.forget()
 
 

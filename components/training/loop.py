@@ -21,6 +21,7 @@ from components.training.checkpoints import Manifest
 from components.training.meter import Meter
 from components.training.optimizer import learning_rate
 from components.training.prefetch import Prefetch
+from components.training.reading import Rollback
 from components.training.settings import Optimization
 from components.training.step import Stepper
 
@@ -29,11 +30,12 @@ Row = dict[str, float]
 
 @dataclass
 class History:
-    """What training leaves for its curves: a row for each step looked at, each validation, each way back."""
+    """What training leaves: a row for each step looked at, each validation, each way back; the steps skipped."""
 
     training: list[Row] = field(default_factory=list)
     validation: list[Row] = field(default_factory=list)
-    rollbacks: list[Row] = field(default_factory=list)
+    rollbacks: list[Rollback] = field(default_factory=list)
+    skipped_steps: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class _Run:
         self._restore()
         steps = at - self.done
         self._passed_over = passed_over + steps * self._job.settings.batch_size
-        event: Row = {"step": at, "back_to": self.done, "passed_over": self._passed_over}
+        event = Rollback(step=at, back_to=self.done, passed_over=self._passed_over)
         self._history.rollbacks = [*rollbacks, event]
         self._say(f"{self.streak} steps in a row were skipped: from step {at} back to {self.done}, past those rows")
         self.streak = 0
@@ -158,6 +160,7 @@ class _Run:
         """Leave the weights in the model of the job; the history."""
         self._writer.wait()
         self._stepper.finish()
+        self._history.skipped_steps = self._stepper.spikes.skipped()
         return self._history
 
     def _restore(self) -> bool:
@@ -168,7 +171,9 @@ class _Run:
         self._stepper.restore(checkpoint)
         self.done = checkpoint.step
         self._passed_over, self._tokens = checkpoint.state["passed_over"], checkpoint.state["tokens"]
-        self._history = History(**checkpoint.state["history"])
+        history = checkpoint.state["history"]
+        rollbacks = [Rollback(**event) for event in history["rollbacks"]]
+        self._history = History(**history | {"rollbacks": rollbacks})
         return True
 
     def _look(self, figures: dict[str, Tensor]) -> None:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import datasets
@@ -15,9 +16,10 @@ from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.tasks import TASKS, Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
+from components.training import order
 from components.training.batches import Batch
-
-GOLDEN = 0.6180339887498949
+from components.training.batches import Rows as AnyRows
+from components.training.reading import Reading, Taken
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Piece:
     tokens: list[int]
     targets: list[int]
     source: list[int] = field(default_factory=list)
+    example: Mapping[str, str] = field(default_factory=dict)  # what it was made from: its id, source and task
 
 
 Layout = Callable[[Task, Mapping[str, str], str], Piece | None]
@@ -85,29 +88,54 @@ class Rows:
 
     def __init__(self, folder: Path, shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int) -> None:
         self._made: list[Batch] = []
+        self._examples: list[list[tuple[Mapping[str, str], int]]] = []
         self._more = _endless(load(folder, shares), shares, layout, shape, seed)
+        self._shape = shape
 
     def __call__(self, places: np.ndarray) -> Batch:
         """The rows at the given places."""
-        while len(self._made) <= places.max():
-            self._made.append(next(self._more))
+        self._make(int(places.max()))
         return Batch.cat([self._made[place] for place in places.tolist()])
 
+    def examples(self, places: np.ndarray) -> Iterator[tuple[Mapping[str, str], int]]:
+        """The examples in the rows at the given places, each with its tokens."""
+        self._make(int(places.max()))
+        return chain.from_iterable(self._examples[place] for place in places.tolist())
 
-def alternate(kinds: Sequence[tuple[float, Callable[[np.ndarray], Batch]]], batch_size: int) -> Callable[..., Batch]:
+    def _make(self, last: int) -> None:
+        while len(self._made) <= last:
+            pieces = next(self._more)
+            self._made.append(side_by_side(pieces, self._shape))
+            self._examples.append([(piece.example, len(piece.tokens) + len(piece.source)) for piece in pieces])
+
+
+class Alternating:
     """Rows of several kinds with their shares: all rows of a step are of one kind.
 
-    Side by side, the kind with many targets in a row would outweigh the one with few. Which kind a step takes follows
-    from its number by the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
+    Side by side, the kind with many targets in a row would outweigh the one with few.
     """
-    ends = np.cumsum([share for share, _ in kinds])
 
-    def rows(places: np.ndarray) -> Batch:
-        step = int(places[0]) // batch_size
-        kind = int(np.searchsorted(ends, (step + 1) * GOLDEN % 1.0 * ends[-1], side="right"))
-        return kinds[kind][1](places)
+    def __init__(self, kinds: Sequence[tuple[float, AnyRows]], batch_size: int) -> None:
+        self._kinds, self._batch_size = kinds, batch_size
 
-    return rows
+    def __call__(self, places: np.ndarray) -> Batch:
+        """The rows at the given places, all of one step."""
+        return self.at(places)(places)
+
+    def at(self, places: np.ndarray) -> AnyRows:
+        """The kind of the rows at the places."""
+        shares = [share for share, _ in self._kinds]
+        return self._kinds[order.kind(int(places[0]) // self._batch_size, shares)][1]
+
+
+def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
+    """The examples that a training took from its rows, step by step."""
+    for step in reading.steps_on("examples"):
+        places = reading.places(step)
+        some = rows.at(places) if isinstance(rows, Alternating) else rows
+        assert isinstance(some, Rows), "examples come from rows of a mixture"
+        for example, tokens in some.examples(places):
+            yield Taken(step, example["id"], example["source"], example["task"], tokens)
 
 
 def load(folder: Path, tasks: Mapping[str, float]) -> dict[str, datasets.Dataset]:
@@ -135,26 +163,40 @@ def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed
     )
 
 
-def pack(pieces: Iterator[Piece], shape: Shape) -> Iterator[Batch]:
-    """Batches of one row with whole examples side by side, each a segment of its own."""
+def pack(pieces: Iterator[Piece], shape: Shape) -> Iterator[list[Piece]]:
+    """The pieces in order, as many together as fit into a row."""
     row: list[Piece] = []
     for piece in pieces:
         if row and not _fits([*row, piece], shape):
-            yield _row(row, shape)
+            yield row
             row = []
         row.append(piece)
     if row:
-        yield _row(row, shape)
+        yield row
+
+
+def side_by_side(pieces: Sequence[Piece], shape: Shape) -> Batch:
+    """A batch of one row with the pieces, each a segment of its own."""
+    tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
+    targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
+    if not pieces[0].source:
+        return Batch(tokens, targets, segments)
+    source, source_segments = _side([piece.source for piece in pieces], shape.source_length, shape.padding)
+    return Batch(tokens, targets, segments, source, source_segments)
 
 
 def _endless(
     parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int
-) -> Iterator[Batch]:
+) -> Iterator[list[Piece]]:
     while True:
-        mixed = mix(parts, shares, seed)
-        pieces = (layout(TASKS[row["task"]], json.loads(row["inputs"]), row["target"]) for row in mixed)
+        pieces = (_piece(row, layout) for row in mix(parts, shares, seed))
         yield from pack((piece for piece in pieces if piece is not None), shape)
         seed += 1
+
+
+def _piece(row: Mapping[str, str], layout: Layout) -> Piece | None:
+    piece = layout(TASKS[row["task"]], json.loads(row["inputs"]), row["target"])
+    return piece and replace(piece, example={name: row[name] for name in ("id", "source", "task")})
 
 
 def _fits(row: Sequence[Piece], shape: Shape) -> bool:
@@ -162,15 +204,6 @@ def _fits(row: Sequence[Piece], shape: Shape) -> bool:
         sum(len(piece.tokens) for piece in row) <= shape.length
         and sum(len(piece.source) for piece in row) <= shape.source_length
     )
-
-
-def _row(pieces: Sequence[Piece], shape: Shape) -> Batch:
-    tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
-    targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
-    if not pieces[0].source:
-        return Batch(tokens, targets, segments)
-    source, source_segments = _side([piece.source for piece in pieces], shape.source_length, shape.padding)
-    return Batch(tokens, targets, segments, source, source_segments)
 
 
 def _side(parts: Sequence[Sequence[int]], length: int, filling: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,13 +3,23 @@
 import csv
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components import lookup
 from components.model import hf
 from components.model.transformer import Transformer
 from components.training.loop import History, Row
+from components.training.reading import Taken
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+EXAMPLES = pa.schema(
+    [("step", pa.int32()), *((name, pa.string()) for name in ("example", "source", "task")), ("tokens", pa.int32())]
+)
+ROWS_PER_GROUP = 20_000  # so that what a step read is found without reading all
 
 
 def save_model(model: Transformer, tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
@@ -25,6 +35,16 @@ def save_curves(history: History, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _save_rows(history.training, folder / "loss.csv")
     _save_rows(history.validation, folder / "validation.csv")
+
+
+def save_examples(taken: Iterable[Taken], folder: Path) -> None:
+    """`examples.parquet`, what each step read of the examples, and `examples.npy`, from the id of one to its steps.
+
+    Both are empty after a training on documents alone.
+    """
+    table = pa.Table.from_pylist([row._asdict() for row in taken], EXAMPLES)
+    pq.write_table(table, folder / "examples.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP)
+    lookup.write(folder / "examples.npy", table["example"].to_pylist(), table["step"].to_numpy())
 
 
 def _save_rows(rows: list[Row], path: Path) -> None:

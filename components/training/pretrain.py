@@ -10,12 +10,15 @@ from components.model.transformer import Transformer
 from components.stage import BadSettings
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import checkpoints, dial, mixture, outs, start
-from components.training.batches import Batch, Rows, Windows, order
+from components.training.batches import Batch, Rows
 from components.training.objectives import Causal, Masked, Objective, SpanCorruption
+from components.training.order import order
+from components.training.reading import Table
 from components.training.samples import Samples
 from components.training.settings import Pretrain
 from components.training.tracked import Plan, carry_out
 from components.training.validation import bits_per_byte
+from components.training.windows import Windows
 
 TOKENS = Path("data/tokens")
 EXAMPLES = Path("data/prepared/examples")
@@ -101,8 +104,13 @@ def main() -> None:
     if trained is None:
         return
     tokens = optimization.steps * optimization.batch_size * settings.sequence_length
-    outs.save_model(model, TOKENIZER, MODEL, {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens})
+    facts = {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens}
+    table: Table = "examples" if settings.objective == "sequence_to_sequence" else "documents"
+    predicts_next = settings.objective == "causal"
+    reading = trained.reading(optimization, settings.sequence_length, {table: 1.0}, predicts_next=predicts_next)
+    outs.save_model(model, TOKENIZER, MODEL, facts | {"reading": asdict(reading)})
     outs.save_curves(trained.history, REPORTS)
+    outs.save_examples(mixture.taken(rows, reading), REPORTS)
     trained.forget()
 
 

@@ -34,7 +34,7 @@ class Stepper:
         self._replica = distributed.Replica(model, parallel, self.device, hardware.compiles(settings, self.device))
         self.model = self._replica.model
         self.optimizers = build(self.model, settings)
-        self.spikes = Spikes(self.device)
+        self.spikes = Spikes(self.device, settings.steps)
         self._kinds = _kinds(self.model)
 
     def step(self, number: int, share: Share, *, looks: bool) -> dict[str, Tensor]:
@@ -47,7 +47,7 @@ class Stepper:
         norm = _gradient_norm(self.model.parameters())
         norms = {f"gradient_norm/{kind}": _gradient_norm(some) for kind, some in self._kinds.items()} if looks else {}
         longer = (norm / self._settings.max_gradient_norm).clamp(min=1)
-        skip = self.spikes.judge(loss, norm)
+        skip = self.spikes.judge(number, loss, norm)
         for optimizer in self.optimizers:
             optimizer.grad_scale, optimizer.found_inf = longer, skip  # type: ignore[attr-defined]
             optimizer.step()

@@ -1,7 +1,7 @@
 """A training as a stage runs it: in one process or in many, continued where it was, tracked by the first process."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from components.model.transformer import Transformer
 from components.training import checkpoints, distributed
 from components.training.batches import Rows
 from components.training.loop import History, Job, train
+from components.training.reading import Reading, Table
 from components.training.samples import Samples
 from components.training.settings import Finetune, Optimization, Pretrain, Processes
 from components.training.validation import Validation
@@ -35,6 +36,21 @@ class Trained:
 
     key: str
     history: History
+
+    def reading(
+        self, settings: Optimization, length: int, shares: Mapping[Table, float], *, predicts_next: bool
+    ) -> Reading:
+        """How it went through its data: windows of `length` tokens, and whether that behind them is predicted too."""
+        return Reading(
+            seed=settings.seed,
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            length=length,
+            reach=length + predicts_next,
+            shares=tuple(shares.items()),
+            rollbacks=tuple(self.history.rollbacks),
+            skipped_steps=tuple(self.history.skipped_steps),
+        )
 
     def forget(self) -> None:
         """Remove the checkpoints, now that the outs are there."""

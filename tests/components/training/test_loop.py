@@ -1,5 +1,6 @@
 """Training: exact after a stop, the same in micro-batches, and what it does with steps that would do harm."""
 
+import itertools
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from components.stage import BadSettings
 from components.training import start
@@ -101,7 +103,7 @@ def test_a_step_without_a_number_leaves_everything_as_it_was(optimizer: str) -> 
     assert figures["loss"].isnan()
     assert figures["streak"] == 1
     changed = [name for name, tensor in stepper.tensors().items() if not torch.equal(tensor, before[name])]
-    assert changed == ["spikes.skipped", "spikes.streak"]
+    assert changed == ["spikes.skipped", "spikes.streak", "spikes.steps"]
 
 
 def test_a_spike_is_skipped_and_training_goes_on(tmp_path: Path) -> None:
@@ -115,15 +117,21 @@ def test_a_spike_is_skipped_and_training_goes_on(tmp_path: Path) -> None:
 
 
 def test_only_what_is_far_above_the_last_steps_is_a_spike() -> None:
-    spikes = Spikes(torch.device("cpu"))
+    spikes = Spikes(torch.device("cpu"), WINDOW + 24)
+
+    def judge(loss: Tensor, norm: Tensor) -> bool:
+        return bool(spikes.judge(next(steps), loss, norm))
+
+    steps = itertools.count()
     chance = torch.Generator().manual_seed(1)
     for _ in range(WINDOW):
-        assert not spikes.judge(2 + torch.rand((), generator=chance), torch.rand((), generator=chance))
-    assert not spikes.judge(torch.tensor(3.2), torch.tensor(1.0))
-    assert not spikes.judge(torch.tensor(0.1), torch.tensor(0.0))
-    assert spikes.judge(torch.tensor(5.0), torch.tensor(0.5))
-    assert spikes.judge(torch.tensor(2.5), torch.tensor(4.0))
-    again = [bool(spikes.judge(torch.tensor(20.0), torch.tensor(0.5))) for _ in range(20)]
+        assert not judge(2 + torch.rand((), generator=chance), torch.rand((), generator=chance))
+    assert not judge(torch.tensor(3.2), torch.tensor(1.0))
+    assert not judge(torch.tensor(0.1), torch.tensor(0.0))
+    assert judge(torch.tensor(5.0), torch.tensor(0.5))
+    assert judge(torch.tensor(2.5), torch.tensor(4.0))
+    assert spikes.skipped() == [WINDOW + 3, WINDOW + 4]
+    again = [judge(torch.tensor(20.0), torch.tensor(0.5)) for _ in range(20)]
     assert again == sorted(again, reverse=True), "what comes again and again has to become usual"
     assert 3 < sum(again) < 20
 

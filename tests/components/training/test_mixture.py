@@ -19,7 +19,8 @@ from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import mixture
 from components.training.batches import Batch
-from components.training.mixture import AsLabels, AsText, Piece, Shape, alternate, pack
+from components.training.mixture import Alternating, AsLabels, AsText, Piece, Shape, pack, side_by_side
+from components.training.reading import Reading, Rollback
 
 SHAPE = Shape(length=16, source_length=20, padding=0)
 
@@ -34,7 +35,8 @@ def pieces(draw: st.DrawFn, source: bool) -> Piece:
 @given(st.booleans().flatmap(lambda source: st.lists(pieces(source), min_size=1, max_size=30)))
 def test_packing_keeps_every_piece_whole_and_in_order(given_pieces: list[Piece]) -> None:
     found = []
-    for row in pack(iter(given_pieces), SHAPE):
+    for group in pack(iter(given_pieces), SHAPE):
+        row = side_by_side(group, SHAPE)
         assert row.segments_BT is not None
         for number in sorted(set(row.segments_BT[0].tolist()) - {PADDING_SEGMENT}):
             at = row.segments_BT[0] == number
@@ -95,7 +97,13 @@ def test_an_answer_that_was_cut_off_is_no_lesson(tokenizer: Tokenizer) -> None:
 
 def write(folder: Path, counts: dict[str, int]) -> None:
     rows = [
-        {"id": f"{task}{n}", "task": task, "inputs": json.dumps({"text": f"t{n}"}), "target": "positive"}
+        {
+            "id": f"{task}{n}",
+            "source": "films",
+            "task": task,
+            "inputs": json.dumps({"text": f"t{n}"}),
+            "target": "positive",
+        }
         for task, count in counts.items()
         for n in range(count)
     ]
@@ -130,6 +138,32 @@ def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tok
     assert piecemeal(np.array([3])).tokens_BT.equal(at_once.tokens_BT[3:4])
 
 
+def test_what_a_step_took_is_told_afterwards(folder: Path, tokenizer: Tokenizer) -> None:
+    write(folder, {"topic": 9, "sentiment_en": 20})
+    shape = Shape(320, 0, tokenizer.padding)
+    layout = AsText(tokenizer, 200, reads_first=False)
+    kinds = [mixture.Rows(folder, {task: 1.0}, layout, shape, seed=1) for task in ("topic", "sentiment_en")]
+    rows = Alternating([(0.5, kinds[0]), (0.5, kinds[1])], batch_size=2)
+    read = {step: rows(np.arange(2 * step - 2, 2 * step)) for step in (1, 2, 4)}
+    way = Reading(
+        seed=1,
+        steps=3,
+        batch_size=2,
+        length=64,
+        reach=65,
+        skipped_steps=(),
+        shares=(("examples", 1.0),),
+        rollbacks=(Rollback(step=3, back_to=2, passed_over=2),),  # what stood in the third slot left no trace
+    )
+    taken = list(mixture.taken(rows, way))
+    for step, batch in zip((1, 2, 3), read.values(), strict=True):
+        mine = [row for row in taken if row.step == step]
+        assert sum(row.tokens for row in mine) == (batch.segments_BT != PADDING_SEGMENT).sum()
+        assert {row.source for row in mine} == {"films"}
+        text = tokenizer.decode([token for row in batch.tokens_BT.tolist() for token in row])
+        assert all(f"t{row.example.removeprefix(row.task)}" in text for row in mine)
+
+
 def test_a_task_without_examples_is_named(folder: Path) -> None:
     write(folder, {"topic": 3})
     with pytest.raises(BadData, match="no example of the task `sentiment_zh`"):
@@ -142,7 +176,7 @@ def constant(value: int) -> Callable[[np.ndarray], Batch]:
 
 @given(st.floats(0.1, 0.9))
 def test_kinds_take_turns_by_their_shares_a_step_at_a_time(share: float) -> None:
-    rows = alternate([(1 - share, constant(0)), (share, constant(1))], batch_size=4)
+    rows = Alternating([(1 - share, constant(0)), (share, constant(1))], batch_size=4)
     steps = [rows(np.arange(step * 4, step * 4 + 4)).tokens_BT for step in range(200)]
     assert all(len(step.unique()) == 1 for step in steps)
     assert np.mean([step[0, 0] for step in steps]) == pytest.approx(share, abs=0.02)

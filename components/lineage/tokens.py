@@ -1,0 +1,135 @@
+"""From a document to the windows that hold its tokens, and back: by the index that the stage `encode` left."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components import lookup
+from components.training import windows
+from components.training.reading import Reading
+
+SPLIT = "train"
+COLUMNS = ["document", "source", "language", "offset", "length"]
+
+Files = Callable[[str], Path]
+"""From the name of a file in a folder to where it lies."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document and where its tokens are: `length` of them from `offset` on, without the end-of-text token."""
+
+    id: str
+    source: str
+    language: str | None
+    offset: int
+    length: int
+    split: str
+    shard: str
+
+
+class TokenIndex:
+    """The documents of a folder of tokens. Opening it reads next to nothing; a search reads some thousand rows."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._tables: dict[int, pa.Table] = {}
+
+    def find(self, beginning: str) -> Document | None:
+        """The document whose id begins so. Raises `BadSettings` when there are several."""
+        for row in lookup.find(self._files("lookup.npy"), beginning).tolist():
+            document = self._document(row)
+            if document.id.startswith(beginning.lower()):
+                return document
+        return None
+
+    def windows(self, document: Document, reading: Reading) -> np.ndarray:
+        """The windows of a training in which some of its tokens take part; none for one of another split."""
+        if document.split != SPLIT or not document.length:
+            return np.arange(0)
+        place = next(place for place, number in enumerate(self._train) if self._file(number) == document.shard)
+        ends = self._ends(reading)
+        before = int(ends[place - 1]) if place else 0
+        # Window w of a shard has the tokens from w * length to w * length + reach.
+        first = max(0, -(-(document.offset - reading.reach + 1) // reading.length))
+        last = (document.offset + document.length - 1) // reading.length
+        return np.arange(before + first, min(before + last + 1, int(ends[place])))
+
+    def documents(self, window: int, reading: Reading) -> Iterator[tuple[Document, int]]:
+        """The documents in a window, in order, each with the number of its tokens there."""
+        ends = self._ends(reading)
+        place = int(np.searchsorted(ends, window, side="right"))
+        start = (window - (int(ends[place - 1]) if place else 0)) * reading.length
+        stop = start + reading.reach
+        for row in range(self._row(self._train[place], start), int(self._first_rows[self._train[place] + 1])):
+            document = self._document(row)
+            if document.offset >= stop:
+                return
+            inside = min(stop, document.offset + document.length) - max(start, document.offset)
+            if inside > 0:
+                yield document, inside
+
+    def count(self, reading: Reading) -> int:
+        """The number of windows of a training."""
+        return int(self._ends(reading)[-1])
+
+    @cached_property
+    def _shards(self) -> list[dict[str, Any]]:
+        shards: list[dict[str, Any]] = json.loads(self._files("manifest.json").read_text())["shards"]
+        return shards
+
+    @cached_property
+    def _train(self) -> list[int]:
+        """The numbers of the shards to learn from."""
+        return [number for number, shard in enumerate(self._shards) if shard["split"] == SPLIT]
+
+    @cached_property
+    def _first_rows(self) -> np.ndarray:
+        """The row of the first document of each shard, and the one behind the last of all."""
+        return np.cumsum([0, *(shard["documents"] for shard in self._shards)])
+
+    @cached_property
+    def _parquet(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._files("index.parquet"))
+
+    @cached_property
+    def _groups(self) -> np.ndarray:
+        """The first row of each row group, and the one behind the last; no group has rows of two shards."""
+        metadata = self._parquet.metadata
+        return np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
+
+    def _ends(self, reading: Reading) -> np.ndarray:
+        return windows.ends([self._shards[number]["tokens"] for number in self._train], reading.length)
+
+    def _file(self, number: int) -> str:
+        return str(self._shards[number]["file"])
+
+    def _row(self, shard: int, token: int) -> int:
+        """The row of the document at a token of a shard."""
+        first, last = np.searchsorted(self._groups, self._first_rows[[shard, shard + 1]])
+        metadata = self._parquet.metadata
+        column = metadata.schema.names.index("offset")
+        starts = [metadata.row_group(group).column(column).statistics.min for group in range(first, last)]
+        group = int(first) + max(0, int(np.searchsorted(starts, token, side="right")) - 1)
+        offsets = np.from_dlpack(self._table(group)["offset"].combine_chunks())  # to_numpy would import pandas
+        return int(self._groups[group]) + max(0, int(np.searchsorted(offsets, token, side="right")) - 1)
+
+    def _document(self, row: int) -> Document:
+        group = int(np.searchsorted(self._groups, row, side="right")) - 1
+        shard = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        split, file = self._shards[shard]["split"], self._file(shard)
+        table, place = self._table(group), row - int(self._groups[group])
+        document, source, language, offset, length = (table[name][place].as_py() for name in COLUMNS)
+        return Document(document, source, language, offset, length, split, file)
+
+    def _table(self, group: int) -> pa.Table:
+        if group not in self._tables:
+            self._tables[group] = self._parquet.read_row_group(group, columns=COLUMNS)
+        return self._tables[group]

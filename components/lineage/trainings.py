@@ -1,0 +1,94 @@
+"""What a training saw: the steps that read a document or an example, and all that a step read."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+
+from components import lookup
+from components.lineage.tokens import Document, Files, TokenIndex
+from components.stage import BadSettings
+from components.training.order import order, places
+from components.training.reading import Reading, Table
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A document or an example that a step read, with the number of its tokens there."""
+
+    id: str
+    table: Table
+    source: str
+    tokens: int
+
+
+class Training:
+    """A training that is over: `facts` are its training.json, `reports` the files that it left beside its curves."""
+
+    def __init__(self, stage: str, facts: Mapping[str, Any], tokens: TokenIndex, reports: Files) -> None:
+        self.stage, self.key = stage, str(facts["stage_key"])
+        self.reading = TypeAdapter(Reading).validate_json(json.dumps(facts["reading"]))
+        self._tokens, self._reports = tokens, reports
+
+    def steps_with_document(self, beginning: str) -> list[int]:
+        """The steps that read some of a document, ascending; those that were taken back are not among them."""
+        document = self._tokens.find(beginning)
+        if document is None or not self._reads("documents"):
+            return []
+        return self._steps(self._tokens.windows(document, self.reading))
+
+    def steps_with_example(self, beginning: str) -> list[int]:
+        """The steps that read an example, ascending."""
+        if not self._reads("examples"):
+            return []
+        return sorted({int(step) for step in lookup.find(self._reports("examples.npy"), beginning)})
+
+    def seen(self, step: int) -> list[Seen]:
+        """What a step read, each document or example once, in the order in which they stand in the rows."""
+        if not 1 <= step <= self.reading.steps:
+            raise BadSettings(f"{self.stage} has the steps 1 to {self.reading.steps}: there is no step {step}")
+        rows = self._examples(step) if self.reading.table(step) == "examples" else self._documents(step)
+        found: dict[str, Seen] = {}
+        for row in rows:
+            before = found[row.id].tokens if row.id in found else 0
+            found[row.id] = replace(row, tokens=before + row.tokens)
+        return list(found.values())
+
+    def document(self, beginning: str) -> Document | None:
+        """The document whose id begins so."""
+        return self._tokens.find(beginning)
+
+    def _reads(self, table: Table) -> bool:
+        return any(name == table and share for name, share in self.reading.shares)
+
+    def _steps(self, windows: np.ndarray) -> list[int]:
+        """The steps that read some of the windows."""
+        size, reading = self._tokens.count(self.reading), self.reading
+        slots = places(windows, -(-reading.end() // size), size, reading.seed) // reading.batch_size
+        steps = {reading.step(slot) for slot in np.unique(slots).tolist()}
+        return sorted(step for step in steps if step is not None and reading.table(step) == "documents")
+
+    def _documents(self, step: int) -> Iterator[Seen]:
+        windows = order(self.reading.places(step), self._tokens.count(self.reading), self.reading.seed)
+        for window in windows.tolist():
+            for document, inside in self._tokens.documents(window, self.reading):
+                yield Seen(document.id, "documents", document.source, inside)
+
+    def _examples(self, step: int) -> Iterator[Seen]:
+        for group in range(self._taken.num_row_groups):
+            known = self._taken.metadata.row_group(group).column(0).statistics
+            if known.min <= step <= known.max:
+                table = self._taken.read_row_group(group)
+                steps = np.from_dlpack(table["step"].combine_chunks())  # ascending; pyarrow's filter imports pandas
+                first, last = np.searchsorted(steps, [step, step + 1])
+                for row in table.slice(first, last - first).to_pylist():
+                    yield Seen(row["example"], "examples", row["source"], row["tokens"])
+
+    @cached_property
+    def _taken(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self._reports("examples.parquet"))

@@ -1,0 +1,83 @@
+"""The order in which a training reads its rows: computed for one place at a time, either way, and never stored."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+GOLDEN = 0.6180339887498949
+
+
+def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Where the given places (0, 1, ...) of an endless shuffle fall in 0..size-1; each epoch visits every item once.
+
+    A Feistel network permutes the next power of four, and a result beyond the size is permuted again
+    (cycle walking: Black and Rogaway, https://web.cs.ucdavis.edu/~rogaway/papers/subset.pdf).
+    """
+    epochs, places = np.divmod(np.asarray(indices, np.uint64), np.uint64(size))
+    half, keys = _half(size), _keys_of(epochs, seed)
+    places = _permute(places, keys, half)
+    while (outside := places >= size).any():
+        places[outside] = _permute(places[outside], keys[outside], half)
+    permuted: np.ndarray = places.astype(np.int64)
+    return permuted
+
+
+def places(items: np.ndarray, epochs: int, size: int, seed: int) -> np.ndarray:
+    """The inverse of `order`: the places of the endless shuffle where its first epochs visit the items, [E, items]."""
+    found = np.tile(np.asarray(items, np.uint64), epochs)
+    which = np.repeat(np.arange(epochs, dtype=np.uint64), len(items))
+    half, keys = _half(size), _keys_of(which, seed)
+    found = _permute_back(found, keys, half)
+    while (outside := found >= size).any():
+        found[outside] = _permute_back(found[outside], keys[outside], half)
+    placed: np.ndarray = (found + which * np.uint64(size)).astype(np.int64).reshape(epochs, -1)
+    return placed
+
+
+def kind(slot: int, shares: Sequence[float]) -> int:
+    """Which of several kinds of rows, with their shares, the batch number `slot` (0, 1, ...) takes.
+
+    By the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
+    """
+    ends = np.cumsum(shares)
+    return int(np.searchsorted(ends, (slot + 1) * GOLDEN % 1.0 * ends[-1], side="right"))
+
+
+def _half(size: int) -> np.uint64:
+    """Half of the bits that number the items."""
+    return np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+
+
+def _permute(places: np.ndarray, keys: np.ndarray, half: np.uint64) -> np.ndarray:
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = places >> half, places & mask
+    for key in keys.T:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
+    return (left << half) | right
+
+
+def _permute_back(places: np.ndarray, keys: np.ndarray, half: np.uint64) -> np.ndarray:
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = places >> half, places & mask
+    for key in keys.T[::-1]:
+        left, right = right ^ (_mix(left ^ key) & mask), left
+    return (left << half) | right
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """The finalizer of SplitMix64."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = value ^ (value >> np.uint64(31))
+    return mixed
+
+
+def _keys_of(epochs: np.ndarray, seed: int) -> np.ndarray:
+    """The keys of the rounds of each epoch, [places, rounds]."""
+    distinct, which = np.unique(epochs, return_inverse=True)
+    return np.array([_keys(seed, int(epoch)) for epoch in distinct], np.uint64)[which]
+
+
+def _keys(seed: int, epoch: int) -> np.ndarray:
+    return np.frombuffer(hashlib.sha256(f"{seed}/{epoch}".encode()).digest(), np.uint64)

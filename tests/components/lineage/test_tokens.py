@@ -1,0 +1,137 @@
+"""Documents and windows find each other, for every objective and on every shard."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components import lookup
+from components.lineage.tokens import TokenIndex
+from components.lineage.trainings import Seen, Training
+from components.stage import BadSettings
+from components.tokenizer.encode import INDEX
+from components.training import outs
+from components.training.order import order
+from components.training.reading import Taken
+from components.training.windows import Windows
+
+END = 0
+
+
+def identity(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def write(folder: Path, shards: Sequence[Sequence[int]]) -> TokenIndex:
+    """What `encode` would leave of documents with so many tokens; each token is the number of its document."""
+    entries, number = [], 1
+    with pq.ParquetWriter(folder / "index.parquet", INDEX) as writer:
+        for place, lengths in enumerate(shards):
+            split, name = ("test" if place == 1 else "train"), f"{place}.bin"
+            numbers = list(range(number, number + len(lengths)))
+            offsets = np.cumsum([0, *(length + 1 for length in lengths)])
+            rows = [
+                (identity(n), split, f"source {n % 2}", "en", name, int(offset), length, 9)
+                for n, offset, length in zip(numbers, offsets, lengths, strict=False)
+            ]
+            if rows:
+                writer.write_table(
+                    pa.Table.from_pylist([dict(zip(INDEX.names, row, strict=True)) for row in rows], INDEX),
+                    row_group_size=2,
+                )
+            tokens = [token for n, length in zip(numbers, lengths, strict=True) for token in [*[n] * length, END]]
+            np.array(tokens, np.uint16).tofile(folder / name)
+            entries.append({"file": name, "split": split, "documents": len(lengths), "tokens": len(tokens)})
+            number += len(lengths)
+    lookup.write(folder / "lookup.npy", [identity(n) for n in range(1, number)], np.arange(number - 1))
+    (folder / "manifest.json").write_text(json.dumps({"bytes_per_token": 2, "shards": entries}))
+    return TokenIndex(folder.joinpath)
+
+
+def training(tokens: TokenIndex, *, length: int = 5, reach: int = 6, steps: int = 7) -> Training:
+    reading = {
+        "seed": 3,
+        "steps": steps,
+        "batch_size": 2,
+        "length": length,
+        "reach": reach,
+        "skipped_steps": [],
+        "shares": [["documents", 1.0]],
+        "rollbacks": [{"step": 4, "back_to": 2, "passed_over": 4}],
+    }
+    return Training("pretrain", {"stage_key": "ab", "reading": reading}, tokens, Path)
+
+
+def read(folder: Path, length: int, reach: int, steps: int) -> list[list[int]]:
+    """What each step reads, done as the training does it: the numbers of the documents, token by token."""
+    windows = Windows.of_split(folder, "train", length)
+    slots = [0, 1, *range(4, steps + 2)][:steps]
+    places = [np.arange(slot * 2, slot * 2 + 2) for slot in slots]
+    taken = [windows.take(order(place, len(windows), 3))[:, :reach] for place in places]
+    return [[token for token in batch.ravel().tolist() if token != END] for batch in taken]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.lists(st.integers(0, 14), max_size=6), min_size=3, max_size=4), st.booleans(), st.integers(4, 8))
+def test_documents_and_steps_find_each_other(
+    tmp_path: Path, shards: list[list[int]], causal: bool, length: int
+) -> None:
+    shards[0].append(20)  # at least one window
+    reach = length + causal
+    found = training(write(tmp_path, shards), length=length, reach=reach)
+    steps = read(tmp_path, length, reach, 7)
+    for step, tokens in enumerate(steps, 1):
+        counted = {identity(n): tokens.count(n) for n in tokens}
+        assert {row.id: row.tokens for row in found.seen(step)} == counted
+    for number in range(1, sum(map(len, shards)) + 1):
+        expected = [step for step, tokens in enumerate(steps, 1) if number in tokens]
+        assert found.steps_with_document(identity(number)) == expected
+
+
+def test_a_beginning_of_the_id_will_do(tmp_path: Path) -> None:
+    index = write(tmp_path, [[9, 9], [4], [9]])
+    document = index.find(identity(3)[:8])
+    assert document is not None
+    assert (document.id, document.split, document.offset, document.length) == (identity(3), "test", 0, 4)
+    assert index.find(identity(9)) is None
+    assert index.find(identity(3)[:20] + identity(9)[:9]) is None
+
+
+def test_a_step_that_never_was_is_told(tmp_path: Path) -> None:
+    found = training(write(tmp_path, [[30], [4]]))
+    assert found.seen(7) == [Seen(identity(1), "documents", "source 1", 12)]
+    with pytest.raises(BadSettings, match="pretrain has the steps 1 to 7: there is no step 8"):
+        found.seen(8)
+
+
+def test_examples_and_steps_find_each_other(tmp_path: Path) -> None:
+    reading = {
+        "seed": 1,
+        "steps": 9,
+        "batch_size": 2,
+        "length": 8,
+        "reach": 9,
+        "rollbacks": [],
+        "skipped_steps": [],
+        "shares": [["examples", 0.75], ["documents", 0.25]],
+    }
+    found = Training(
+        "finetune@assistant", {"stage_key": "ab", "reading": reading}, write(tmp_path, [[30], [4]]), tmp_path.joinpath
+    )
+    steps = list(found.reading.steps_on("examples"))
+    taken = [Taken(step, identity(step % 3 + n), "films", "topic", 10 + n) for step in steps for n in range(2)]
+    outs.save_examples(taken, tmp_path)
+    for step in steps:
+        expected = [Seen(row.example, "examples", "films", row.tokens) for row in taken if row.step == step]
+        assert found.seen(step) == expected
+    for example in {row.example for row in taken}:
+        assert found.steps_with_example(example) == [row.step for row in taken if row.example == example]
+    assert {row.table for step in {*range(1, 10)} - {*steps} for row in found.seen(step)} == {"documents"}
+    assert found.steps_with_document(identity(1)) == sorted({*range(1, 10)} - {*steps})
