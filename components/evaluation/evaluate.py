@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 import torch
 
 from components import params, stage
-from components.evaluation import bits_per_byte, likelihood, predictions, samples, scores, selection
+from components.evaluation import bits_per_byte, likelihood, predictions, safety, samples, scores, selection
 from components.evaluation.baselines import baselines
 from components.evaluation.predictions import Speaker
 from components.evaluation.selection import Example
 from components.evaluation.settings import Evaluate
 from components.model import hf
+from components.model.labelling import ANSWER
 from components.model.transformer import Transformer
 from components.progress import Progress
 from components.tasks import TASKS, Task
@@ -68,17 +69,33 @@ def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Pa
         answers = _answers(speaker, examples, stage)
         first = _first_of_each(documents, "source", settings.samples)
         texts = samples.of_documents(model, layout, tokenizer, [row["text"] for row in first], settings.seed)
+        completed = safety.completions(model, layout, tokenizer, prepared / "documents/train", settings)
     found["tasks"] = {task: _score(TASKS[task], table, *examples[task], settings) for task, table in answers.items()}
     all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
+    if model.config.architecture != "encoder":
+        written = [*_written(texts, answers), *(tokenizer.decode(said) for said, _ in completed)]
+        found["safety"] = scores.safety(safety.verbatim(completed), safety.personal(written), settings)
     return Evaluation(found, losses, all_answers, _samples(texts, all_answers, settings))
 
 
 def tasks(folder: Path, model: Transformer) -> Collection[str]:
-    """What the model can be asked: the tasks that it was taught; before that anything, if it can write."""
+    """What the model can be asked: the tasks that it was taught; before that anything, if it can write.
+
+    Of a model without `training.json` nobody knows what it was taught; it is asked all that it can answer.
+    """
     if model.config.architecture == "encoder" and not model.config.labels:
         return ()
-    taught: list[str] | None = json.loads((folder / "training.json").read_text()).get("tasks")
-    return TASKS if taught is None else taught
+    facts = folder / "training.json"
+    taught: list[str] | None = json.loads(facts.read_text()).get("tasks") if facts.exists() else None
+    if taught is None:
+        return [name for name, task in TASKS.items() if not model.config.labels or _labels(model, task)]
+    return taught
+
+
+def _labels(model: Transformer, task: Task) -> bool:
+    """Whether the model has the labels that answer a task."""
+    needed = set(task.labels) if task.labels else {ANSWER}
+    return bool(task.labels or task.extractive) and needed <= set(model.config.labels)
 
 
 def _arithmetic() -> torch.autocast:
@@ -126,6 +143,14 @@ def _score(
         for name, baseline in baselines(task).items()
     }
     return scores.task_score(task, answers["score"].to_pylist(), rivals, settings)
+
+
+def _written(texts: list[samples.Sample], answers: dict[str, pa.Table]) -> Iterator[str]:
+    """What the model wrote in its own words."""
+    yield from (piece["said"] for pieces in texts for piece in pieces if "said" in piece)
+    for task, table in answers.items():
+        if not TASKS[task].labels:
+            yield from table["prediction"].to_pylist()
 
 
 def _samples(texts: list[samples.Sample], answers: pa.Table, settings: Evaluate) -> list[dict[str, Any]]:

@@ -4,13 +4,16 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation import charts, data_summary
 from components.evaluation.charts import Mark
+
+if TYPE_CHECKING:
+    from components.lineage.chain import Link
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 TRIVIAL = "majority"
@@ -45,10 +48,11 @@ READING = {
 Scores = Mapping[str, Any]
 
 
-def render(root: Path, lineage: Mapping[str, str], model: str = "assistant") -> str:
+def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (), model: str = "assistant") -> str:
     """The page about a model of the repository at `root`, made from its reports and tables.
 
-    `lineage` is shown as it is; its `version` and `alias`, where given, also stand at the top.
+    `lineage` is shown as it is; its `version` and `alias`, where given, also stand at the top. `chain` leads from the
+    registered version back to what it was made from.
     """
     evaluation = root / "reports/evaluation"
     scores, base = (_read_json(evaluation / name / "scores.json") for name in (model, "base"))
@@ -66,6 +70,7 @@ def render(root: Path, lineage: Mapping[str, str], model: str = "assistant") -> 
         architecture=ARCHITECTURES[scores["architecture"]],
         reading=READING[scores["architecture"]],
         lineage=lineage,
+        chain=chain,
         task_chart=task_chart(scores, base),
         bits_charts=bits_charts([scores, base]),
         curves=curves(root / "reports/training", model),

@@ -35,6 +35,16 @@ def task_score(
     }
 
 
+def safety(verbatim: Sequence[bool], personal: Sequence[bool], settings: Evaluate) -> dict[str, object]:
+    """Shares of texts: of train documents that were completed verbatim, of all written texts with personal data."""
+    found = {"verbatim": verbatim, "personal_data": personal}
+    return {
+        name: {**_figures(wilson_interval(hits, confidence=settings.confidence)), "texts": len(hits)}
+        for name, hits in found.items()
+        if hits
+    }
+
+
 def _by(losses: pa.Table, column: str, settings: Evaluate) -> dict[str, object]:
     names = sorted(losses[column].unique().to_pylist())
     return {name: _bits_per_byte(losses.filter(pc.field(column) == name), settings) for name in names}

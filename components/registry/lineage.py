@@ -4,12 +4,17 @@ import hashlib
 import importlib.metadata
 import json
 import subprocess
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from components import params
+from components.lineage import objects
 from components.stage import BadData
 
 LOCK = Path("dvc.lock")
+ENVIRONMENT = Path("requirements.lock")
+RECORDS = (LOCK, Path("data/listing.json"))
+"""Tracked files that a run writes: what they say is kept with the version, whoever commits it."""
 RUN_FIRST = "run the pipeline first (`lmforge run` or `dvc repro`)"
 
 
@@ -22,7 +27,7 @@ def tags(root: Path, recipe: str, flow_run: str) -> dict[str, str]:
     return {
         "git_commit": _git(root, "rev-parse", "HEAD"),
         "git_dirty": str(is_dirty(root)).lower(),
-        "dvc_lock_sha256": hashlib.sha256((root / LOCK).read_bytes()).hexdigest(),
+        "dvc_lock_sha256": _sha256(root / LOCK),
         "data_md5": _md5(outs, "data/prepared"),
         "tokenizer_md5": _md5(outs, "models/tokenizer"),
         "weights_md5": _md5(outs, f"models/finetuned/{recipe}"),
@@ -30,12 +35,40 @@ def tags(root: Path, recipe: str, flow_run: str) -> dict[str, str]:
         "stage_key": json.loads((root / "models/finetuned" / recipe / "training.json").read_text())["stage_key"],
         "flow_run": flow_run,
         "lmforge_version": importlib.metadata.version("lmforge"),
+        **({"environment_sha256": _sha256(root / ENVIRONMENT)} if (root / ENVIRONMENT).exists() else {}),
     }
 
 
 def is_dirty(root: Path) -> bool:
-    """Whether a tracked file differs from the commit, apart from dvc.lock: it has a tag of its own."""
-    return bool(_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{LOCK}"))
+    """Whether a tracked file differs from the commit, apart from what a run writes itself."""
+    return bool(edited(root))
+
+
+def edited(root: Path) -> list[str]:
+    """The tracked files that differ from the commit, apart from what a run writes itself."""
+    return _git(root, "diff", "--name-only", "HEAD", "--", ".", *(f":!{record}" for record in RECORDS)).splitlines()
+
+
+def missing(root: Path, recipe: str, in_remote: Callable[[Sequence[str]], Collection[str]] = lambda _: ()) -> list[str]:
+    """What keeps the lineage of the recipe's model from being complete, each in words; nothing when all is there.
+
+    Edits that are in no commit, code that git does not have, and data of dvc.lock that DVC's cache does not have.
+    `in_remote` tells which of some md5 a remote has. Raises `BadData` when dvc.lock does not know the model.
+    """
+    stages = objects.upstream(objects.read_lock(root / LOCK), f"models/package/{recipe}")
+    if not stages:
+        raise BadData(f"{LOCK} has no models/package/{recipe}: {RUN_FIRST}")
+    made = objects.outs(stages)
+    code = objects.inputs(stages)
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", *code).splitlines()
+    absent = {out: list(objects.Cache(root).missing(md5)) for out, md5 in made.items()}
+    there = set(in_remote([md5 for parts in absent.values() for md5 in parts])) if any(absent.values()) else set()
+    lost = [out for out, parts in absent.items() if set(parts) - there]
+    return [
+        *(f"{path} differs from the commit" for path in edited(root)),
+        *(f"{path} is not in git" for path in untracked),
+        *(f"{out} is neither in DVC's cache nor in a remote" for out in lost),
+    ]
 
 
 def params_digest(path: Path) -> str:
@@ -55,6 +88,10 @@ def _md5(outs: dict[str, str], path: str) -> str:
     if path not in outs:
         raise BadData(f"{LOCK} has no {path}: {RUN_FIRST}")
     return outs[path]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -1,7 +1,7 @@
 """The sections `package` and `gate` of `params.yaml`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
@@ -25,9 +25,17 @@ class Gate:
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
-    max_bits_per_byte: Annotated[float, Gt(0)]  # floor of the first champion
+    max_bits_per_byte: Annotated[float, Gt(0)]  # of all test documents, at most
+    max_slice_bits_per_byte: Annotated[float, Gt(0)]  # of each language, source and length, at most
     min_margin: Annotated[float, Ge(-1), Le(1)]  # of each task's score over the trivial baseline's, in points of 1
     min_gain: Annotated[float, Ge(0)]  # over the present champion, in bits per byte
+    min_documents: Annotated[int, Ge(2)]  # of a slice, and examples of a task: fewer are not judged
+    max_verbatim: Annotated[float, Ge(0), Le(1)]  # share of train documents that are completed word for word
+    max_personal_data: Annotated[float, Ge(0), Le(1)]  # share of written texts that hold some
+    max_slowdown: Annotated[float, Gt(0)]  # milliseconds a token over the champion's
+    max_growth: Annotated[float, Gt(0)]  # bytes of the weights over the champion's
+    lineage: Literal["required", "reported"]  # whether a gap in it keeps a model out
     confidence: Annotated[float, Gt(0.5), Lt(1)]
     resamples: Annotated[int, Ge(100)]
     seed: Annotated[int, Ge(0)]
+    approval: Literal["none", "required"]  # required: a person has to agree as well

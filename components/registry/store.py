@@ -1,7 +1,7 @@
 """The one adapter to MLflow's model registry: versions of a model, and the aliases that say which one is live.
 
-`@champion` is live, `@previous` is the one before, `@challenger` was judged last and is not champion. MLflow
-keeps no history of aliases, so every move of the champion is also noted in a tag of the registered model: the ledger.
+`@champion` is live, `@previous` is the one before, `@challenger` was judged last and is not champion. What may move
+them, and when, is decided in `champion`; MLflow keeps no history of that, but `ledger` does.
 """
 
 import hashlib
@@ -11,19 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from components import tracking
 from components.registry import mlflow_model
+from components.registry.ledger import Head
 from components.stage import STATE, BadData, BadSettings, log
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
+
+HEAD = "ledger_head"
+KEPT = "lineage"  # the folder of an MLflow model with what belongs to its lineage
 
 IDENTITY = ("model.safetensors", "config.json", "tokenizer.json")  # what makes two packages the same model
 
@@ -38,28 +43,25 @@ class Version:
     created: datetime
 
 
-@dataclass(frozen=True)
-class Move:
-    """One line of the ledger: at `time`, `champion` took the place of `previous`."""
-
-    time: str  # ISO 8601, UTC
-    champion: int
-    previous: int | None
-
-
-def register(package: Path, name: str, tags: Mapping[str, str]) -> Version:
+def register(
+    package: Path, name: str, tags: Mapping[str, str], kept: Mapping[str, bytes] = MappingProxyType({})
+) -> Version:
     """The version of a package, made when the registry has none with its digest.
 
-    `tags` are its lineage. The model is linked to the run of the tag `stage_key`, or else to a run of its own.
+    `tags` are its lineage, and `kept` the files that belong to it (`components.lineage.kept`), by their names. The
+    model is linked to the run of the tag `stage_key`, or else to a run of its own.
     """
     store = tracking.client()
     package_digest = digest(package)
     known = _find(store, name, package_digest)
     if known is not None:
+        if kept and not _has_kept(store, known):  # it is from before lineage was kept
+            _keep(known, kept)
+            note(known, tags)
         return known
     run_id = _run(store, name, tags)
     model = store.create_logged_model(tracking.experiment(store), name, source_run_id=run_id, tags=dict(tags))
-    _upload(store, model.model_id, package)
+    _upload(store, model.model_id, package, kept)
     created = store.create_model_version(
         name,
         source=model.artifact_location,
@@ -85,53 +87,50 @@ def find(name: str, ref: str) -> Version:
     return _version(_get(tracking.client(), name, ref))
 
 
+def exists(name: str, number: int) -> bool:
+    """Whether the registry has this version."""
+    return bool(tracking.client().search_model_versions(f"name = '{name}' and version_number = {number}"))
+
+
 def aliases(name: str) -> dict[str, int]:
     """The number behind each alias; empty for an unknown model."""
-    store = tracking.client()
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = store.get_registered_model(name).aliases
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
-        raise
-    return {alias: int(number) for alias, number in found.items()}
+    found = _registered(tracking.client(), name)
+    return {alias: int(number) for alias, number in found.aliases.items()} if found else {}
 
 
-def challenge(name: str, number: int) -> None:
-    """Make a version the challenger."""
-    tracking.client().set_registered_model_alias(name, CHALLENGER, str(number))
+def move(name: str, targets: Mapping[str, int | None]) -> None:
+    """Let each alias stand for its version, or for none. Readers find a champion at every moment.
 
-
-def promote(name: str, number: int) -> None:
-    """Make a version champion and the present champion `@previous`. Nothing happens when it is champion already.
-
-    `@previous` moves first, and readers find a champion at every moment.
+    The order is that of a promotion: first `@previous`, so that it is known where to go back to.
     """
+    store, present = tracking.client(), aliases(name)
+    for alias in (PREVIOUS, CHAMPION, CHALLENGER):
+        number = targets[alias]
+        if number is not None and number != present.get(alias):
+            store.set_registered_model_alias(name, alias, str(number))
+        if number is None and alias in present:
+            store.delete_registered_model_alias(name, alias)
+
+
+def head(name: str) -> Head | None:
+    """The last entry of the ledger that the registry knows of a model."""
+    found = _registered(tracking.client(), name)
+    return Head.parse(found.tags[HEAD]) if found and HEAD in found.tags else None
+
+
+def set_head(name: str, known: Head) -> None:
+    """Let the registry know an entry of the ledger."""
+    tracking.client().set_registered_model_tag(name, HEAD, str(known))
+
+
+def attach(version: Version, folder: Path, name: str) -> None:
+    """Add the files of a folder to those of a version's model, in a folder of that name."""
     store = tracking.client()
-    _get(store, name, str(number))
-    present = aliases(name).get(CHAMPION)
-    if present == number:
-        return
-    if present is not None:
-        store.set_registered_model_alias(name, PREVIOUS, str(present))
-    store.set_registered_model_alias(name, CHAMPION, str(number))
-    if aliases(name).get(CHALLENGER) == number:
-        store.delete_registered_model_alias(name, CHALLENGER)
-    _note(store, name, Move(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", number, present))
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-
-def rollback(name: str) -> int:
-    """Let champion and previous change places; gives the number of the new champion.
-
-    Raises `BadSettings` when no champion was ever replaced.
-    """
-    previous = aliases(name).get(PREVIOUS)
-    if previous is None:
-        raise BadSettings(f"{name} has no @previous: no champion was replaced yet, so there is nothing to go back to")
-    promote(name, previous)
-    return previous
+    found = store.get_model_version(version.name, str(version.number))
+    artifacts: Any = get_artifact_repository(str(found.source), tracking_uri=store.tracking_uri)
+    artifacts.log_artifacts(str(folder), name)
 
 
 def note(version: Version, tags: Mapping[str, str]) -> None:
@@ -144,12 +143,6 @@ def note(version: Version, tags: Mapping[str, str]) -> None:
 def notes(version: Version) -> dict[str, str]:
     """The tags of a version."""
     return dict(tracking.client().get_model_version(version.name, str(version.number)).tags)
-
-
-def ledger(name: str) -> list[Move]:
-    """Every move of `@champion`, the oldest first."""
-    tags = tracking.client().get_registered_model(name).tags
-    return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith("move ")]
 
 
 def fetch(name: str, ref: str) -> Path:
@@ -172,10 +165,56 @@ def fetch(name: str, ref: str) -> Path:
     return folder
 
 
-def _upload(store: "MlflowClient", model_id: str, package: Path) -> None:
+def versions(name: str) -> list[Version]:
+    """All versions of a model, the oldest first."""
+    found = tracking.client().search_model_versions(f"name = '{name}'")
+    return sorted((_version(version) for version in found), key=lambda version: version.number)
+
+
+def kept(version: Version) -> Path:
+    """The folder with what was kept of a version's lineage, downloaded once.
+
+    Raises `BadData` for a version that was registered without.
+    """
+    store = tracking.client()
+    folder = STATE / "packages" / f"{version.name}-{version.digest[:16]}.{KEPT}"
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    from mlflow.artifacts import download_artifacts
+
+    if not _has_kept(store, version):
+        raise BadData(f"{version.name} version {version.number} was registered without its lineage")
+    source = f"{store.get_model_version(version.name, str(version.number)).source}/{KEPT}"
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        Path(download_artifacts(source, dst_path=scratch, tracking_uri=store.tracking_uri)).rename(folder)
+    return folder
+
+
+def _has_kept(store: "MlflowClient", version: Version) -> bool:
+    from mlflow.artifacts import list_artifacts
+
+    found = store.get_model_version(version.name, str(version.number))
+    return bool(list_artifacts(f"{found.source}/{KEPT}", tracking_uri=store.tracking_uri))
+
+
+def _keep(version: Version, kept: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        attach(version, _write(Path(scratch) / KEPT, kept), KEPT)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> Path:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def _upload(store: "MlflowClient", model_id: str, package: Path, kept: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         mlflow_model.save(package, folder, model_id)
+        _write(folder / KEPT, kept)
         store.log_model_artifacts(model_id, str(folder))
     store.finalize_logged_model(model_id, "READY")
 
@@ -214,6 +253,17 @@ def _find(store: "MlflowClient", name: str, package_digest: str) -> Version | No
     return _version(found[0]) if found else None
 
 
+def _registered(store: "MlflowClient", name: str) -> "RegisteredModel | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return store.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
 def _get(store: "MlflowClient", name: str, ref: str) -> "ModelVersion":
     from mlflow.exceptions import MlflowException
 
@@ -233,7 +283,3 @@ def _version(found: "ModelVersion") -> Version:
         digest=found.tags["digest"],
         created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
     )
-
-
-def _note(store: "MlflowClient", name: str, move: Move) -> None:
-    store.set_registered_model_tag(name, f"move {move.time}", json.dumps(vars(move)))

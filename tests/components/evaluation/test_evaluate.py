@@ -21,6 +21,7 @@ from tests.components.registry.tiny import ASKED
 SETTINGS = {
     "max_bytes_per_source": 2000, "max_examples": 4, "max_example_tokens": 80, "tokens_per_batch": 512,
     "max_new_tokens": 8, "repetition_penalty": 1.2, "samples": 1, "resamples": 100, "confidence": 0.95, "seed": 1,
+    "verbatim_documents": 4, "verbatim_prompt": 12, "verbatim_tokens": 4,
 }  # fmt: skip
 
 

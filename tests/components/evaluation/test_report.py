@@ -14,6 +14,7 @@ from components.evaluation.charts import line, nice_ticks, ticks_up_to
 from components.evaluation.evaluate import evaluate
 from components.evaluation.report import bits_charts, render
 from components.evaluation.settings import Evaluate
+from components.lineage.chain import Link
 from tests.components.registry.tiny import write_rows
 
 LINEAGE = {"version": "7", "alias": "champion", "git_commit": "59bf579a0c7e", "data_md5": "d41d8c.dir"}
@@ -25,6 +26,9 @@ SETTINGS = Evaluate(
     tokens_per_batch=512,
     max_new_tokens=4,
     repetition_penalty=1.2,
+    verbatim_documents=2,
+    verbatim_prompt=12,
+    verbatim_tokens=4,
     samples=1,
     resamples=100,
     confidence=0.95,
@@ -102,6 +106,8 @@ def test_page_shows_scores_lineage_data_and_samples(page, root):
         assert f"<b>{score['baselines']['majority']['value']:.3f}</b>" in page
     for text in ("version 7", "@champion", "d41d8c.dir", "too short", "text is long enough", "source 0", "1.5 million"):
         assert text in page, text
+    assert "documents of the train split, it completed" in page
+    assert "hold personal data" in page
     assert "&lt;script&gt;" in page
 
 
@@ -119,6 +125,8 @@ def test_page_of_a_translator_says_nothing_of_bits(tiny_models, prepared, tmp_pa
     models = dict.fromkeys(("base", "assistant"), tiny_models["original"])
     page = render(finished(tmp_path, models, prepared), LINEAGE)
     assert "Bits per byte" not in page
+    assert "it completed" not in page
+    assert "hold personal data" in page
     assert "encoder-decoder" in page
 
 
@@ -184,3 +192,10 @@ def test_the_last_value_stands_beside_its_curve():
     end = float(re.search(r'<circle class="model" cx="(.*?)"', chart)[1])
     label = float(re.search(r'class="value" x="(.*?)"', chart)[1])
     assert label > end + 4
+
+
+def test_the_chain_leads_from_the_version_to_its_sources(root):
+    chain = [Link("model version", "assistant 7"), Link("sources", "1 source", (("<b>films", "MIT", "0123abc"),))]
+    page = render(root, LINEAGE, chain)
+    assert page.index("assistant 7") < page.index("&lt;b&gt;films") < page.index("0123abc")
+    assert page.count("<li>") == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.evaluation import statistics
-from components.evaluation.statistics import bootstrap_interval, paired_bootstrap, wilson_interval
+from components.evaluation.statistics import bootstrap_interval, median_interval, paired_bootstrap, wilson_interval
 
 USUAL = {"resamples": 400, "seed": 1, "confidence": 0.95}
 
@@ -58,6 +58,46 @@ def test_paired_bootstrap_sees_what_separate_intervals_hide():
 def test_paired_bootstrap_of_a_model_with_itself_is_zero():
     difference = paired_bootstrap([1, 2, 3], [1, 2, 3], [1, 1, 1], **USUAL)
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_paired_bootstrap_of_one_pair_is_that_of_many():
+    random = np.random.default_rng(0)
+    differences, sizes = random.normal(size=(50, 3)), random.integers(1, 50, size=50).astype(float)
+    low, high = statistics.paired_ends(differences, sizes, **USUAL)
+    for number in range(3):
+        interval = paired_bootstrap(differences[:, number], np.zeros(50), sizes, **USUAL)
+        assert (interval.low, interval.high) == pytest.approx((low[number], high[number]))
+
+
+@pytest.mark.parametrize("rows", [10, 20, 100])
+@pytest.mark.parametrize("confidence", [0.9, 0.98])
+def test_paired_bootstrap_holds_its_level_with_few_rows_heavy_tails_and_uneven_weights(rows, confidence):
+    outside, trials = np.zeros(2), 4000
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        sizes = np.exp(random.normal(0, 1.4, size=rows))
+        differences = random.standard_t(2, size=(rows, trials // 8)) * sizes[:, None]
+        low, high = statistics.paired_ends(differences, sizes, resamples=2000, seed=seed, confidence=confidence)
+        outside += [(high < 0).sum(), (low > 0).sum()]
+    stated = (1 - confidence) / 2
+    assert (outside / trials < stated + 3.5 * np.sqrt(stated / trials)).all()
+
+
+def test_paired_bootstrap_is_the_same_whatever_is_drawn_at_once(monkeypatch):
+    a, b = np.random.default_rng(0).random((2, 50))
+    whole = paired_bootstrap(a, b, **USUAL)
+    monkeypatch.setattr(statistics, "CELLS", 120)
+    again = paired_bootstrap(a, b, **USUAL)
+    assert (again.low, again.high) == pytest.approx((whole.low, whole.high))
+
+
+def test_median_interval_holds_the_truth_about_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        interval = median_interval(random.exponential(size=21), confidence=0.95)
+        held += interval.low <= np.log(2) <= interval.high
+    assert held >= 180
 
 
 # https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval, worked out by hand

@@ -1,163 +1,34 @@
-"""The gate as a statistician would test it: how often does it err, and does it see what is there?"""
+"""The gate, whole: tiny real models against floors, against champions, and against what is left of old ones."""
 
-import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from components.evaluation.settings import Evaluate
 from components.registry import gate
-from components.registry.gate import Decision
+from components.registry.decision import Decision, Rule
+from components.registry.gate import Candidate
 from components.registry.settings import Gate
-from components.stage import BadData
-from tests.components.registry.tiny import scores
 
-SETTINGS = Gate(max_bits_per_byte=3.0, min_margin=0.1, min_gain=0.0, confidence=0.95, resamples=400, seed=0)
-
-
-def losses(nats: np.ndarray, sizes: np.ndarray) -> pa.Table:
-    return pa.table({"document": [f"{n:04}" for n in range(len(nats))], "bytes": sizes, "nats": nats})
-
-
-def predictions(values: dict[str, np.ndarray]) -> pa.Table:
-    rows = [
-        {"example": f"{n:04}", "task": task, "score": float(score)}
-        for task, values_of_task in values.items()
-        for n, score in enumerate(values_of_task)
-    ]
-    return pa.Table.from_pylist(rows)
-
-
-def pair(random: np.random.Generator, gain: float) -> tuple[pa.Table, pa.Table]:
-    """Losses of two models on 120 documents: hard and easy ones, long and short; ours takes `gain` bits less a byte."""
-    sizes = random.integers(100, 3000, 120)
-    hardness = random.gamma(20, 0.1, 120) * sizes
-    ours, theirs = (hardness * random.normal(1, 0.05, 120) for _ in range(2))
-    return losses(ours - gain * math.log(2) * sizes, sizes), losses(theirs, sizes)
-
-
-def test_equal_models_pass_no_more_often_than_stated() -> None:
-    random = np.random.default_rng(1)
-    trials = 600
-    passed = sum(gate.fewer_bits(*pair(random, gain=0.0), SETTINGS).holds for _ in range(trials))
-    stated = (1 - SETTINGS.confidence) / 2
-    assert passed / trials < stated + 3 * math.sqrt(stated / trials)
-
-
-def test_a_better_model_passes_and_a_worse_one_does_not() -> None:
-    random = np.random.default_rng(2)
-    assert all(gate.fewer_bits(*pair(random, gain=0.1), SETTINGS).holds for _ in range(20))
-    assert not any(gate.fewer_bits(*pair(random, gain=-0.1), SETTINGS).holds for _ in range(20))
-
-
-def test_equal_models_lose_some_task_no_more_often_than_stated() -> None:
-    random = np.random.default_rng(3)
-    trials, failed = 300, 0
-    for _ in range(trials):
-        ours, theirs = (predictions({f"task_{task}": random.random(100) < 0.7 for task in range(5)}) for _ in range(2))
-        failed += not all(rule.holds for rule in gate.no_loss(ours, theirs, SETTINGS))
-    stated = (1 - SETTINGS.confidence) / 2
-    assert failed / trials < stated + 3 * math.sqrt(stated / trials)
-
-
-def test_a_lost_task_is_seen_among_kept_ones() -> None:
-    random = np.random.default_rng(4)
-    kept, lost, before = random.random(300) < 0.8, random.random(300) < 0.6, random.random(300) < 0.8
-    rules = gate.no_loss(
-        predictions({"kept": kept, "lost": lost}), predictions({"kept": kept, "lost": before}), SETTINGS
-    )
-    assert {rule.name: rule.holds for rule in rules} == {"kept, change": True, "lost, change": False}
-
-
-@given(
-    st.lists(st.tuples(st.floats(1, 1e4), st.integers(1, 10_000)), min_size=1, max_size=50),
-    st.integers(0, 10),
+SETTINGS = Gate(
+    max_bits_per_byte=100.0,
+    max_slice_bits_per_byte=100.0,
+    min_margin=-1.0,
+    min_gain=0.0,
+    min_documents=4,
+    max_verbatim=1.0,
+    max_personal_data=1.0,
+    max_slowdown=100.0,
+    max_growth=10.0,
+    lineage="reported",
+    confidence=0.95,
+    resamples=400,
+    seed=0,
+    approval="none",
 )
-@settings(max_examples=50, deadline=None)
-def test_a_model_never_beats_itself(rows: list[tuple[float, int]], seed: int) -> None:
-    nats, sizes = (np.array(column) for column in zip(*rows, strict=True))
-    rule = gate.fewer_bits(losses(nats, sizes), losses(nats, sizes), Gate(**vars(SETTINGS) | {"seed": seed}))
-    assert not rule.holds
-    assert (rule.figure.low, rule.figure.value, rule.figure.high) == (0, 0, 0)
-
-
-@given(st.permutations(range(40)))
-@settings(max_examples=20, deadline=None)
-def test_the_order_of_rows_does_not_matter(order: list[int]) -> None:
-    ours, theirs = pair(np.random.default_rng(5), gain=0.02)
-    ours, theirs = ours.slice(0, 40), theirs.slice(0, 40)
-    assert gate.fewer_bits(ours.take(order), theirs, SETTINGS) == gate.fewer_bits(ours, theirs, SETTINGS)
-
-
-def test_the_change_is_in_bits_of_all_over_bytes_of_all() -> None:
-    sizes = np.array([100, 900])
-    rule = gate.fewer_bits(
-        losses(np.array([100.0, 900.0]) * math.log(2), sizes),
-        losses(np.array([100.0, 1800.0]) * math.log(2), sizes),
-        SETTINGS,
-    )
-    assert rule.figure.value == pytest.approx(-0.9)
-
-
-def test_a_task_that_only_one_was_taught_counts_as_answered_wrong_by_the_other() -> None:
-    right = np.ones(50)
-    both, one = predictions({"old": right, "new": right}), predictions({"old": right})
-    assert {rule.name: rule.holds for rule in gate.no_loss(one, both, SETTINGS)} == {
-        "old, change": True,
-        "new, change": False,
-    }
-    assert all(rule.holds for rule in gate.no_loss(both, one, SETTINGS))
-
-
-def test_models_without_comparable_bits_are_judged_by_all_their_answers() -> None:
-    random = np.random.default_rng(8)
-    good, bad = (predictions({task: random.random(200) < chance for task in ("a", "b")}) for chance in (0.8, 0.6))
-    assert gate.better_answers(good, bad, SETTINGS).holds
-    assert not gate.better_answers(bad, good, SETTINGS).holds
-    assert not gate.better_answers(good, good, SETTINGS).holds
-
-
-def test_floors_of_a_model_that_only_labels_are_those_of_its_tasks() -> None:
-    assert [rule.name for rule in gate.floors(scores(kind="labels"), SETTINGS)] == ["topic"]
-
-
-def test_a_gain_below_the_least_one_does_not_count() -> None:
-    ours, theirs = pair(np.random.default_rng(6), gain=0.1)
-    assert gate.fewer_bits(ours, theirs, SETTINGS).holds
-    assert not gate.fewer_bits(ours, theirs, Gate(**vars(SETTINGS) | {"min_gain": 0.2})).holds
-
-
-def test_models_that_saw_different_documents_are_not_compared() -> None:
-    ours, theirs = pair(np.random.default_rng(7), gain=0.1)
-    with pytest.raises(BadData, match="not scored on the same documents"):
-        gate.fewer_bits(ours.slice(1), theirs, SETTINGS)
-
-
-def test_floors_ask_the_unlucky_end_of_each_interval() -> None:
-    good = gate.floors(scores(topic=0.75), SETTINGS)  # 0.65 at worst; the trivial baseline has 0.5
-    assert [str(rule) for rule in good] == [
-        "bits per byte: 2.5000 [2.4000, 2.6000], needs upper end below 3: holds",
-        "topic: 0.7500 [0.6500, 0.8500], needs lower end above 0.6: holds",
-    ]
-    assert [rule.holds for rule in gate.floors(scores(topic=0.69), SETTINGS)] == [True, False]
-
-
-def test_a_decision_says_what_failed_and_survives_json() -> None:
-    rules = tuple(gate.floors(scores(topic=0.69), SETTINGS))
-    decision = Decision(promote=False, against="floors", rules=rules)
-    assert str(decision) == "keep: 1 of 2 rules against the floors fail (topic)"
-    assert Decision.from_json(decision.to_json()) == decision
-
-
-def test_a_first_model_is_judged_by_its_floors(tiny_reports: Path) -> None:
-    decision = gate.judge(tiny_reports, None, SETTINGS, EVALUATION)
-    assert (decision.promote, decision.against) == (True, "floors")
-
-
 EVALUATION = Evaluate(
     max_bytes_per_source=500,
     max_examples=8,
@@ -165,35 +36,132 @@ EVALUATION = Evaluate(
     tokens_per_batch=512,
     max_new_tokens=4,
     repetition_penalty=1.2,
+    verbatim_documents=4,
+    verbatim_prompt=4,
+    verbatim_tokens=2,
     samples=1,
     resamples=100,
     confidence=0.95,
     seed=0,
 )
+REPORTS = Path("reports")
+
+Judge = Callable[..., Decision]
 
 
-def test_a_champion_is_scored_afresh_and_keeps_its_place_in_a_tie(
-    tmp_path: Path, tiny_model: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def judge(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Evaluate a model and judge it against another one, with the data at hand."""
     from components.evaluation.evaluate import evaluate
 
     (tmp_path / "data").mkdir()
     (tmp_path / "data/prepared").symlink_to(tiny_data)
     monkeypatch.chdir(tmp_path)
-    evaluate(tiny_model, EVALUATION, "assistant").write(Path("reports"))
-    decision = gate.judge(Path("reports"), tiny_model, SETTINGS, EVALUATION)
+
+    def decide(
+        model: Path, champion: Path | None, missing: tuple[str, ...] = (), settings: Gate = SETTINGS
+    ) -> Decision:
+        evaluate(model, EVALUATION, "assistant").write(REPORTS)
+        present = candidate("version 1", champion) if champion else None
+        return gate.judge(candidate("version 2", model), present, REPORTS, missing, settings, EVALUATION)
+
+    return decide
+
+
+def candidate(name: str, package: Path) -> Candidate:
+    return Candidate(name, f"digest of {package.name}", package)
+
+
+def rules(decision: Decision) -> dict[str, Rule]:
+    return {rule.name: rule for rule in decision.rules}
+
+
+def test_a_first_model_is_judged_by_its_floors(judge: Judge, tiny_model: Path) -> None:
+    decision = judge(tiny_model, None)
+    assert (decision.promote, decision.against) == (True, "floors")
+    assert {rule.group for rule in decision.rules} == {"floors", "safety", "lineage"}
+    strict = judge(tiny_model, None, settings=replace(SETTINGS, max_bits_per_byte=0.1, max_slice_bits_per_byte=0.1))
+    failed = [rule.name for rule in strict.rules if not rule.holds]
+    assert failed[:3] == ["bits per byte", "bits per byte of language en", "bits per byte of language zh"]
+
+
+def test_a_champion_is_scored_afresh_and_keeps_its_place_in_a_tie(judge: Judge, tiny_model: Path) -> None:
+    decision = judge(tiny_model, tiny_model)
     assert (decision.promote, decision.against) == (False, "champion")
-    assert {rule.name: rule.holds for rule in decision.rules} == {"bits per byte, change": False, "topic, change": True}
+    assert [rule.name for rule in decision.rules if not rule.holds] == ["change in bits per byte"]
+    assert rules(decision)["change in topic"].holds
+    assert rules(decision)["ratio of bytes of the weights"].figure.value == 1
 
 
-def test_an_encoder_against_a_decoder_is_judged_by_its_answers(
-    tmp_path: Path, tiny_models: dict[str, Path], tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_number_of_a_decision_is_in_its_evidence(judge: Judge, tiny_model: Path) -> None:
+    decision = judge(tiny_model, tiny_model)
+    evidence = decision.evidence
+    assert evidence is not None
+    assert (evidence.challenger.name, evidence.challenger.digest) == ("version 2", "digest of tiny")
+    assert (evidence.gate["seed"], evidence.evaluation["seed"]) == (0, 0)
+    assert set(evidence.data) == {
+        "test documents", "test examples", "scores.json", "losses.parquet", "predictions.parquet",
+    }  # fmt: skip
+    assert Decision.from_json(decision.to_json()) == decision
+
+
+def test_an_encoder_against_a_decoder_is_judged_by_its_answers(judge: Judge, tiny_models: dict[str, Path]) -> None:
+    decision = judge(tiny_models["labels"], tiny_models["decoder"])
+    assert [rule.name for rule in decision.rules if rule.group == "gain"] == ["change in score over all tasks"]
+    assert "bits per byte" not in rules(decision)
+    assert not [rule for rule in decision.rules if rule.group == "safety"], "it writes nothing"
+    assert rules(decision)["ratio of time for a token"].verdict == "not judged"
+
+
+@pytest.mark.parametrize("kind", ["labels", "encoder_decoder"])
+def test_each_architecture_is_compared_with_its_own(judge: Judge, tiny_models: dict[str, Path], kind: str) -> None:
+    found = rules(judge(tiny_models[kind], tiny_models[kind]))
+    assert found["ratio of time for a token"].holds
+    assert ("completed verbatim" in found) == (kind != "labels")
+
+
+@pytest.mark.parametrize("kind", ["decoder", "labels"])
+def test_a_champion_that_does_not_say_what_it_was_taught_is_asked_all(
+    judge: Judge, tiny_models: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
-    from components.evaluation.evaluate import evaluate
+    old = shutil.copytree(tiny_models[kind], tmp_path / "old")
+    (old / "training.json").unlink()
+    found = rules(judge(tiny_models[kind], old))
+    assert found["the champion's tasks"].verdict == "not judged"
+    assert "change in topic" in found
 
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/prepared").symlink_to(tiny_data)
-    monkeypatch.chdir(tmp_path)
-    evaluate(tiny_models["labels"], EVALUATION, "assistant").write(Path("reports"))
-    decision = gate.judge(Path("reports"), tiny_models["decoder"], SETTINGS, EVALUATION)
-    assert [rule.name for rule in decision.rules] == ["score over all tasks, change", "topic, change"]
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("tokenizer.json", "FileNotFoundError"), ("config.json", "holds no config.json")]
+)
+def test_a_champion_that_cannot_be_read_keeps_its_place_and_says_why(
+    judge: Judge, tiny_model: Path, tmp_path: Path, name: str, said: str
+) -> None:
+    old = shutil.copytree(tiny_model, tmp_path / "old")
+    (old / name).unlink()
+    decision = judge(tiny_model, old)
+    assert not decision.promote
+    assert said in rules(decision)["the champion's scores"].needs
+
+
+def test_a_gap_in_the_lineage_keeps_a_model_out_where_it_is_required(judge: Judge, tiny_model: Path) -> None:
+    reported = judge(tiny_model, None, ("a.py is not in git",))
+    assert reported.promote
+    assert "a.py is not in git" in rules(reported)["lineage"].needs
+    assert not judge(tiny_model, None, ("a.py is not in git",), replace(SETTINGS, lineage="required")).promote
+
+
+def test_the_key_follows_from_all_that_decides(judge: Judge, tiny_model: Path) -> None:
+    judge(tiny_model, None)
+    one = ("a", "b", REPORTS, ["gap"], SETTINGS, EVALUATION)
+    others = [
+        ("x", *one[1:]),
+        ("a", None, *one[2:]),
+        (*one[:3], [], *one[4:]),
+        (*one[:4], replace(SETTINGS, seed=1), EVALUATION),
+        (*one[:5], replace(EVALUATION, seed=1)),
+    ]
+    assert gate.key(*one) == gate.key(*one)
+    keys = {gate.key(*one), *(gate.key(*other) for other in others)}
+    (REPORTS / "scores.json").write_text("{}")
+    assert len(keys | {gate.key(*one)}) == 7

@@ -10,6 +10,7 @@ import pytest
 
 from components import tracking
 from components.registry import store
+from components.registry.ledger import Head
 from components.stage import BadData, BadSettings
 from tests.components.registry import tiny
 
@@ -50,6 +51,22 @@ def test_the_same_weights_are_registered_once(packages: list[Path], tmp_path: Pa
     assert store.notes(first) == {**TAGS, "digest": first.digest}
 
 
+def test_what_was_kept_of_the_lineage_comes_back(
+    packages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = store.register(packages[2], "kept", TAGS)
+    with pytest.raises(BadData, match="kept version 1 was registered without its lineage"):
+        store.kept(first)
+    for content in (b"stages", b"other stages of the same weights"):
+        assert store.register(packages[2], "kept", TAGS, {"dvc.lock": content}) == first
+    assert (store.kept(first) / "dvc.lock").read_bytes() == b"stages"
+    second = store.register(packages[1], "kept", TAGS, {"dvc.lock": b"its own"})
+    assert (store.kept(second) / "dvc.lock").read_bytes() == b"its own"
+    assert store.versions("kept") == [first, second]
+    assert (store.fetch("kept", "1") / "config.json").exists()
+
+
 def test_the_model_hangs_on_the_run_that_trained_it(
     packages: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,27 +93,31 @@ def test_a_model_of_an_unknown_run_gets_one_of_its_own(packages: list[Path]) -> 
     assert tracking.client().get_run(found.run_id).info.status == "FINISHED"
 
 
-def test_the_aliases_of_a_model_over_its_life(three: str) -> None:
+def test_aliases_are_moved_and_taken_away(three: str) -> None:
     assert store.aliases(three) == {}
-    with pytest.raises(BadSettings, match="three has no @previous"):
-        store.rollback(three)
+    store.move(three, {"champion": 1, "previous": None, "challenger": 2})
+    assert store.aliases(three) == {"champion": 1, "challenger": 2}
+    store.move(three, {"champion": 2, "previous": 1, "challenger": None})
+    assert store.aliases(three) == {"champion": 2, "previous": 1}
+    assert store.exists(three, 3)
+    assert not store.exists(three, 4)
+    assert not store.exists("nobody", 1)
 
-    store.challenge(three, 1)
-    store.promote(three, 1)
-    assert store.aliases(three) == {"champion": 1}
-    store.promote(three, 1)
-    assert store.aliases(three) == {"champion": 1}
 
-    store.challenge(three, 3)
-    store.promote(three, 2)
-    assert store.aliases(three) == {"champion": 2, "previous": 1, "challenger": 3}
-    assert store.rollback(three) == 1
-    assert store.aliases(three) == {"champion": 1, "previous": 2, "challenger": 3}
-    assert store.rollback(three) == 2
+def test_the_registry_knows_the_head_of_the_ledger(three: str) -> None:
+    assert store.head(three) is None
+    assert store.head("nobody") is None
+    store.set_head(three, Head(7, "f" * 64))
+    assert store.head(three) == Head(7, "f" * 64)
+    assert tracking.client().get_registered_model(three).tags["ledger_head"] == f"7 {'f' * 64}"
 
-    with pytest.raises(BadSettings, match=r"the registry has no three 9; it has @challenger \(3\), @champion \(2\)"):
-        store.promote(three, 9)
-    assert [(move.champion, move.previous) for move in store.ledger(three)] == [(1, None), (2, 1), (1, 2), (2, 1)]
+
+def test_files_can_be_added_to_a_version(packages: list[Path], tmp_path: Path) -> None:
+    version = store.register(packages[0], "attached", TAGS)
+    (tmp_path / "decision.json").write_text("{}")
+    store.attach(version, tmp_path, "decisions/first")
+    source = tracking.client().get_model_version("attached", "1").source
+    assert (Path(source.removeprefix("file://")) / "decisions/first/decision.json").read_text() == "{}"
 
 
 def test_a_package_comes_back_as_it_went_in(
@@ -104,7 +125,7 @@ def test_a_package_comes_back_as_it_went_in(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     version = store.register(packages[1], "fetched", TAGS)
-    store.promote("fetched", version.number)
+    store.move("fetched", {"champion": version.number, "previous": None, "challenger": None})
     folder = store.fetch("fetched", "champion")
     files = sorted(path.name for path in packages[1].iterdir())
     assert sorted(path.name for path in folder.iterdir()) == files

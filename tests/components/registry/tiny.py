@@ -1,15 +1,18 @@
 """Small real things: a tokenizer, a model with random weights, its reports and data, and the package of it all."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.evaluation.statistics import Interval
 from components.model import hf
 from components.model.labelling import ANSWER, OUTSIDE
 from components.registry import package
+from components.registry.decision import Contender, Decision, Evidence, Rule
 from components.registry.settings import Package
 from components.tasks import TASKS
 from components.tokenizer import train
@@ -79,6 +82,28 @@ def make_package(target: Path, model: Path, reports: Path, data: Path) -> Path:
     """The package of a model folder."""
     package.build(model, reports, reports, data, target, PACKAGE)
     return target
+
+
+def vary(package: Path, target: Path, number: int) -> Path:
+    """A copy of a package that counts as another model; nobody can load it."""
+    shutil.copytree(package, target)
+    with (target / "model.safetensors").open("ab") as weights:
+        weights.write(str(number).encode())
+    return target
+
+
+def decision(promote: bool, version: int, champion: int | None) -> Decision:
+    """A decision of the gate about a version, with a rule that let it pass or not."""
+    rule = Rule("gain", "change in bits per byte", Interval(-0.1, -0.2, 0.0), 0.0, "upper end below 0", "holds")
+    evidence = Evidence(
+        challenger=Contender(f"version {version}", "0" * 64),
+        champion=Contender(f"version {champion}", "1" * 64) if champion else None,
+        data={"test documents": "2" * 64},
+        gate={"confidence": 0.95},
+        evaluation={"seed": 0},
+    )
+    rules = (rule if promote else replace(rule, verdict="fails"),)
+    return Decision(promote, "champion" if champion else "floors", rules, evidence)
 
 
 def scores(topic: float = 0.8, kind: str = "decoder") -> dict[str, object]:

@@ -89,7 +89,7 @@ def test_it_carries_no_more_code_than_it_needs(saved: Path) -> None:
 
 def test_mlflow_serves_the_champion(mlflow_store: str, tiny_package: Path, tmp_path: Path) -> None:
     version = store.register(tiny_package, "served", {})
-    store.promote("served", version.number)
+    store.move("served", {"champion": version.number, "previous": None, "challenger": None})
     port = free_port()
     programs = str(Path(sys.executable).parent)
     server = subprocess.Popen(

@@ -1,0 +1,196 @@
+"""Who is champion: the commands that may change it, each written to the ledger with who and why."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.registry import ledger, store, transaction
+from components.registry.ledger import Entry, Ledger
+from components.registry.store import CHALLENGER, CHAMPION, PREVIOUS, Version
+from components.stage import BadData, BadSettings, TryAgain
+
+if TYPE_CHECKING:
+    from components.registry.decision import Decision
+
+GATE = "the gate"
+"""Who promotes when nobody is asked."""
+
+APPROVAL = "approval"
+"""The tag of a version that says whether it waits for a person, and what that person said."""
+
+PENDING = "pending"
+
+_NO = "--anyway promotes it all the same"
+
+
+def decide(version: Version, decision: "Decision", against: int | None, key: str) -> None:
+    """Write a decision about a version to the ledger, and make the version the challenger.
+
+    It was compared with the version `against`, the champion then, or with none. `key` is the digest of all that the
+    decision follows from; the same decision is not written twice.
+    """
+    with transaction.begin(version.name) as book:
+        present = transaction.present(version.name)
+        keys = [entry.details["key"] for entry in _decisions(book.entries, version.number)]
+        if keys[:1] == [key] and present[CHALLENGER] == version.number:
+            return
+        _attach(version, decision, against)
+        details = {
+            "version": version.number,
+            "against": against,
+            "promote": decision.promote,
+            "reason": str(decision),
+            "key": key,
+            "decision": json.loads(decision.to_json()),
+        }
+        transaction.write(book, "decision", details, {**present, CHALLENGER: version.number}, {"gate": str(decision)})
+
+
+def decided(version: Version, key: str) -> str | None:
+    """The decision about a version that was made from the same, as JSON, if there is one."""
+    found = [entry for entry in _decisions(ledger.read(), version.number) if entry.model == version.name]
+    return next((json.dumps(entry.details["decision"]) for entry in found if entry.details["key"] == key), None)
+
+
+def last_decision(version: Version) -> Entry:
+    """The last entry with a decision about a version. Raises `BadData` when it was not judged."""
+    return _judged([entry for entry in ledger.read() if entry.model == version.name], version.number)
+
+
+def promote(name: str, number: int, reason: str) -> str:
+    """Make a version champion because the gate said so; what was done, in words.
+
+    Raises `TryAgain` when it was compared with another champion than the present one, and `BadData` when the gate
+    did not let it pass or a person has turned it down.
+    """
+    with transaction.begin(name) as book:
+        _check(book.entries, number, transaction.present(name)[CHAMPION])
+        return _promote(book, number, {"by": GATE, "reason": reason})
+
+
+def approve(name: str, number: int, by: str, reason: str, anyway: bool = False) -> str:
+    """Make a version champion because the person `by` said so; what was done, in words.
+
+    Raises as `promote` does, unless `anyway`; and `TryAgain` when another command moved the champion at that moment.
+    """
+    store.find(name, str(number))
+    with transaction.begin(name, unmoved=True) as book:
+        present = transaction.present(name)[CHAMPION]
+        if present == number:
+            return f"{name} version {number} is @champion already: nothing to do"
+        if not anyway:
+            _check(book.entries, number, present)
+        said = {"by": by, "reason": reason, "anyway": anyway}
+        transaction.write(book, "approval", {"version": number, **said}, tags={APPROVAL: f"approved by {by}"})
+        return _promote(book, number, said)
+
+
+def reject(name: str, number: int, by: str, reason: str) -> str:
+    """Note that a person does not want a version; what was done, in words. It is not promoted by itself then."""
+    store.find(name, str(number))
+    with transaction.begin(name) as book:
+        if transaction.present(name)[CHAMPION] == number:
+            raise BadSettings(f"{name} version {number} is @champion: `lmforge rollback` takes it back")
+        details = {"version": number, "by": by, "reason": reason}
+        transaction.write(book, "rejection", details, tags={APPROVAL: f"rejected by {by}"})
+    return f"{name} version {number} is rejected: nothing is promoted"
+
+
+def rollback(name: str, by: str, reason: str) -> str:
+    """Let champion and previous change places; what was done, in words.
+
+    Raises `BadSettings` when no champion was ever replaced, and `TryAgain` when another command moved the champion at
+    that moment.
+    """
+    with transaction.begin(name, unmoved=True) as book:
+        present = transaction.present(name)
+        former, number = present[CHAMPION], present[PREVIOUS]
+        if number is None:
+            raise BadSettings(f"{name} has no @previous: no champion was replaced yet, there is nothing to go back to")
+        details = {"version": number, "from": former, "by": by, "reason": reason}
+        transaction.write(book, "rollback", details, _with_champion(present, number))
+    return f"{name} version {number} is @champion again, version {former} is @previous"
+
+
+def wait(version: Version, until: str = PENDING) -> None:
+    """Note on a version that it waits for a person."""
+    store.note(version, {APPROVAL: until})
+
+
+def refusal(name: str, number: int) -> str | None:
+    """Why a version must not be promoted by itself: a person rejected it, or rolled back from it; or None."""
+    return _refusal([entry for entry in ledger.read() if entry.model == name], number)
+
+
+def _attach(version: Version, decision: "Decision", against: int | None) -> None:
+    """Lay the decision beside the version's files, for programs and as a page."""
+    from components.registry import decision_page
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "decision.json").write_text(decision.to_json(), encoding="utf-8")
+        (folder / "decision.html").write_text(decision_page.render(decision), encoding="utf-8")
+        store.attach(version, folder, f"decisions/against version {against}" if against else "decisions/first")
+
+
+def _promote(book: Ledger, number: int, said: Mapping[str, Any]) -> str:
+    present = transaction.present(book.model)
+    former = present[CHAMPION]
+    transaction.write(book, "promotion", {"version": number, "from": former, **said}, _with_champion(present, number))
+    return f"{book.model} version {number} is @champion" + (f", version {former} is @previous" if former else "")
+
+
+def _with_champion(present: Mapping[str, int | None], number: int) -> dict[str, int | None]:
+    """The aliases when a version takes the champion's place."""
+    challenger = present[CHALLENGER]
+    return {
+        CHAMPION: number,
+        PREVIOUS: present[CHAMPION],
+        CHALLENGER: None if challenger == number else challenger,
+    }
+
+
+def _check(entries: list[Entry], number: int, present: int | None) -> None:
+    """Raise when the version may not take the place of the champion `present`: what was judged is what is promoted."""
+    decision = _judged(entries, number)
+    if not decision.details["promote"]:
+        raise BadData(f"the gate keeps version {number} out ({decision.details['reason']}): {_NO}")
+    refused = _refusal(entries, number)
+    if refused:
+        raise BadData(f"{refused}: {_NO}")
+    against = decision.details["against"]
+    if against != present:
+        raise TryAgain(
+            f"version {number} was compared with {_version(against)}, and {_version(present)} is champion now: "
+            f"have it judged again (`lmforge run`); {_NO}"
+        )
+
+
+def _refusal(entries: list[Entry], number: int) -> str | None:
+    for entry in reversed(entries):
+        details = entry.details
+        if entry.kind in ("promotion", "rollback", "approval") and details["version"] == number:
+            return None
+        if entry.kind == "rejection" and details["version"] == number:
+            return f"version {number} was rejected by {details['by']} on {entry.time[:10]} ({details['reason']})"
+        if entry.kind == "rollback" and details["from"] == number:
+            return f"version {number} was rolled back by {details['by']} on {entry.time[:10]} ({details['reason']})"
+    return None
+
+
+def _decisions(entries: list[Entry], number: int) -> list[Entry]:
+    """All on a version, the newest first."""
+    return [entry for entry in reversed(entries) if entry.kind == "decision" and entry.details["version"] == number]
+
+
+def _judged(entries: list[Entry], number: int) -> Entry:
+    """The last decision on a version."""
+    for entry in _decisions(entries, number):
+        return entry
+    raise BadData(f"version {number} was not judged by the gate: {_NO}")
+
+
+def _version(number: int | None) -> str:
+    return "no champion" if number is None else f"version {number}"

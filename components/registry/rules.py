@@ -1,0 +1,261 @@
+"""The rules of the gate, each a function from figures and settings.
+
+Three ways to ask, by what an error would cost:
+- a *gain* has to be shown: the unlucky end of its interval lies on the good side, so that a tie loses;
+- a *floor* or a limit of safety has to be shown to be kept: the unlucky end lies within it;
+- a *loss* has to be shown to keep a model out: even the lucky end lies on the bad side.
+A model passes when no rule fails. So asking more rules never lets an equal model pass more often, and only the losses
+need a correction for their number: each of n is asked with confidence 1 - (1 - confidence) / n (Bonferroni). Holm's
+steps would not change a verdict, as they begin with the same first one.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap
+from components.registry.cost import Cost
+from components.registry.decision import Group, Rule
+from components.registry.settings import Gate
+from components.stage import BadData
+
+TRIVIAL = "majority"  # the baseline that every task has
+
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def fewer_bits(challenger: pa.Table, champion: pa.Table, settings: Gate) -> list[Rule]:
+    """Fewer bits per byte on the same documents (columns document, bytes, nats), beyond noise and by `min_gain`.
+
+    Bits of all documents over bytes of all. When neither model is favoured, the first rule holds in
+    (1 - confidence) / 2 of all cases; stated is 1 - confidence, which leaves room for lopsided differences.
+    """
+    ours, theirs = paired(challenger, champion, "document")
+    name = "change in bits per byte"
+    if len(ours) < settings.min_documents:
+        return [_fails("gain", name, f"{_few(len(ours), 'documents', settings)} to compare models by")]
+    change = _bits_change(ours, theirs, settings, settings.confidence)
+    least = f"figure at most {0 - settings.min_gain:.4g}"
+    return [
+        _rule("gain", name, change, 0.0, "upper end below 0", holds=change.high < 0),
+        _rule("gain", "least gain", change, 0 - settings.min_gain, least, holds=change.value <= -settings.min_gain),
+    ]
+
+
+def better_answers(challenger: pa.Table, champion: pa.Table, settings: Gate) -> list[Rule]:
+    """A higher score on the same examples of all tasks together (columns example, task, score)."""
+    pairs = [scores(challenger, champion, task) for task in tasks(challenger, champion)]
+    ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    change = _change(ours, theirs, settings, settings.confidence)
+    return [_rule("gain", "change in score over all tasks", change, 0.0, "lower end above 0", holds=change.low > 0)]
+
+
+def floors(found: Mapping[str, Any], losses: pa.Table, settings: Gate) -> Iterator[Rule]:
+    """What any champion has to show, from a `scores.json` and the losses: the unlucky end of each interval passes."""
+    if "bits_per_byte" in found:
+        yield _below("floors", "bits per byte", _interval(found["bits_per_byte"]["all"]), settings.max_bits_per_byte)
+    for name, part in slices(losses):
+        if len(part) < settings.min_documents:
+            yield _not_judged("floors", f"bits per byte of {name}", _few(len(part), "documents", settings))
+        else:
+            bits = _bits_per_byte(part, settings)
+            yield _below("floors", f"bits per byte of {name}", bits, settings.max_slice_bits_per_byte)
+    for task, score in sorted(found["tasks"].items()):
+        if score["examples"] < settings.min_documents:
+            yield _not_judged("floors", task, _few(score["examples"], "examples", settings))
+        else:
+            yield _above("floors", task, _interval(score), score["baselines"][TRIVIAL]["value"] + settings.min_margin)
+
+
+def no_loss(
+    losses: tuple[pa.Table, pa.Table] | None, predictions: tuple[pa.Table, pa.Table], settings: Gate
+) -> Iterator[Rule]:
+    """No slice of the documents and no task lost beyond noise: one rule each.
+
+    Both are tables of the challenger and of the champion; `losses` is None where their bits do not compare. A task
+    that a model was not taught counts as answered wrong throughout.
+    """
+    parts = _sliced(*losses) if losses else {}
+    answers = {task: scores(*predictions, task) for task in tasks(*predictions)}
+    sizes = [len(ours) for ours, _ in [*parts.values(), *answers.values()]]
+    asked = sum(size >= settings.min_documents for size in sizes)
+    confidence = 1 - (1 - settings.confidence) / max(1, asked)
+    for name, (ours, theirs) in parts.items():
+        if len(ours) < settings.min_documents:
+            yield _not_judged("losses", f"change in {name}", _few(len(ours), "documents", settings))
+        else:
+            change = _bits_change(ours, theirs, settings, confidence)
+            needs = "lower end not above 0"
+            yield _rule("losses", f"change in {name}", change, 0.0, needs, holds=change.low <= 0)
+    for task, (right, before) in answers.items():
+        if len(right) < settings.min_documents:
+            yield _not_judged("losses", f"change in {task}", _few(len(right), "examples", settings))
+        else:
+            change = _change(right, before, settings, confidence)
+            needs = "upper end not below 0"
+            yield _rule("losses", f"change in {task}", change, 0.0, needs, holds=change.high >= 0)
+
+
+def safe(found: Mapping[str, Any], settings: Gate) -> Iterator[Rule]:
+    """Training text completed verbatim, and personal data produced, from a `scores.json`: each within its limit."""
+    if found["architecture"] == "encoder":
+        return
+    measured = found.get("safety", {})
+    for key, name, limit in (
+        ("verbatim", "completed verbatim", settings.max_verbatim),
+        ("personal_data", "personal data", settings.max_personal_data),
+    ):
+        if key not in measured:
+            yield _not_judged("safety", name, "the evaluation found no text to look at")
+        else:
+            figure = _interval(measured[key])
+            yield _rule("safety", name, figure, limit, f"upper end at most {limit:.4g}", holds=figure.high <= limit)
+
+
+def affordable(cost: Cost, settings: Gate) -> Iterator[Rule]:
+    """Time for a token, beyond noise, and bytes of the weights over the champion's: each within its limit."""
+    limit, name = settings.max_slowdown, "ratio of time for a token"
+    if cost.slowdown is None:
+        yield _not_judged("cost", name, "a model that writes and one that labels do not compare")
+    else:
+        needs = f"lower end at most {limit:.4g} ({cost.ours_ms:.2f} ms after {cost.theirs_ms:.2f})"
+        yield _rule("cost", name, cost.slowdown, limit, needs, holds=cost.slowdown.low <= limit)
+    growth, limit = cost.ours_bytes / cost.theirs_bytes, settings.max_growth
+    needs = f"figure at most {limit:.4g} ({cost.ours_bytes / 1e6:.1f} MB after {cost.theirs_bytes / 1e6:.1f})"
+    figure = Interval(growth, growth, growth)
+    yield _rule("cost", "ratio of bytes of the weights", figure, limit, needs, holds=growth <= limit)
+
+
+def comparable(champion: Path) -> Iterator[Rule]:
+    """A champion that was packaged before there was a `training.json` does not say which tasks it was taught."""
+    if not (champion / "training.json").exists():
+        why = "its package holds no training.json: it was asked every task that it can answer"
+        yield _not_judged("losses", "the champion's tasks", why)
+
+
+def not_scored(why: str) -> Rule:
+    """The champion cannot be scored, so nothing is known to be better; a person may still decide."""
+    return _fails("gain", "the champion's scores", f"its package cannot be read by this version of the code ({why})")
+
+
+def traceable(missing: Sequence[str], settings: Gate) -> Rule:
+    """Nothing missing of what leads from the model back to code and data; `missing` names what is."""
+    if not missing:
+        return Rule("lineage", "lineage", None, None, "complete", "holds")
+    gaps = f"missing: {', '.join(missing)}"
+    if settings.lineage == "required":
+        return _fails("lineage", "lineage", gaps)
+    return _not_judged("lineage", "lineage", f"{gaps} (reported only)")
+
+
+def slices(losses: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """The documents by language, by source, and by length in thirds."""
+    for column in ("language", "source"):
+        for name in sorted(losses[column].unique().to_pylist()):
+            yield f"{column} {name}", losses.filter(pc.field(column) == name)
+    if len(losses):
+        low, high = np.quantile(losses["bytes"].to_numpy(), [1 / 3, 2 / 3]).round().astype(int).tolist()
+        size = pc.field("bytes")
+        yield f"length below {low} bytes", losses.filter(size < low)
+        yield f"length {low} to {high} bytes", losses.filter((size >= low) & (size <= high))
+        yield f"length above {high} bytes", losses.filter(size > high)
+
+
+def paired(ours: pa.Table, theirs: pa.Table, key: str) -> tuple[pa.Table, pa.Table]:
+    """Both tables in the order of the key. Raises `BadData` when they do not hold the same rows."""
+    ours, theirs = ours.sort_by(key), theirs.sort_by(key)
+    if not ours[key].equals(theirs[key]):
+        raise BadData(f"the two models were not scored on the same {key}s: bring the reports up to date (`dvc repro`)")
+    if "bytes" in ours.column_names and not ours["bytes"].equals(theirs["bytes"]):
+        raise BadData("the two models read documents of different lengths: evaluate again (`dvc repro`)")
+    return ours, theirs
+
+
+def tasks(challenger: pa.Table, champion: pa.Table) -> list[str]:
+    """Those that one of them was asked."""
+    return sorted({*challenger["task"].to_pylist(), *champion["task"].to_pylist()})
+
+
+def scores(challenger: pa.Table, champion: pa.Table, task: str) -> Pair:
+    """Both models' scores on the examples of a task, in one order."""
+    ours, theirs = (table.filter(pc.field("task") == task) for table in (challenger, champion))
+    if not len(ours) or not len(theirs):
+        nothing = np.zeros(len(ours) + len(theirs))
+        return (_numbers(ours, "score"), nothing) if len(ours) else (nothing, _numbers(theirs, "score"))
+    ours, theirs = paired(ours, theirs, "example")
+    return _numbers(ours, "score"), _numbers(theirs, "score")
+
+
+def _sliced(challenger: pa.Table, champion: pa.Table) -> dict[str, tuple[pa.Table, pa.Table]]:
+    ours, theirs = paired(challenger, champion, "document")
+    before = dict(slices(theirs))
+    return {name: (part, before[name]) for name, part in slices(ours)}
+
+
+def _bits_change(ours: pa.Table, theirs: pa.Table, settings: Gate, confidence: float) -> Interval:
+    return _change(_bits(ours), _bits(theirs), settings, confidence, _numbers(ours, "bytes"))
+
+
+def _change(
+    ours: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    settings: Gate,
+    confidence: float,
+    weights: NDArray[np.float64] | None = None,
+) -> Interval:
+    return paired_bootstrap(
+        ours, theirs, weights, resamples=settings.resamples, seed=settings.seed, confidence=confidence
+    )
+
+
+def _bits_per_byte(losses: pa.Table, settings: Gate) -> Interval:
+    return bootstrap_interval(
+        _bits(losses),
+        _numbers(losses, "bytes"),
+        resamples=settings.resamples,
+        seed=settings.seed,
+        confidence=settings.confidence,
+    )
+
+
+def _bits(losses: pa.Table) -> NDArray[np.float64]:
+    return _numbers(losses, "nats") / math.log(2)
+
+
+def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = table[column].to_numpy().astype(np.float64)
+    return numbers
+
+
+def _interval(figure: Mapping[str, float]) -> Interval:
+    return Interval(figure["value"], figure["low"], figure["high"])
+
+
+def _below(group: Group, name: str, figure: Interval, limit: float) -> Rule:
+    return _rule(group, name, figure, limit, f"upper end below {limit:.4g}", holds=figure.high < limit)
+
+
+def _above(group: Group, name: str, figure: Interval, limit: float) -> Rule:
+    return _rule(group, name, figure, limit, f"lower end above {limit:.4g}", holds=figure.low > limit)
+
+
+def _rule(group: Group, name: str, figure: Interval, limit: float, needs: str, *, holds: bool) -> Rule:
+    return Rule(group, name, figure, limit, f"needs {needs}", "holds" if holds else "fails")
+
+
+def _fails(group: Group, name: str, why: str) -> Rule:
+    return Rule(group, name, None, None, why, "fails")
+
+
+def _not_judged(group: Group, name: str, why: str) -> Rule:
+    return Rule(group, name, None, None, why, "not judged")
+
+
+def _few(count: int, what: str, settings: Gate) -> str:
+    return f"{count} {what}, fewer than {settings.min_documents}"

@@ -1,0 +1,146 @@
+"""One command at a time on ledger and registry, and no half of one.
+
+An entry of the ledger says what the aliases and tags are to be. It is written first, then carried out, and then the
+registry notes it as the `Head` that it knows. So whatever a crash leaves undone stands in the ledger behind the head,
+and the next command finishes it. In between there is always a champion: `store.move` keeps to an order.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from components.registry import ledger, store
+from components.registry.ledger import Entry, Fault, Head, Kind, Ledger
+from components.registry.store import CHALLENGER, CHAMPION, PREVIOUS
+from components.stage import TryAgain
+
+Aliases = Mapping[str, int | None]
+"""The version behind each of the three aliases."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an examination of the ledger found: `faults` where it does not hold, and an entry not yet carried out."""
+
+    entries: int
+    faults: list[Fault]
+    unfinished: Entry | None
+
+
+@contextmanager
+def begin(name: str, unmoved: bool = False) -> Iterator[Ledger]:
+    """The ledger, and the aliases, for this command alone, after what an interrupted one left is put right.
+
+    Commands wait for each other. With `unmoved` this one raises `TryAgain` when the champion was moved meanwhile.
+    """
+    seen = present(name)[CHAMPION]
+    with ledger.opened(name) as book:
+        found = present(name)[CHAMPION]
+        if unmoved and found != seen:
+            raise TryAgain(
+                f"another command made version {found} the champion of {name} at the same moment, so this one changed "
+                "nothing: see `lmforge ledger`, then decide again"
+            )
+        _settle(book)
+        yield book
+
+
+def write(
+    book: Ledger,
+    kind: Kind,
+    details: Mapping[str, Any],
+    aliases: Aliases | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write an entry, and carry it out: `aliases` of the model, `tags` of the version.
+
+    Raises `TryAgain` when the registry cannot be written now.
+    """
+    targets = {**({"aliases": aliases} if aliases else {}), **({"tags": tags} if tags else {})}
+    entry = book.append(kind, {**details, **targets})
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _carry_out(entry)
+    except MlflowException as error:
+        raise TryAgain(
+            f"the registry cannot be written ({' '.join(str(error).split())}): entry {entry.sequence} stands in the "
+            "ledger, and the next command carries it out"
+        ) from error
+
+
+def present(name: str) -> Aliases:
+    """The version behind each of the three aliases."""
+    found = store.aliases(name)
+    return {alias: found.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
+
+
+def examine(name: str) -> Finding:
+    """Hold the ledger against its own chain and against what the registry knows of the model."""
+    with ledger.at_rest():
+        head, found, entries = store.head(name), present(name), ledger.read()
+        faults = ledger.verify({name: head} if head else {})
+    mine = [entry for entry in entries if entry.model == name]
+    faults += [Fault(entry.sequence, entry.details["reason"]) for entry in mine if "missing" in entry.details]
+    behind, stated = _behind(mine, head), _stated(mine)
+    if stated and not behind and stated != found:
+        reason = f"the last one says {_words(stated)}, but the registry has {_words(found)}"
+        faults.append(Fault(mine[-1].sequence, reason))
+    return Finding(len(entries), faults, behind[0] if behind else None)
+
+
+def _carry_out(entry: Entry) -> None:
+    """Make the registry what the entry says; doing so again changes nothing."""
+    if "aliases" in entry.details:
+        store.move(entry.model, entry.details["aliases"])
+    if "tags" in entry.details:
+        store.note(store.find(entry.model, str(entry.details["version"])), entry.details["tags"])
+    store.set_head(entry.model, Head(entry.sequence, entry.hash))
+
+
+def _settle(book: Ledger) -> None:
+    """Put ledger and registry right, and tell it there: after a crash, or when somebody moved an alias by hand."""
+    head = store.head(book.model)
+    _finish(_behind(book.entries, head), book)
+    if head and not any((entry.sequence, entry.hash) == (head.sequence, head.hash) for entry in book.entries):
+        reason = f"entry {head.sequence}, which the registry knows by the hash {head.hash}, is missing"
+        write(book, "repair", {"reason": reason, "missing": str(head)})
+    stated, found = _stated(book.entries), present(book.model)
+    if stated is None and any(found.values()):
+        write(book, "start", {"reason": f"the ledger begins here, with {_words(found)}"}, found)
+    elif stated is not None and stated != found:
+        reason = f"the registry has {_words(found)}, moved by something else than lmforge from {_words(stated)}"
+        write(book, "repair", {"reason": reason}, found)
+
+
+def _finish(behind: list[Entry], book: Ledger) -> None:
+    """Carry out what an interrupted command had written.
+
+    That is one move of the aliases at most, of versions that are there. Otherwise the registry was put back from an
+    older copy, and is believed.
+    """
+    moves = [entry.details["aliases"] for entry in behind if "aliases" in entry.details]
+    numbers = {number for aliases in moves for number in aliases.values() if number}
+    if len(moves) > 1 or not all(store.exists(book.model, number) for number in numbers):
+        return
+    for entry in behind:
+        _carry_out(entry)
+    for entry in behind:
+        if entry.kind != "repair":
+            reason = f"entry {entry.sequence} ({entry.kind}) had been interrupted, and was finished"
+            write(book, "repair", {"reason": reason})
+
+
+def _behind(entries: list[Entry], head: Head | None) -> list[Entry]:
+    """The entries that the registry does not know yet."""
+    return [entry for entry in entries if entry.sequence > (head.sequence if head else 0)]
+
+
+def _stated(entries: list[Entry]) -> Aliases | None:
+    """The aliases after the last entry that says something of them."""
+    return next((entry.details["aliases"] for entry in reversed(entries) if "aliases" in entry.details), None)
+
+
+def _words(aliases: Mapping[str, int | None]) -> str:
+    return ", ".join(f"@{alias} {number}" for alias, number in aliases.items() if number) or "no alias"

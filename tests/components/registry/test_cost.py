@@ -1,0 +1,21 @@
+"""What two models cost side by side: no clock is asserted on, as it is the machine's."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from components.registry import cost
+
+
+@pytest.mark.parametrize("kind", ["decoder", "labels", "original"])
+def test_a_model_beside_itself(tiny_models: dict[str, Path], kind: str) -> None:
+    found = cost.measure(tiny_models[kind], tiny_models[kind], confidence=0.95)
+    assert found.slowdown is not None
+    assert 0 < found.slowdown.low <= found.slowdown.value <= found.slowdown.high < math.inf
+    assert found.ours_ms > 0
+    assert found.ours_bytes == found.theirs_bytes == (tiny_models[kind] / "model.safetensors").stat().st_size
+
+
+def test_one_that_writes_and_one_that_labels_do_not_compare(tiny_models: dict[str, Path]) -> None:
+    assert cost.measure(tiny_models["decoder"], tiny_models["labels"], confidence=0.95).slowdown is None
