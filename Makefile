@@ -1,9 +1,10 @@
-# Two commands: `make run` and `make test`. Each sets up .venv first, when the locked versions changed.
+# `make run` and `make test`; `make chaos` injects faults into runs. Each sets up .venv first, when the locked versions
+# changed.
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test
+.PHONY: run test chaos
 
 run: .venv/installed
 	lmforge run
@@ -13,6 +14,9 @@ test: .venv/installed
 	ruff format --check .
 	mypy
 	pytest -n 2
+
+chaos: .venv/installed
+	pytest -n 0 -m chaos tests/chaos
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lmforge needs Python 3.11 or newer: make PYTHON=python3.12")'

@@ -1,15 +1,17 @@
 """What a run leaves in the Prefect UI beside its logs: the plan, the scores, and where to look."""
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components import tracking
-from flows import pages
+from components.stage import STATE
+from flows import pages, worktree
 from flows.dag import Plan
-from flows.services import MLFLOW_URL
 
 
 def show_plan(plan: Plan) -> None:
@@ -25,6 +27,31 @@ def show_plan(plan: Plan) -> None:
     create_table_artifact(table, key="plan", description="What this run does, and why")
 
 
+def show_validation(table: str) -> None:
+    """The rules that a table of data was held against: those that fail first, with rows that break them."""
+    report = _validation(table)
+    if report is None:
+        return
+    docs = STATE / "data-docs" / table / "index.html"
+    failed = [rule for rule in report["rules"] if not rule["success"]]
+    verdict = (
+        f"{len(failed)} of {len(report['rules'])} rules fail" if failed else f"all {len(report['rules'])} rules hold"
+    )
+    create_table_artifact(
+        [
+            {
+                "rule": rule["name"],
+                "table": rule["table"],
+                "holds": "yes" if rule["success"] else f"NO ({rule['severity']})",
+                "seen": _seen(rule),
+            }
+            for rule in sorted(report["rules"], key=lambda rule: rule["success"])
+        ],
+        key=f"validation-{table}",
+        description=f"The {table} data: {verdict}. All rows: `{worktree.lasting(docs)}`",
+    )
+
+
 def show_scores(recipe: str) -> None:
     """A table of the scores of a recipe's model, each beside its baselines."""
     create_table_artifact(
@@ -38,16 +65,31 @@ def show_scores(recipe: str) -> None:
 
 
 def show_links(report: Path, stage_key: str) -> None:
-    """Where the report page is, and the training's run in MLflow's pages while `lmforge ui` serves them."""
+    """Where the report page is, and the training's run in MLflow's pages while `lmforge up` serves them."""
     # No browser follows a link from a page of a server to a file.
     lines = [f"The report page is this file; open it in a browser: `{report.resolve()}`"]
     run = tracking.find(stage_key)
     if run:
-        page = pages.mlflow_run(MLFLOW_URL, tracking.experiment(tracking.client()), run)
-        lines.append(f"[The curves of the training]({page}) are in MLflow's pages, while `lmforge ui` serves them.")
+        page = pages.mlflow_run(pages.mlflow(), tracking.experiment(tracking.client()), run)
+        lines.append(f"[The curves of the training]({page}) are in MLflow's pages, while `lmforge up` serves them.")
     else:
         lines.append("MLflow knows no run of this training, so there are no curves to show.")
     create_markdown_artifact("\n\n".join(lines), key="links", description="Where the report and the curves are")
+
+
+def _validation(table: str) -> Any:
+    """What the stage said last, be it that the data are not acceptable; None when it did not get so far."""
+    for folder in (STATE / "validation", Path("reports/validation")):
+        with suppress(FileNotFoundError):
+            return json.loads((folder / f"{table}.json").read_text(encoding="utf-8"))
+    return None
+
+
+def _seen(rule: Mapping[str, Any]) -> str:
+    if not rule["failed_rows"]:
+        return str(rule["observed"])
+    rows = ", ".join(f"{row['source']} {str(row['id'])[:12]} ({row['value']})" for row in rule["examples"])
+    return f"{rule['failed_rows']} rows, such as {rows}"
 
 
 def read_scores(recipe: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The `lmforge` command: thin. What takes long to import is imported by the command that needs it."""
 
+import getpass
 import os
 import signal
 import sys
@@ -8,8 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from components.stage import BadSettings, StageError
-from flows import environment
+from components.stage import BadData, BadSettings, StageError
+from flows import environment, lineage_commands
 
 app = typer.Typer(
     help="From raw text to a registered, promoted language model.",
@@ -33,6 +34,11 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+Version = Annotated[int, typer.Argument(help="Number of the version.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
+By = Annotated[str, typer.Option(help="Who decides; it stands in the ledger.", show_default="you")]
+
+
 @app.callback()
 def prepare() -> None:
     """From raw text to a registered, promoted language model."""
@@ -51,7 +57,7 @@ def run() -> None:
 
         server.wait_until_ready(services.PREFECT_HEALTH)
         console.say("prefect", f"watch this run at {server.url}/runs")
-        release = training.train(trigger="by hand", recipe=RECIPE)
+        release = training.train_by_hand()
     summary.show(release, RECIPE)
 
 
@@ -63,8 +69,10 @@ def plan() -> None:
 
     settings.check()
     with estimate.counting() as counting:
+        from components.data import listing
         from flows import console, dag
 
+        listing.refresh()
         found = dag.read_plan()
         console.show_plan(found)
         trainings = [stage.name for stage in found.stale if stage.name.partition("@")[0] in dag.TRAININGS]
@@ -82,27 +90,69 @@ def register() -> None:
 
 
 @app.command()
-def promote(version: Annotated[int, typer.Argument(help="Number of the version.")]) -> None:
-    """Make a version the champion, whatever the gate says of it."""
-    from flows import services
+def promote(
+    version: Version,
+    reason: Reason,
+    by: By = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also against the gate, or after a rejection.")] = False,
+) -> None:
+    """Approve a version: make it the champion."""
+    from flows import by_hand
 
-    with services.prefect_server() as server:
-        from flows import promotion
-
-        server.wait_until_ready(services.PREFECT_HEALTH)
-        promotion.promote(version, RECIPE)
+    by_hand.promote(version, by or _person(), reason, anyway)
 
 
 @app.command()
-def rollback() -> None:
+def reject(version: Version, reason: Reason, by: By = "") -> None:
+    """Turn a version down: it is not promoted."""
+    from flows import by_hand
+
+    by_hand.reject(version, by or _person(), reason)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "none given",
+    by: By = "",
+) -> None:
     """Make the previous champion the champion again."""
-    from flows import services
+    from flows import by_hand
 
-    with services.prefect_server() as server:
-        from flows import promotion
+    by_hand.rollback(by or _person(), reason)
 
-        server.wait_until_ready(services.PREFECT_HEALTH)
-        promotion.rollback(RECIPE)
+
+ledger = typer.Typer(help="What was decided about models, by whom and why.", invoke_without_command=True)
+app.add_typer(ledger, name="ledger")
+
+
+@ledger.callback()
+def show_ledger(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Every entry whole, one a line.")] = False,
+) -> None:
+    """Print what was decided about models, by whom and why, the oldest first."""
+    if context.invoked_subcommand is None:
+        from flows import history
+
+        for line in history.as_json() if as_json else history.lines():
+            print(line)
+
+
+@ledger.command("verify")
+def verify_ledger() -> None:
+    """Look whether a line was changed, dropped, inserted, moved or cut off; the exit code is 3 then."""
+    from components.registry import transaction
+    from flows import history
+
+    found = transaction.examine(MODEL)
+    for line in history.verdict(found):
+        print(line)
+    raise typer.Exit(BadData.code if found.faults else 0)
+
+
+app.add_typer(lineage_commands.lineage, name="lineage")
+app.command()(lineage_commands.reproduce)
+app.command()(lineage_commands.diff)
 
 
 @app.command()
@@ -118,12 +168,53 @@ def chat(
     serving.chat(store.fetch(MODEL, version), prompt, stop or ())
 
 
-@app.command()
-def ui() -> None:
-    """Serve the pages of Prefect and MLflow on this machine, until Ctrl-C."""
-    from flows import pages
+Host = Annotated[str, typer.Option(help="The address to listen at; the usual one is reached by this machine alone.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen at.", show_default="the usual one, or a free one")]
 
-    pages.serve(MODEL)
+
+@app.command()
+def up(
+    host: Host = "127.0.0.1",
+    prefect_port: Port = None,
+    mlflow_port: Port = None,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, until Ctrl-C or SIGTERM.")] = False,
+) -> None:
+    """Start Prefect, MLflow, a worker and the deployments, in the background, and say where their pages are."""
+    from components import tracking
+    from flows import lifecycle, pages, settings, supervisor
+
+    settings.check()
+    warning = lifecycle.warning(host)
+    if warning:
+        print(f"lmforge: {warning}", file=sys.stderr)
+    options = supervisor.Options(host, prefect_port, mlflow_port)
+    if foreground:
+        supervisor.supervise(options)
+        return
+    for line in pages.addresses(lifecycle.up(options), MODEL):
+        print(line)
+    print("`lmforge status` says how they fare, `lmforge down` ends them.")
+    tracking.send_leftovers()
+
+
+@app.command()
+def down() -> None:
+    """End what `up` started; a training at work continues from its checkpoint when it is up again."""
+    from flows import lifecycle
+
+    lifecycle.down()
+    print("lmforge is down")
+
+
+@app.command()
+def status() -> None:
+    """Say where the services are and how they fare; the exit code is 1 when something is not well."""
+    from flows import status as states
+
+    found = states.look(MODEL)
+    for line in found:
+        print(line)
+    raise typer.Exit(0 if all(line.good for line in found) else 1)
 
 
 @app.command()
@@ -149,6 +240,14 @@ def preset(
         print(change)
     chosen = f"the preset {' and '.join(names)}"
     print(f"params.yaml {'now has' if changes else 'had'} {chosen}{'' if changes else ' already'}")
+
+
+def _person() -> str:
+    """The name of who types, as the system has it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        raise BadSettings("this system has no name for you: give --by NAME") from None
 
 
 def _root(folder: Path) -> Path:

@@ -3,19 +3,24 @@
 Of DVC only `dvc.api` is promised, so whatever else is needed of it stays in this module.
 """
 
+import hashlib
 import logging
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import psutil
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
+from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.rwlock import _edit_rwlock
 from dvc.stage.cache import _get_stage_hash
 from dvc.utils.serialize import modify_yaml
 
@@ -71,6 +76,7 @@ def read_plan() -> Plan:
     Raises `BadSettings` when the graph cannot be read, `TryAgain` while some stage of it is running.
     """
     with _repo() as repo:
+        _release_dead(repo)
         status = repo.status()
         graph = repo.index.graph
         stages: list[Stage] = []
@@ -86,14 +92,26 @@ def read_plan() -> Plan:
         return Plan(tuple(stages))
 
 
-def digests(name: str) -> dict[str, str]:
+def digests(name: str) -> dict[str, Any]:
     """What a stage's deps and parameters hold now, by their names; one that does not exist is left out."""
     with _repo() as repo:
         return {
-            str(dep): repr(dep.read_params() if isinstance(dep, ParamsDependency) else dep.get_hash().value)
+            str(dep): dep.read_params() if isinstance(dep, ParamsDependency) else dep.get_hash().value
             for dep in _find(repo, name).deps
             if dep.exists
         }
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """The same, as DVC recorded it when the stage last ended well."""
+    with _repo() as repo:
+        return {str(dep): dep.hash_info.value for dep in _find(repo, name).deps}
+
+
+def drop_damaged(name: str) -> list[str]:
+    """Remove the outs of a stage that DVC's cache holds damaged, there and in the folder; gives their paths."""
+    with _repo() as repo:
+        return _drop_damaged([_find(repo, name)])
 
 
 def forget(name: str) -> None:
@@ -119,6 +137,49 @@ def sort_record() -> None:
                     stages[name] = stages.pop(name)
 
 
+def share_cache(main: str) -> None:
+    """Let the current worktree use the cache of the main tree, and take what it has of the recorded outs from there."""
+    with Repo(main) as repo, Repo(".") as ours:
+        settings = repo.config.load_one("local")
+        settings["cache"]["dir"] = repo.cache.local_cache_dir
+        with ours.config.edit("local") as local:
+            local.update(settings)
+    with _repo() as repo:
+        repo.checkout(force=True, allow_missing=True)
+        _drop_damaged(repo.index.stages)
+
+
+def pull(out: str) -> None:
+    """Get an out of the current folder from the remote."""
+    with _repo() as repo:
+        repo.pull(targets=[out])
+
+
+def in_remote(digests: Sequence[str]) -> set[str]:
+    """Those of the md5 whose objects the remote has; none without a remote."""
+    with _repo() as repo:
+        if not repo.config["core"].get("remote"):
+            return set()
+        remote = repo.cloud.get_remote_odb()
+        return {md5 for md5 in digests if remote.exists(md5)}
+
+
+def push() -> bool:
+    """Send the outs that are recorded, and the record of earlier runs, to the remote; False when none is set.
+
+    Raises `TryAgain` when the remote does not take them.
+    """
+    with _repo() as repo:
+        if not repo.config["core"].get("remote"):
+            return False
+        try:
+            repo.push(run_cache=True)
+        except (DvcException, OSError) as error:
+            remote = repo.config["core"]["remote"]
+            raise TryAgain(f"the DVC remote {remote} takes nothing: {_one_line(error)}") from error
+        return True
+
+
 @contextmanager
 def _repo() -> Iterator[Repo]:
     """DVC's view of the current folder, locked, with its errors turned into ours."""
@@ -133,13 +194,57 @@ def _repo() -> Iterator[Repo]:
             raise BadSettings(f"{PIPELINE}: {_one_line(error)}") from error
 
 
+def _release_dead(repo: Repo) -> None:
+    """Drop the locks of processes that were killed: another one may have their number by now, and DVC would wait."""
+    with _edit_rwlock(repo.tmp_dir, localfs, repo.config["core"].get("hardlink_lock", False)) as lock:
+        lock["write"] = {path: holder for path, holder in lock["write"].items() if _is_alive(holder)}
+        lock["read"] = {path: list(filter(_is_alive, holders)) for path, holders in lock["read"].items()}
+
+
+def _is_alive(holder: Mapping[str, Any]) -> bool:
+    _, *arguments = holder["cmd"].split(" ")
+    try:
+        return " ".join(psutil.Process(holder["pid"]).cmdline()).endswith(" ".join(arguments))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _drop_damaged(stages: Iterable[Any]) -> list[str]:
+    """DVC itself trusts an object that is read-only, and would hand out whatever it holds."""
+    damaged = []
+    for out in (out for stage in stages for out in stage.outs):
+        if not (out.use_cache and out.hash_info and out.cache.exists(out.hash_info.value)):
+            continue
+        bad = [path for path in _objects(out) if not _is_whole(path)]
+        for path in bad:
+            path.unlink()
+        if bad:
+            out.remove()
+            damaged.append(str(out))
+    return damaged
+
+
+def _objects(out: Any) -> Iterator[Path]:
+    """The files of the cache that an out consists of; of a folder only its list when that is damaged."""
+    path = Path(out.cache.oid_to_path(out.hash_info.value))
+    yield path
+    if out.hash_info.isdir and _is_whole(path):
+        files = (Path(out.cache.oid_to_path(info.value)) for _, _, info in out.get_obj())
+        yield from filter(Path.exists, files)
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest() == (path.parent.name + path.stem)
+
+
 def _in_order(repo: Repo) -> list[Any]:
     """The stages as `dvc repro` orders them, from the first to run to the last."""
     return list(plan_repro(get_active_graph(repo.index.graph), collect_stages(repo, [PIPELINE])))
 
 
 def _find(repo: Repo, name: str) -> Any:
-    return next(node for node in repo.index.stages if node.name == name)
+    return repo.stage.load_one(PIPELINE, name)  # the index would load all of them
 
 
 def _stage(node: Any, upstream: tuple[str, ...], reasons: list[str]) -> Stage:

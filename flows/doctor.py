@@ -17,7 +17,7 @@ import psutil
 from components import tracking
 from components.stage import STATE, StageError
 from components.tracking import spool
-from flows import environment, locks, services
+from flows import environment, lifecycle, locks, services
 
 LOCKED = Path("requirements.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -53,6 +53,7 @@ def examine() -> list[Finding]:
         run_locks,
         prefect_store,
         mlflow_store,
+        in_background,
         metrics,
         telemetry,
         gpu,
@@ -115,7 +116,8 @@ def dvc_locks() -> Finding:
 
 def run_locks() -> Finding:
     """Runs at work; their locks go with them, so that none can be stale."""
-    held = [name for name in ("run", "training") if locks.is_held(name)]
+    paths = {"run": locks.LOCKS / "run"} | {name: locks.accelerator_lock(name) for name in locks.accelerators()}
+    held = [name for name, path in paths.items() if locks.is_held(path)]
     return Finding("run locks", f"held by a run at work: {', '.join(held)}" if held else "free")
 
 
@@ -136,6 +138,18 @@ def mlflow_store() -> Finding:
         return Finding("mlflow", chosen, "" if there else "start that server, or unset MLFLOW_TRACKING_URI")
     found = _sqlite(Path(chosen.removeprefix(tracking.SQLITE)))
     return Finding("mlflow", found, "restore it from a copy" if "damaged" in found else "")
+
+
+def in_background() -> Finding:
+    """What `lmforge up` started."""
+    if not services.is_up():
+        return Finding("services", "not up")
+    found = lifecycle.state().get("services", {})
+    gone = [name for name, service in found.items() if service["url"] and not services.answers(service["url"])]
+    if gone:
+        logs = ", ".join(f".lmforge/logs/{name}-server.log" for name in gone)
+        return Finding("services", f"no answer from {', '.join(gone)}", f"look into {logs}")
+    return Finding("services", f"up: {', '.join(found) or 'starting'}")
 
 
 def metrics() -> Finding:

@@ -29,6 +29,8 @@ def prepare() -> None:
     os.environ["PREFECT_RESULTS_DEFAULT_SERIALIZER"] = "json"
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), _LOOPBACK]))
+    if "PREFECT_SERVER_API_AUTH_STRING" in os.environ:
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ["PREFECT_SERVER_API_AUTH_STRING"])
     if "PREFECT_API_URL" not in os.environ:
         os.environ.pop("PREFECT_API_KEY", None)  # a stray key would be sent to our own server, which refuses it
 

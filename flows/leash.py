@@ -9,19 +9,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from components.stage import die_with_parent
 
 
-def start(module: str, *arguments: str, env: Mapping[str, str], output: IO[str] | int) -> "subprocess.Popen[str]":
-    """Start a module on the leash, in a process group of its own, stdout and stderr together.
+def start(
+    module: str, *arguments: str, env: Mapping[str, str], output: IO[str] | int, folder: Path = Path()
+) -> "subprocess.Popen[str]":
+    """Start a module on the leash in a folder, in a process group of its own, stdout and stderr together.
 
     Linux ties the leash to the calling thread: it must live as long as the child may.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "flows.leash", str(os.getpid()), module, *arguments],
+        cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=output,

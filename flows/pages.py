@@ -1,36 +1,36 @@
-"""The pages of Prefect and MLflow, served on loopback until they are no longer wanted."""
+"""Where the pages of Prefect and MLflow are."""
 
-import time
-from contextlib import ExitStack, suppress
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from components import tracking
 from flows import services
 
 REPORT = Path("reports/report.html")
 
-_LOOK_EVERY = 1.0  # seconds
 _MODE = "workflowType=machine_learning"  # or else MLflow opens its pages for generative AI, which show no curves
 
 
-def serve(model: str) -> None:
-    """Start both servers, print the addresses of runs and of the model, and end with Ctrl-C or SIGTERM."""
-    with suppress(KeyboardInterrupt), ExitStack() as stack:
-        mlflow = stack.enter_context(services.mlflow_server(tracking.uri()))
-        prefect = stack.enter_context(services.prefect_server())
-        experiment = tracking.experiment(tracking.client())
-        tracking.send_leftovers()
-        prefect.wait_until_ready(services.PREFECT_HEALTH)
-        mlflow.wait_until_ready(services.MLFLOW_HEALTH)
-        print(f"Prefect (runs, logs, plans)     {prefect.url}/runs")
-        print(f"MLflow (curves)                 {mlflow_runs(mlflow.url, experiment)}")
-        print(f"MLflow (registry)               {mlflow.url}/#/models/{model}")
-        if REPORT.exists():
-            print(f"Report (scores, samples)        {REPORT.resolve().as_uri()}")
-        print("Ctrl-C ends both.", flush=True)
-        while services.answers(prefect.url + services.PREFECT_HEALTH):
-            time.sleep(_LOOK_EVERY)
-        print("the run whose Prefect server this was has ended: start `lmforge ui` again")
+def addresses(state: Mapping[str, Any], model: str) -> Iterator[str]:
+    """A line for each page that a person may want, from the state of the services."""
+    found = state["services"]
+    yield f"Prefect (runs, schedules)       {found['prefect']['page']}/runs"
+    if "mlflow" in found:
+        page, experiment = found["mlflow"]["page"], tracking.experiment(tracking.client())
+        yield f"MLflow (curves)                 {mlflow_runs(page, experiment)}"
+        yield f"MLflow (registry)               {page}/#/models/{model}"
+    if REPORT.exists():
+        yield f"Report (scores, samples)        {REPORT.resolve().as_uri()}"
+
+
+def mlflow() -> str:
+    """Where MLflow's pages are, or will be when `lmforge up` finds their usual port free."""
+    with suppress(FileNotFoundError, KeyError):
+        return str(json.loads(services.UP.read_text())["services"]["mlflow"]["page"])
+    return f"http://{services.HOST}:{services.MLFLOW_PORT}"
 
 
 def mlflow_runs(url: str, experiment: str) -> str:

@@ -16,6 +16,7 @@ from flows import settings
 PRESETS = Path("presets")
 DEFAULT = "laptop"
 
+_NULL = "tag:yaml.org,2002:null"
 _WIDTH = 4096  # of a line: none is broken anew
 
 
@@ -51,6 +52,8 @@ def _yaml() -> YAML:
     yaml.preserve_quotes = True
     yaml.width = _WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
+    # An empty value would be read alike, and be another text than the one in the file.
+    yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(_NULL, "null"))
     return yaml
 
 

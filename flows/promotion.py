@@ -1,24 +1,38 @@
 """From a package to the champion: register, judge, promote; and by hand, promote any version or go back.
 
-Which model is live is written in one place, the aliases of the registry.
+Which model is live is written in one place, the aliases of the registry; why, in the ledger. No process waits for a
+person: a version that needs an approval is left waiting, and the flow `promote` is how somebody says yes or no.
 """
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated, Literal, cast
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import run_deployment
+from prefect.states import Completed
+from pydantic import Field
 
 from components import params
 from components.evaluation.settings import Evaluate
-from components.registry import gate, lineage, store
-from components.registry.gate import Decision
+from components.lineage import kept
+from components.registry import champion, gate, lineage, store
+from components.registry.gate import Candidate, Decision
 from components.registry.settings import Gate
 from components.registry.store import Version
 from components.stage import BadData
-from flows import console
+from flows import console, dag, notifications
+from flows.retraining import Retraining
 
 RECIPE = "assistant"
+DEPLOYMENT = "promote/promote"
+
+# What each means stands in the docstrings: the forms of Prefect's pages take it from there alone.
+Number = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 def model_name(recipe: str) -> str:
@@ -28,10 +42,10 @@ def model_name(recipe: str) -> str:
 
 def register(recipe: str, flow_run: str = "by hand") -> Version:
     """Register the package of a recipe with its lineage; the same weights are registered once."""
-    package = Path("models/package") / recipe
+    root, package = Path.cwd(), Path("models/package") / recipe
     if not package.exists():
         raise BadData(f"{package} is not there: run the pipeline first (`lmforge run` or `dvc repro`)")
-    return store.register(package, model_name(recipe), lineage.tags(Path.cwd(), recipe, flow_run))
+    return store.register(package, model_name(recipe), lineage.tags(root, recipe, flow_run), kept.collect(root, recipe))
 
 
 @task(name="register", task_run_name="register", cache_policy=NO_CACHE)
@@ -49,72 +63,143 @@ def gate_model(version: Version) -> Decision:
     if number == version.number:
         decision = Decision(promote=False, against="itself", rules=())
     else:
-        store.challenge(version.name, version.number)
-        decision = _judge(version, store.find(version.name, store.CHAMPION) if number else None)
+        decision = _judge(version, store.find(version.name, str(number)) if number else None)
     for rule in decision.rules:
         get_run_logger().info(str(rule))
     _say("gate", str(decision))
     create_markdown_artifact(
-        report(version, decision), key="gate", description="Whether the model is promoted, and why"
+        f"## {version.name} version {version.number}\n\n{decision.to_markdown()}",
+        key="gate",
+        description="Whether the model is promoted, and why",
     )
     return decision
 
 
 @task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)
-def promote_model(version: Version, decision: Decision) -> None:
-    """Make a version champion when the gate said so; that it did not is a normal end."""
-    if decision.promote:
-        _promote(version.name, version.number)
-    else:
-        present = store.aliases(version.name).get(store.CHAMPION)
-        _say("promote", f"@champion stays version {present}" if present else "there is still no @champion")
+def promote_model(version: Version, decision: Decision) -> str:
+    """Make a version champion when the gate said so and nobody has to be asked; what became of it, in words.
+
+    That the gate said no, or that it waits for a person, is a normal end.
+    """
+    line = _follow(version, decision)
+    _say("promote", line)
+    return line
 
 
-@flow(name="promote", flow_run_name="promote {recipe} version {version}")
-def promote(version: int, recipe: str = RECIPE) -> None:
-    """Make a version champion, whatever the gate said of it: starting this flow is the approval."""
-    _promote(model_name(recipe), version)
+def _name_verdict() -> str:
+    given = runtime.flow_run.parameters
+    done = {"approve": "approved", "reject": "rejected"}[given["verdict"]]
+    return f"promote {given['recipe']} version {given['version']}: {done} by {given['by']}"
 
 
-@flow(name="rollback", flow_run_name="roll {recipe} back")
-def rollback(recipe: str = RECIPE) -> None:
-    """Let `@champion` and `@previous` change places."""
-    number = store.rollback(model_name(recipe))
-    _say("rollback", f"{model_name(recipe)} version {number} is @champion again")
+@flow(name="promote", flow_run_name=_name_verdict, on_completion=[notifications.promoted])
+def promote(
+    version: Number,
+    by: Text,
+    reason: Text,
+    verdict: Literal["approve", "reject"] = "approve",
+    anyway: bool = False,
+    recipe: str = RECIPE,
+) -> State[str]:
+    """Say yes or no to a version: what somebody rejected before is not promoted unless `anyway`.
+
+    Args:
+        version: Number of the version.
+        by: Who decides; it stands in the ledger.
+        reason: Why; it stands in the ledger.
+        verdict: Approve makes it @champion; reject keeps it out.
+        anyway: Also when the gate said no, another champion was compared with, or somebody rejected it.
+        recipe: Of the model, whose name is lmforge and the recipe.
+    """
+    name = model_name(recipe)
+    refusal = None if anyway else champion.refusal(name, version)
+    if verdict == "reject":
+        return _end(champion.reject(name, version, by, reason), "Rejected")
+    if refusal:
+        return _end(f"{refusal}: nothing is promoted", "Rejected")
+    return _end(champion.approve(name, version, by, reason, anyway), "Promoted")
 
 
-def report(version: Version, decision: Decision) -> str:
-    """The decision as Markdown: the verdict, and a row for each rule."""
-    rows = [
-        f"| {rule.name} | {rule.figure.value:.4f} | {rule.figure.low:.4f} to {rule.figure.high:.4f} "
-        f"| {rule.needs} | {'yes' if rule.holds else '**no**'} |"
-        for rule in decision.rules
-    ]
-    table = ["", "| rule | figure | interval | needs | holds |", "| --- | ---: | --- | --- | --- |", *rows]
-    return "\n".join([f"## {version.name} version {version.number}", "", str(decision), *(table if rows else [])])
+@flow(name="rollback", flow_run_name="roll {recipe} back: {by}")
+def rollback(by: Text, reason: Text, recipe: str = RECIPE) -> State[str]:
+    """Let `@champion` and `@previous` change places.
+
+    Args:
+        by: Who decides; it stands in the ledger.
+        reason: Why; it stands in the ledger.
+        recipe: Of the model, whose name is lmforge and the recipe.
+    """
+    return _end(champion.rollback(model_name(recipe), by, reason), "RolledBack")
 
 
-def _judge(version: Version, champion: Version | None) -> Decision:
-    """The gate's decision, from the version's tags when it was made for the same inputs before."""
+def _judge(version: Version, present: Version | None) -> Decision:
+    """The gate's decision, from the ledger when it was made for the same inputs before."""
     settings, evaluation = params.read("gate", Gate), params.read("evaluate", Evaluate)
-    reports = Path("reports/evaluation") / version.name.removeprefix(model_name(""))
-    key = gate.key(reports, champion.digest if champion else None, settings, evaluation)
-    tags = store.notes(version)
-    if tags.get("gate_key") == key:
-        return Decision.from_json(tags["gate"])
-    package = store.fetch(version.name, store.CHAMPION) if champion else None
-    decision = gate.judge(reports, package, settings, evaluation)
-    store.note(version, {"gate": decision.to_json(), "gate_key": key})
+    recipe = version.name.removeprefix(model_name(""))
+    reports, gaps = Path("reports/evaluation") / recipe, lineage.missing(Path.cwd(), recipe, dag.in_remote)
+    key = gate.key(version.digest, present.digest if present else None, reports, gaps, settings, evaluation)
+    known = champion.decided(version, key)
+    if known:
+        decision = Decision.from_json(known)
+    else:
+        challenger = _candidate(version, Path("models/package") / recipe)
+        standing = _candidate(present, store.fetch(present.name, str(present.number))) if present else None
+        decision = gate.judge(challenger, standing, reports, gaps, settings, evaluation)
+    champion.decide(version, decision, present.number if present else None, key)
     return decision
 
 
-def _promote(name: str, number: int) -> None:
-    present = store.aliases(name).get(store.CHAMPION)
-    if present == number:
-        _say("promote", f"{name} version {number} is @champion already: nothing to do")
-        return
-    store.promote(name, number)
-    _say("promote", f"{name} version {number} is @champion" + (f", version {present} is @previous" if present else ""))
+def _candidate(version: Version, package: Path) -> Candidate:
+    return Candidate(f"{version.name} version {version.number}", version.digest, package)
+
+
+def _follow(version: Version, decision: Decision) -> str:
+    """Do what follows from a decision of the gate, and say it."""
+    name, number = version.name, version.number
+    if not decision.promote:
+        present = store.aliases(name).get(store.CHAMPION)
+        return f"@champion stays version {present}" if present else "there is still no @champion"
+    refusal = champion.refusal(name, number)
+    if refusal:
+        return f"{refusal}: nothing is promoted; `lmforge promote {number} --anyway --reason ...` does it all the same"
+    if params.read("gate", Gate).approval == "required":
+        champion.wait(version)
+        ways = f"`lmforge promote {number} --reason ...`, or a run of the deployment {DEPLOYMENT}"
+        return f"version {number} waits for approval: {ways}"
+    minutes = params.read("retraining", Retraining).veto_minutes if runtime.deployment.id else 0
+    if minutes:
+        return _promote_later(version, minutes)
+    return champion.promote(name, number, str(decision))
+
+
+def _promote_later(version: Version, minutes: float) -> str:
+    """Let the deployment promote the version when the time for objections is over; the same decision does so once."""
+    decision = champion.last_decision(version)
+    due = datetime.now(UTC) + timedelta(minutes=minutes)
+    recipe = version.name.removeprefix(model_name(""))
+    said = {"by": champion.GATE, "reason": f"nobody objected within {minutes:g} minutes; {decision.details['reason']}"}
+    run = cast(
+        FlowRun,
+        run_deployment(
+            DEPLOYMENT,
+            parameters={"version": version.number, "recipe": recipe, **said},
+            flow_run_name=f"promote {recipe} version {version.number} unless rejected",
+            scheduled_time=due,
+            idempotency_key=decision.hash,
+            timeout=0,
+            as_subflow=False,
+        ),
+    )
+    at = f"{(run.expected_start_time or due).astimezone():%Y-%m-%d %H:%M}"
+    champion.wait(version, f"promoted at {at} unless rejected")
+    return (
+        f"version {version.number} is promoted at {at} unless rejected: `lmforge reject {version.number} --reason ...`"
+    )
+
+
+def _end(line: str, state: str) -> State[str]:
+    _say(runtime.flow_run.flow_name, line)
+    return Completed(name=state, message=line, data=line)
 
 
 def _say(name: str, line: str) -> None:

@@ -11,6 +11,7 @@ from components.registry.settings import Gate, Package
 from components.stage import BadSettings
 from components.tokenizer.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
+from flows.retraining import Retraining
 
 SECTIONS: dict[str, Any] = {
     "ingest": Ingest,
@@ -24,6 +25,7 @@ SECTIONS: dict[str, Any] = {
     "evaluate": Evaluate,
     "package": Package,
     "gate": Gate,
+    "retraining": Retraining,
 }
 
 

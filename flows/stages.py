@@ -11,19 +11,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from logging import Logger, LoggerAdapter
-from typing import Any
+from typing import Any, Protocol
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
 from prefect.tasks import Task
 
 from components import stage
-from flows import console, dag, environment, leash, locks
+from flows import artifacts, console, dag, environment, leash, locks
 from flows.progress import LiveProgress
+from flows.retraining import Meter
 
 MODELS_AT_WORK = (*dag.TRAININGS, "evaluate")
 """Stages that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
@@ -37,6 +38,9 @@ _CHATTER = re.compile(
     r"\t(git add|dvc config) |Use `dvc push`|Stage '.*' (didn't change|is cached)|"
     r"ERROR: failed to reproduce|WARNING: Process '|Data and pipelines are up to date"
 )
+
+_MAY_PASS = ("is busy", "No space left on device", "Disk quota exceeded")  # what DVC says
+_KILLED = ("exited with 137", "exited with -9")
 
 _stopping = threading.Event()
 _live: dict[int, "subprocess.Popen[str]"] = {}
@@ -52,6 +56,14 @@ class StageFailed(stage.StageError):
 
 class Stopped(Exception):
     """The run ends before this stage was started."""
+
+
+class Watcher(Protocol):
+    """What looks at a stage at work, every few seconds, and once more when it has ended well."""
+
+    def update(self) -> None: ...
+
+    def finish(self) -> None: ...
 
 
 def _is_worth_another_try(_: Task[Any, Any], __: TaskRun, state: State[Any]) -> bool:
@@ -73,9 +85,9 @@ def run_stage(name: str, fresh: bool) -> State[None]:
     """
     if fresh:
         return _cached(name, "unchanged")
-    with _turn(name):
+    with _turn(name) as watchers, _shown(name):
         began = time.monotonic()
-        ran = _reproduce(name, get_run_logger())
+        ran = _reproduce(name, get_run_logger(), watchers)
     if not ran:
         return _cached(name, "same inputs as an earlier run")
     line = f"done in {time.monotonic() - began:.0f} s"
@@ -113,14 +125,27 @@ def _cached(name: str, why: str) -> State[None]:
     return Completed(name="Cached", message=f"Taken from the cache: {why}")
 
 
-def _is_training(name: str) -> bool:
-    return name.partition("@")[0] in dag.TRAININGS
+@contextmanager
+def _turn(name: str) -> Iterator[list[Watcher]]:
+    """Within it a stage may run: one with a model at work when it has the GPUs or the processor, any other at once."""
+    kind = name.partition("@")[0]
+    watchers: list[Watcher] = [LiveProgress(name)] if kind in dag.TRAININGS else []
+    if kind not in MODELS_AT_WORK:
+        yield watchers
+        return
+    with locks.hold_accelerators(check=_stop_if_told) as accelerators:
+        yield [*watchers, Meter(name, str(runtime.flow_run.id), len(accelerators))]
 
 
-def _turn(name: str) -> AbstractContextManager[None]:
-    """A context that a stage with a model at work enters when no other one runs, any other stage at once."""
-    whole_machine = name.partition("@")[0] in MODELS_AT_WORK
-    return locks.wait_for("training", check=_stop_if_told) if whole_machine else nullcontext()
+@contextmanager
+def _shown(name: str) -> Iterator[None]:
+    """Whether a stage that validates ends well or not, leave its rules in the Prefect UI."""
+    kind, _, table = name.partition("@")
+    try:
+        yield
+    finally:
+        if kind == "validate" and not _stopping.is_set():
+            artifacts.show_validation(table)
 
 
 def _stop_if_told() -> None:
@@ -128,38 +153,40 @@ def _stop_if_told() -> None:
         raise Stopped("the run was stopped")
 
 
-def _reproduce(name: str, log: Logger | LoggerAdapter[Any]) -> bool:
+def _reproduce(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> bool:
     """Run `dvc repro` for one stage; False when DVC took its outs from the cache."""
     record = stage.STATE / "stages" / f"{name}.json"
     record.unlink(missing_ok=True)
     before = dag.digests(name)
-    code, complaint = _follow(name, log)
+    code, complaint = _follow(name, log, watchers)
     _stop_if_told()
     if code != 0:
         raise _failure(name, complaint)
     _refuse_changed_deps(name, before)
+    if not record.exists():
+        _refuse_damaged_outs(name)
     return record.exists()
 
 
-def _follow(name: str, log: Logger | LoggerAdapter[Any]) -> tuple[int, str]:
+def _follow(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> tuple[int, str]:
     """Run the process and pass on what it says; its exit code, and the error that DVC named if any."""
-    progress = LiveProgress(name) if _is_training(name) else None
-    complaint = ""
+    complaint, at_work = "", False
     with _process(name) as process:
         for line in _lines(process):
-            if progress:
-                progress.update()
+            for watcher in watchers if at_work else ():
+                watcher.update()
             if line is None:
                 continue
             log.info(line)
             if line.startswith("ERROR: "):
                 complaint = line.removeprefix("ERROR: ")
             if line.startswith("Running stage '"):
+                at_work = True
                 console.say(name, "started")
             elif not _CHATTER.match(line):
                 console.say(name, line)
-    if progress and process.returncode == 0:
-        progress.finish()
+    for watcher in watchers if at_work and process.returncode == 0 else ():
+        watcher.finish()
     return process.returncode, complaint
 
 
@@ -217,17 +244,27 @@ def _failure(name: str, complaint: str) -> StageFailed:
         code, line = stage.outcome(name)
         if code != 0:
             return StageFailed(name, code, line)
-    code = stage.TryAgain.code if "is busy" in complaint else 1
+    if complaint.endswith(_KILLED):
+        return StageFailed(name, 1, "it was killed, as the kernel does when memory runs out: free some, then run again")
+    code = stage.TryAgain.code if any(words in complaint for words in _MAY_PASS) else 1
     return StageFailed(name, code, complaint or stage.outcome(name)[1])
 
 
-def _refuse_changed_deps(name: str, before: dict[str, str]) -> None:
+def _refuse_changed_deps(name: str, before: dict[str, Any]) -> None:
     """DVC records deps as they are when a stage ends, so that an edit in between would count as what it read."""
-    after = dag.digests(name)
+    after = dag.recorded(name)
     changed = sorted(dep for dep in {*before, *after} if before.get(dep) != after.get(dep))
     if changed:
         dag.forget(name)
         line = f"{', '.join(changed)} changed while it ran, so that its result is not kept: run again"
+        raise StageFailed(name, stage.TryAgain.code, line)
+
+
+def _refuse_damaged_outs(name: str) -> None:
+    """What DVC took from its cache has to be what it put there."""
+    damaged = dag.drop_damaged(name)
+    if damaged:
+        line = f"DVC's cache held a damaged {' and '.join(damaged)}: it is removed there, and made again"
         raise StageFailed(name, stage.TryAgain.code, line)
 
 

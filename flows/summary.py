@@ -19,7 +19,7 @@ def show(release: Release, recipe: str) -> None:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     print()
     command = _command()
-    print(f"{command} ui      opens the pages of Prefect and MLflow")
+    print(f"{command} up      serves the pages of Prefect and MLflow")
     print(f"{command} chat    talks to the champion")
     print(f"{REPORT}    is the report page")
 

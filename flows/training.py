@@ -1,51 +1,177 @@
 """The `train` flow: from the graph of stages to a registered and, if it is better, promoted model."""
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
-from prefect import flow, runtime, task
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
 from prefect.futures import PrefectFuture, as_completed
+from prefect.states import Completed
 
+from components import params
+from components.data import listing
 from components.evaluation import report
-from components.registry import lineage, store
-from components.registry.gate import Decision
+from components.lineage import chain
+from components.registry import champion, lineage, store
+from components.registry.decision import Decision, Rule
 from components.registry.store import Version
 from components.stage import TryAgain, write_atomically
-from flows import artifacts, dag, locks, stages
+from flows import arrivals, artifacts, dag, locks, notifications, retraining, stages, worktree
 from flows.dag import Plan
-from flows.promotion import gate_model, promote_model, register_model
+from flows.promotion import RECIPE, gate_model, model_name, promote_model, register_model
+from flows.retraining import BY_HAND, CALENDAR, DRIFT, Record, Request, Retraining
 
 REPORT = Path("reports/report.html")
 
 
 @dataclass(frozen=True)
 class Release:
-    """How a run ended: the version of its model, what the gate said of it, and the aliases that it now has."""
+    """How a run ended: the version, what the gate said of it, the aliases that it now has, and what became of it."""
 
     version: Version
     decision: Decision
     aliases: tuple[str, ...]
+    outcome: str
+    refused: bool  # a person said no before
+
+    @property
+    def event(self) -> notifications.Event | None:
+        """What somebody wants to be told: that it was promoted, or that it waits for a person."""
+        if not self.decision.promote or self.refused:
+            return None
+        return "promoted" if store.CHAMPION in self.aliases else "waits"
+
+    def __str__(self) -> str:
+        number, rules = self.version.number, self.decision.rules
+        if self.refused or self.event == "waits":
+            return self.outcome
+        if self.event is None:
+            failed = [_plain(rule) for rule in rules if not rule.holds]
+            more = f" and {len(failed) - 2} more" if len(failed) > 2 else ""
+            kept = f"version {number} kept back by {', '.join(failed[:2])}{more}"
+            return kept if failed else f"version {number}: {self.decision}"
+        gains = (f"{rule.figure.value:+.3f} {_plain(rule)}" for rule in rules if rule.group == "gain" and rule.figure)
+        return f"version {number} promoted: {next(gains, self.decision)}"
 
 
-@flow(name="train", flow_run_name="{trigger}")
-def train(trigger: str = "by hand", recipe: str = "assistant") -> Release:  # noqa: ARG001, the run's name
+def _plain(rule: Rule) -> str:
+    return rule.name.removeprefix("change in ")
+
+
+def _name() -> str:
+    """What triggered the run; of those that the calendar starts also the day."""
+    trigger = str(runtime.flow_run.parameters["trigger"])
+    return f"{trigger} {_today()}" if trigger == CALENDAR else trigger
+
+
+def _today() -> date:
+    """By the clock of this machine, as the calendar goes."""
+    return datetime.now(UTC).astimezone().date()
+
+
+def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001, what Prefect passes
+    """Tell of what became of the model; that it is kept back, or that nothing was trained, is nobody's worry."""
+    release = state.result(raise_on_failure=False)
+    if isinstance(release, Release) and release.event:
+        notifications.tell(release.event, f"{flow_run.name}: {state.message}", flow_run.id)
+
+
+@flow(
+    name="train",
+    flow_run_name=_name,
+    on_completion=[_tell],
+    on_failure=[notifications.failed],
+    on_crashed=[notifications.failed],
+)
+def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]:
     """Bring every stage up to date, then register the recipe's package, judge it, and promote it if it is better.
 
-    Raises `StageFailed` when a stage fails, `StageError` when something around them does; both carry an exit code.
+    A trigger that begins with `calendar`, `data` or `drift` asks the policy first. In a worktree the result goes to a
+    branch, and the worktree away. Raises `StageFailed` when a stage fails, `StageError` when something around them
+    does; both carry an exit code.
+
+    Args:
+        trigger: Why it runs; the run is named after it. What a person writes here is never refused.
+        recipe: What is trained: a recipe of the section `finetune` of params.yaml.
     """
-    with stages.supervised(), locks.hold("run", "another run is at work in this folder: wait for it, or stop it"):
-        plan = dag.read_plan()
-        artifacts.show_plan(plan)
-        run_graph(plan)
-        check_nothing_changed()
-        version = register_model(recipe)
-        decision = gate_model(version)
-        promote_model(version, decision)
-        release = Release(version, decision, _aliases(version))
-        write_report(recipe, release)
-        return release
+    with (
+        worktree.left_at_the_end(worktree.main_tree()),
+        stages.supervised(),
+        locks.hold("run", "another run is at work in this folder: wait for it, or stop it"),
+    ):
+        decision = decide(trigger)
+        if not decision.train:
+            return Completed(name="Skipped", message=f"no: {decision.reason}")
+        release = make(recipe)
+        arrivals.note_trained(release.version.number)
+        if worktree.main_tree():
+            keep(release, trigger)
+    return Completed(message=str(release), data=release)
+
+
+def train_by_hand() -> Release:
+    """Run the flow in the current folder. A person is never refused."""
+    release = train(trigger=BY_HAND)  # Prefect gives what the state holds
+    assert isinstance(release, Release)
+    return release
+
+
+def make(recipe: str) -> Release:
+    """Run the graph; register, judge and, if it is better, promote what it made."""
+    plan = dag.read_plan()
+    artifacts.show_plan(plan)
+    run_graph(plan)
+    check_nothing_changed()
+    version = register_model(recipe)
+    decision = gate_model(version)
+    outcome = promote_model(version, decision)
+    refused = decision.promote and champion.refusal(version.name, version.number) is not None
+    release = Release(version, decision, _aliases(version), outcome, refused)
+    write_report(recipe, release)
+    return release
+
+
+@task(name="decide", task_run_name="decide", cache_policy=NO_CACHE)
+def decide(trigger: str) -> retraining.Decision:
+    """List the data, and ask the policy whether to train on them. What was decided of this flow run once holds.
+
+    In a worktree it also takes what DVC's cache has, and clears old worktrees away.
+    """
+    flow_run, main = str(runtime.flow_run.id), worktree.main_tree()
+    if main:
+        _settle(main)
+    earlier = retraining.decision_of(flow_run)
+    if earlier and earlier.listing == listing.digest(listing.read()):
+        get_run_logger().info("decided before: %s", earlier.reason)
+        return retraining.Decision(earlier.train, earlier.reason)
+    found = listing.refresh()
+    settings = params.read("retraining", Retraining)
+    now = datetime.now(UTC)
+    request = _request(trigger, found)
+    decision = retraining.decide(request, retraining.history(), settings, now)
+    digest = listing.digest(found)
+    retraining.note(Record(now.isoformat(), str(request), decision.train, decision.reason, flow_run, digest))
+    verdict = f"{'yes' if decision.train else 'no'}: {decision.reason}"
+    get_run_logger().info(verdict)
+    create_markdown_artifact(verdict, key="decision", description="Whether this run trains, and why")
+    return decision
+
+
+@task(name="keep", task_run_name="keep", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300])
+def keep(release: Release, trigger: str) -> None:
+    """Push what DVC has of the run, and commit its record and reports to a branch of their own."""
+    pushed = dag.push()
+    record = Path(dag.RECORD)
+    files = [record, listing.LISTING, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
+    branch = worktree.commit(files, worktree.short_digest(record), f"{trigger}: {release}", _today())
+    get_run_logger().info("recorded on the branch %s%s", branch, ", the outs are pushed" if pushed else "")
 
 
 def run_graph(plan: Plan) -> None:
@@ -91,10 +217,36 @@ def write_report(recipe: str, release: Release) -> None:
     tags |= {"version": str(release.version.number)}
     if release.aliases:
         tags["alias"] = release.aliases[0]
-    write_atomically(REPORT, report.render(Path.cwd(), tags))
+    links = chain.links(chain.read(Path.cwd(), release.version))
+    write_atomically(REPORT, report.render(Path.cwd(), tags, links))
+    write_atomically(REPORT.with_name("decision.json"), release.decision.to_json())
     artifacts.show_scores(recipe)
-    artifacts.show_links(REPORT, tags["stage_key"])
+    artifacts.show_links(worktree.lasting(REPORT), tags["stage_key"])
 
 
 def _aliases(version: Version) -> tuple[str, ...]:
     return tuple(alias for alias, number in sorted(store.aliases(version.name).items()) if number == version.number)
+
+
+def _request(trigger: str, found: listing.Listing) -> Request:
+    request = Request(trigger, sum(arrivals.new_tokens(found).values()), drift=0.0)
+    if request.kind != DRIFT:
+        return request
+    moved, _ = arrivals.moved(found, store.aliases(model_name(RECIPE)).get(store.CHAMPION))
+    return Request(trigger, request.new_tokens, moved)
+
+
+def _settle(main: Path) -> None:
+    """Make a worktree ready to work in: its data, and DVC's cache; and clear away what earlier runs left."""
+    patterns = [pattern for source in listing.sources() for pattern in source.local_patterns]
+    worktree.link_data(main, Path.cwd(), patterns)
+    dag.share_cache(str(main))
+    worktree.prune(main, _unfinished(main), datetime.now(UTC).timestamp())
+
+
+def _unfinished(main: Path) -> set[str]:
+    """The flow runs with a worktree that are not over."""
+    ids = [tree.name for tree in worktree.found(main)]
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": ids}}))
+    return {str(run.id) for run in runs if run.state is None or not run.state.is_final()}

@@ -137,6 +137,7 @@ def _among(names: "set[str] | frozenset[str]", *packages: str) -> set[str]:
         ("flows.settings", ["prefect", "dvc", "torch", "mlflow", "great_expectations", "datasets", "sklearn"]),
         ("flows.dag", ["prefect", "torch", "mlflow", "great_expectations", "pyarrow"]),
         ("flows.training", ["torch", "mlflow", "great_expectations", "datasets", "sklearn", "matplotlib"]),
+        ("components.lineage.sightings", ["torch", "mlflow", "datasets", "sklearn", "pandas", "scipy"]),
     ],
 )
 def test_heavy_libraries_wait_until_they_are_needed(module: str, heavy: list[str]) -> None:

@@ -28,7 +28,7 @@ class Spool:
 
     def __init__(self, stage: str, key: str, params: Mapping[str, str]) -> None:
         SPOOLS.mkdir(parents=True, exist_ok=True)
-        self.path = SPOOLS.absolute() / f"{time.time_ns()}-{key[:16]}.jsonl"
+        self.path = SPOOLS.resolve() / f"{time.time_ns()}-{key[:16]}.jsonl"
         self._file = self.path.open("ab", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._unwritten = b""
@@ -77,7 +77,7 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, Entry]]:
 
 def waiting(key: str = "") -> list[Path]:
     """The files that there are, of all stages or those of one digest, the oldest first."""
-    return sorted(SPOOLS.absolute().glob(f"*-{key[:16]}*.jsonl"))
+    return sorted(SPOOLS.resolve().glob(f"*-{key[:16]}*.jsonl"))
 
 
 @contextmanager

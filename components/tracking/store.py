@@ -22,7 +22,7 @@ SQLITE = "sqlite:///"
 
 def uri() -> str:
     """Address of the store, ready for use: MLFLOW_TRACKING_URI, else an SQLite file in the state folder."""
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{(STATE / 'mlflow' / 'mlflow.db').absolute()}"
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{(STATE / 'mlflow' / 'mlflow.db').resolve()}"
     if address.startswith(SQLITE):
         _migrate(_database(address))
     return address
@@ -81,7 +81,7 @@ def _database(address: str) -> Path:
 
 def _artifacts(address: str) -> str | None:
     """Where artifacts go: beside the SQLite file; a server decides for itself."""
-    return (_database(address).parent / "artifacts").absolute().as_uri() if address.startswith(SQLITE) else None
+    return (_database(address).parent / "artifacts").resolve().as_uri() if address.startswith(SQLITE) else None
 
 
 def _migrate(database: Path) -> None:

@@ -21,10 +21,17 @@ class Flow:
     def __init__(self, folder: Path, url: str, name: str) -> None:
         self.name = name
         self._url = url
+        temporary = folder / ".lmforge" / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.flows.run_toy", name],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PREFECT_API_URL": f"{url}/api"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY),
+                "PREFECT_API_URL": f"{url}/api",
+                "TMPDIR": str(temporary),  # where the lock of the processor is: other tests shall not wait for it
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

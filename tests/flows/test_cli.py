@@ -41,7 +41,8 @@ def test_help_is_quick_and_complete() -> None:
     began = time.monotonic()
     result = lmforge("--help")
     assert time.monotonic() - began < 2
-    for command in ("run", "plan", "register", "promote", "rollback", "chat", "ui", "doctor", "preset"):
+    services = ("up", "down", "status")
+    for command in ("run", "plan", "register", "promote", "rollback", "chat", *services, "doctor", "preset"):
         assert re.search(rf"\b{command}\b", result.stdout)
 
 

@@ -1,25 +1,32 @@
 """From a package to the champion and back, with real models, a real registry and a real Prefect server."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prefect import flow
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from ruamel.yaml import YAML
 
+from components import params
 from components.evaluation.evaluate import evaluate
 from components.evaluation.settings import Evaluate
-from components.registry import store
-from components.registry.gate import Decision
+from components.registry import ledger, store, transaction
+from components.registry.decision import Decision
 from components.registry.store import Version
 from components.stage import BadData, BadSettings
 from flows import promotion
 from tests.components.registry import tiny
+from tests.flows import toy
 
 MODEL = Path("models/finetuned/assistant")
 REPORTS = Path("reports/evaluation/assistant")
@@ -31,6 +38,9 @@ EVALUATION = {
     "tokens_per_batch": 512,
     "max_new_tokens": 4,
     "repetition_penalty": 1.2,
+    "verbatim_documents": 4,
+    "verbatim_prompt": 8,
+    "verbatim_tokens": 4,
     "samples": 1,
     "resamples": 100,
     "confidence": 0.95,
@@ -38,12 +48,21 @@ EVALUATION = {
 }
 GATE = {
     "max_bits_per_byte": 100.0,
+    "max_slice_bits_per_byte": 100.0,
     "min_margin": -1.0,
     "min_gain": 0.0,
+    "min_documents": 2,
+    "max_verbatim": 1.0,
+    "max_personal_data": 1.0,
+    "max_slowdown": 100.0,
+    "max_growth": 10.0,
+    "lineage": "reported",
     "confidence": 0.95,
     "resamples": 200,
     "seed": 0,
+    "approval": "none",
 }
+RETRAINING = params.load(Path(__file__).parents[2] / params.PARAMS)["retraining"]
 
 
 @pytest.fixture
@@ -51,10 +70,14 @@ def trained(tmp_path: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch) -
     """A repository after a run: data, a model, its reports and package. It is the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    outs = ["data/prepared", "models/tokenizer", str(MODEL)]
-    YAML().dump({"stages": {"all": {"outs": [{"path": out, "md5": "0"} for out in outs]}}}, Path("dvc.lock"))
+    outs = ["data/prepared", "models/tokenizer", str(MODEL), "models/package/assistant"]
+    YAML().dump(
+        {"stages": {"all": {"cmd": "make", "outs": [{"path": out, "md5": "0"} for out in outs]}}}, Path("dvc.lock")
+    )
     YAML().dump({"gate": GATE, "evaluate": EVALUATION}, Path("params.yaml"))
     subprocess.run(["git", "init", "--quiet"], check=True)
+    toy.dvc(tmp_path, "init", "--quiet")
+    Path(".gitignore").write_text("/.lmforge/\n/data/\n/models/\n/reports/\n")
     subprocess.run(["git", "add", "params.yaml"], check=True)
     who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", *who, "commit", "--quiet", "-m", "first"], check=True)
@@ -100,33 +123,93 @@ def test_a_model_is_promoted_kept_out_and_brought_back(trained: Path, capsys: py
     assert "@champion stays version 1" in capsys.readouterr().out
     artifact = Artifact.get("gate")
     assert artifact is not None
-    assert "| bits per byte, change |" in str(artifact.data)
+    assert "| change in bits per byte |" in str(artifact.data)
 
     # The same inputs give the same decision, without scoring the champion again: its data may even be gone.
     shutil.rmtree(trained / "data")
     assert release() == (other, decision)
 
-    # By hand.
-    promotion.promote(2)
+    # By hand: no more than the gate let pass, unless somebody says so.
+    with pytest.raises(BadData, match="the gate keeps version 2 out"):
+        promotion.promote(2, by="Ann", reason="I like it")
+    promotion.promote(2, by="Ann", reason="I like it", anyway=True)
     assert store.aliases(NAME) == {"champion": 2, "previous": 1}
-    promotion.promote(2)
+    promotion.promote(2, by="Ann", reason="I like it")
     assert "version 2 is @champion already: nothing to do" in capsys.readouterr().out
-    promotion.rollback()
+    promotion.rollback(by="Bo", reason="I do not")
     assert store.aliases(NAME) == {"champion": 1, "previous": 2}
 
     with get_client(sync_client=True) as client:
-        flows = {run.name for run in client.read_flow_runs()}
+        flows = {run.name: run.state for run in client.read_flow_runs()}
         tasks = {run.name for run in client.read_task_runs()}
-    assert {"promote assistant version 2", "roll assistant back"} <= flows
     assert {"register", "gate", "promote"} <= tasks
+    promoted, rolled_back = flows["promote assistant version 2: approved by Ann"], flows["roll assistant back: Bo"]
+    assert promoted
+    assert (promoted.name, promoted.message) == ("Promoted", f"{NAME} version 2 is @champion already: nothing to do")
+    assert rolled_back
+    assert rolled_back.message == f"{NAME} version 1 is @champion again, version 2 is @previous"
+    assert [entry.kind for entry in ledger.read()] == [
+        *("decision", "promotion"),
+        "decision",
+        *("approval", "promotion"),
+        "rollback",
+    ]
+    assert transaction.examine(NAME).faults == []
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_version_waits_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    YAML().dump({"gate": GATE | {"approval": "required"}, "evaluate": EVALUATION}, Path("params.yaml"))
+    version, _ = release()
+    assert store.aliases(NAME) == {"challenger": 1}
+    assert store.notes(version)["approval"] == "pending"
+    assert "version 1 waits for approval: `lmforge promote 1 --reason ...`, or a run of" in capsys.readouterr().out
+    assert release()[0] == version
+    promotion.promote(1, by="Ann", reason="rude", verdict="reject")
+    assert store.aliases(NAME) == {"challenger": 1}
+    assert release()[0] == version
+    assert "rejected by Ann" in capsys.readouterr().out.splitlines()[-1]
+    state = promotion.promote(1, by="Bo", reason="fine", return_state=True)
+    assert (state.type, state.name) == (StateType.COMPLETED, "Rejected")
+    assert re.fullmatch(r"version 1 was rejected by Ann on .* \(rude\): nothing is promoted", str(state.message))
+    promotion.promote(1, by="Bo", reason="she agrees now", anyway=True)
+    assert store.aliases(NAME) == {"champion": 1}
+    assert [entry.kind for entry in ledger.read()] == ["decision", "rejection", "approval", "promotion"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_there_is_time_to_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = {"gate": GATE, "evaluate": EVALUATION, "retraining": RETRAINING | {"veto_minutes": 60}}
+    YAML().dump(definition, Path("params.yaml"))
+    RunnerDeployment.from_entrypoint("flows.promotion.promote", name="promote").apply()
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "as when a deployment runs")
+    before = datetime.now(UTC)
+    version, _ = release()
+    release()
+    with get_client(sync_client=True) as client:
+        waiting = [run for run in client.read_flow_runs() if run.name == "promote assistant version 1 unless rejected"]
+    (run,) = waiting
+    assert run.next_scheduled_start_time
+    assert timedelta(minutes=59) < run.next_scheduled_start_time - before < timedelta(minutes=62)
+    assert store.aliases(NAME) == {"challenger": 1}
+    assert store.notes(version)["approval"].endswith(" unless rejected")
+
+    # Nobody objects.
+    promotion.promote(**run.parameters)
+    assert store.aliases(NAME) == {"champion": 1}
+    _, approval, _ = ledger.read()
+    assert approval.details["by"] == "the gate"
+    assert approval.details["reason"].startswith("nobody objected within 60 minutes; promote: all ")
 
 
 @pytest.mark.usefixtures("trained")
 def test_what_is_not_there_is_told() -> None:
     with pytest.raises(BadSettings, match="has no @previous"):
-        promotion.rollback()
+        promotion.rollback(by="Ann", reason="panic")
     with pytest.raises(BadSettings, match="the registry has no lmforge-assistant 7; it has no alias yet"):
-        promotion.promote(7)
+        promotion.promote(7, by="Ann", reason="lucky number")
+    with pytest.raises(ParameterTypeError):
+        promotion.promote(7, by="Ann", reason="")
     shutil.rmtree("models/package")
     with pytest.raises(BadData, match=r"models/package/assistant is not there: run the pipeline first"):
         promotion.register("assistant")

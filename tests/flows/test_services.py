@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from components.stage import TryAgain
-from flows import environment, services
+from flows import environment, lifecycle, services
 from tests.flows.running import REPOSITORY, wait_until
 
 RUN = """
 import time
-from flows import environment, services
+from flows import environment, lifecycle, services
 environment.prepare()
 with services.prefect_server() as server:
     print(server.url, server.is_ours, flush=True)
@@ -104,3 +104,20 @@ def test_a_child_on_the_leash_leaves_no_grandchild() -> None:
         parent.kill()
         _, alive = psutil.wait_procs(family, timeout=5)
         assert alive == []
+
+
+def test_what_others_reach_is_told_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    assert lifecycle.warning("127.0.0.1") == ""
+    assert "There is no authentication" in lifecycle.warning("0.0.0.0")
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "me:secret")
+    assert "Prefect asks for the password" in lifecycle.warning("0.0.0.0")
+
+
+def test_the_pages_have_an_address_that_others_reach() -> None:
+    everywhere = services.prefect(4200, "0.0.0.0")
+    assert everywhere.url == "http://127.0.0.1:4200"
+    assert "0.0.0.0" not in everywhere.page
+    assert everywhere.settings["PREFECT_SERVER_UI_API_URL"] == f"{everywhere.page}/api"
+    here = services.prefect(4200, "10.0.0.5")
+    assert here.url == here.page == "http://10.0.0.5:4200"

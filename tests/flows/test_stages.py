@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from flows import dag, environment
+from flows.retraining import USAGE
 from tests.flows import toy
 from tests.flows.running import Flow, wait_until
 
@@ -133,6 +134,9 @@ def test_one_training_at_a_time_and_the_rest_side_by_side(pipeline: Path, run_fl
     assert "| 50 of 50 |" in artifacts["figures-pretrain"]
     assert "ETA" not in artifacts["figures-pretrain"]
     assert "progress-left" not in artifacts
+    uses = [json.loads(path.read_text()) for path in (pipeline / USAGE).iterdir()]
+    assert {use["stage"] for use in uses} == {"pretrain", "finetune@assistant"}
+    assert sum(use["minutes"] for use in uses) * 60 > 7
     assert json.loads(artifacts["plan"])[0] == {"stage": "ingest", "action": "run", "why": "never run"}
 
 

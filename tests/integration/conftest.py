@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.data import listing
 from tests import corpus
 
 REPOSITORY = Path(__file__).parents[2]
@@ -74,6 +75,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here = Path.cwd()
     os.chdir(folder)
     corpus.write(Path("corpus"), Path("data/sources.smoke.yaml"))
+    listing.refresh()
     os.chdir(here)
     git(folder, "add", "-A")
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A corpus")

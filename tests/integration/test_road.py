@@ -36,7 +36,7 @@ def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
         assert re.search(rf"^{stage} +done in \d+ s$", output, re.MULTILINE), output
     assert "lmforge-assistant version 1" in output
     assert "@champion" in output
-    for command in ("lmforge ui", "lmforge chat"):
+    for command in ("lmforge up", "lmforge chat"):
         assert command in output
     page = (road.folder / "reports/report.html").read_text(encoding="utf-8")
     assert "</html>" in page

@@ -1,0 +1,65 @@
+"""What a person does to the champion at the command line: at once, on the registry alone; then Prefect is told.
+
+Whoever looks at Prefect's pages so sees these commands among the runs of the flows that do the same. Where its server
+does not run, or does not answer, the ledger alone has them.
+"""
+
+import os
+from typing import Any
+
+import requests
+
+from components.registry import champion
+from components.stage import TryAgain, log
+from flows import console, services
+
+RECIPE = "assistant"
+MODEL = f"lmforge-{RECIPE}"
+
+
+def promote(version: int, by: str, reason: str, anyway: bool) -> None:
+    """Make a version the champion."""
+    line = champion.approve(MODEL, version, by, reason, anyway)
+    console.say("promote", line)
+    said = {"version": version, "verdict": "approve", "by": by, "reason": reason, "anyway": anyway}
+    _tell("promote", f"promote {RECIPE} version {version}: approved by {by}", said, "Promoted", line)
+
+
+def reject(version: int, by: str, reason: str) -> None:
+    """Turn a version down."""
+    line = champion.reject(MODEL, version, by, reason)
+    console.say("reject", line)
+    said = {"version": version, "verdict": "reject", "by": by, "reason": reason}
+    _tell("promote", f"promote {RECIPE} version {version}: rejected by {by}", said, "Rejected", line)
+
+
+def rollback(by: str, reason: str) -> None:
+    """Make the previous champion the champion again."""
+    line = champion.rollback(MODEL, by, reason)
+    console.say("rollback", line)
+    _tell("rollback", f"roll {RECIPE} back: {by}", {"by": by, "reason": reason}, "RolledBack", line)
+
+
+def _tell(flow: str, name: str, parameters: dict[str, Any], state: str, line: str) -> None:
+    """Let a run stand in Prefect that ended so, when its server is there.
+
+    Asked directly, as its client would take longer to import than all else here.
+    https://docs.prefect.io/v3/api-ref/rest-api/server/flow-runs/create-flow-run
+    """
+    try:
+        server = services.found_prefect()
+        if server:
+            known = _post(f"{server.url}/api/flows/", {"name": flow})
+            ended = {"type": "COMPLETED", "name": state, "message": line}
+            run = {"flow_id": known["id"], "name": name, "parameters": parameters, "state": ended}
+            _post(f"{server.url}/api/flow_runs/", run)
+    except (TryAgain, requests.RequestException) as error:
+        log.warning("Prefect's pages do not show this: %s", error)
+
+
+def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    answer = requests.post(url, json=content, auth=(user, password) if user else None, timeout=5)
+    answer.raise_for_status()
+    said: dict[str, Any] = answer.json()
+    return said

@@ -1,0 +1,88 @@
+"""`lmforge up` and `lmforge down`: start what one team needs on one machine, in the background, and end it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from components.stage import STATE, StageError, TryAgain
+from flows import services, supervisor
+
+LOG = STATE / "logs" / "supervisor.log"
+
+_UP_WITHIN = 330.0  # seconds; a new database, on a busy machine
+_DOWN_WITHIN = 90.0
+
+
+def up(options: supervisor.Options) -> dict[str, Any]:
+    """Start the services unless they are there; what is where, once all of it is ready.
+
+    Raises `StageError` with the last line of the supervisor when that ends instead.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    deadline = time.monotonic() + _UP_WITHIN
+    while not (found := state()).get("ready"):
+        if not services.is_up():
+            if process and process.poll() is not None:
+                error = StageError(_last_line().removeprefix("lmforge: "))
+                error.code = process.returncode
+                raise error
+            process = process or _start(options)
+        if time.monotonic() > deadline:
+            raise TryAgain(f"the services were not ready within {_UP_WITHIN:.0f} s: see {LOG}")
+        time.sleep(0.1)
+    return found
+
+
+def down() -> None:
+    """End the services, and the runs that their worker has at work."""
+    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+        os.kill(int(services.LOCK.read_text()), signal.SIGTERM)
+    deadline = time.monotonic() + _DOWN_WITHIN
+    while services.is_up():
+        if time.monotonic() > deadline:
+            raise TryAgain(f"the services did not end within {_DOWN_WITHIN:.0f} s: see {LOG}")
+        time.sleep(0.1)
+
+
+def state() -> dict[str, Any]:
+    """What the supervisor tells of itself and of its services; empty when there is none, or it just began."""
+    if services.is_up():
+        with suppress(FileNotFoundError, ValueError):
+            found: dict[str, Any] = json.loads(services.UP.read_text())
+            if found["pid"] == int(services.LOCK.read_text()):  # or else a supervisor left it that was killed
+                return found
+    return {}
+
+
+def warning(host: str) -> str:
+    """What to know before others can reach the services; empty when they cannot."""
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return ""
+    if "PREFECT_SERVER_API_AUTH_STRING" in os.environ:
+        return f"Prefect asks for the password. MLflow asks for none: whoever reaches {host} can change the registry."
+    return (
+        f"There is no authentication: whoever reaches {host} can start runs and change the registry. "
+        "PREFECT_SERVER_API_AUTH_STRING=user:password sets one for Prefect; for MLflow use a firewall or a proxy."
+    )
+
+
+def _start(options: supervisor.Options) -> "subprocess.Popen[bytes]":
+    """The supervisor, in a session of its own, which outlives this process."""
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.supervisor", *options.arguments()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _last_line() -> str:
+    return (LOG.read_text().strip().splitlines() or [f"the supervisor ended: see {LOG}"])[-1]

@@ -1,0 +1,153 @@
+"""What becomes of flow runs whose process died without a word: trainings are started again, the others are closed.
+
+The same flow run goes on, so that it finds its worktree and its checkpoint. `lmforge up` asks Prefect's API directly,
+as importing Prefect would cost it 90 MB for as long as it lives. All here raise `requests.RequestException` when the
+server is away.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psutil
+import requests
+
+from flows import environment, services
+
+TRAININGS = ("train", "retrain-on-data")
+"""The deployments whose runs are started again."""
+PAUSES = (0, 60, 300)  # seconds before each restart; there are no more of them
+MOST = len(PAUSES)
+
+_TAG = "restarted "
+_OPEN = ("RUNNING", "PENDING", "CANCELLING")
+_GRACE = timedelta(minutes=1)  # for a run that is due just now
+
+Run = dict[str, Any]
+
+
+def release_lost(api: str) -> None:
+    """Deal with the runs that this machine's worker had, when none is alive."""
+    for run in _runs(api, {"state": {"type": {"any_": _OPEN}}}):
+        if _is_ours(run):
+            _settle(api, run)
+
+
+def start_crashed(api: str) -> None:
+    """Start the newest training again if it crashed; a later one has taken the place of those before it."""
+    begun = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
+    for run in _runs(api, begun, deployments={"name": {"any_": TRAININGS}}, limit=1):
+        if _is_ours(run) and run["state"]["type"] == "CRASHED" and restarts(run) < MOST and _is_over(run):
+            _start_again(api, run)
+
+
+def at_work(api: str) -> list[Run]:
+    """The trainings that this machine's worker has at work."""
+    runs = _runs(api, {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}, deployments={"name": {"any_": TRAININGS}})
+    return [run for run in runs if _is_ours(run)]
+
+
+def set_aside(api: str, runs: Iterable[Run]) -> None:
+    """Let trainings that were ended on purpose go on when a worker is there again."""
+    for run in runs:
+        message = "ended by `lmforge down`; it goes on from its last checkpoint when lmforge is up again"
+        _schedule(api, run, message, datetime.now(UTC))
+
+
+def drop_missed(api: str) -> None:
+    """Of the runs that were due while nothing was up leave only the last of each deployment."""
+    wanted = {
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "next_scheduled_start_time": {"before_": (datetime.now(UTC) - _GRACE).isoformat()},
+    }
+    for run in superseded(_runs(api, wanted, sort="EXPECTED_START_TIME_DESC")):
+        _set_state(api, run, "CANCELLED", "Missed", "nothing was up at that time, and a later run makes up for it")
+
+
+def superseded(runs: Iterable[Run]) -> Iterator[Run]:
+    """Of runs that are due, the latest first, those of the calendar that a later one of their deployment follows."""
+    followed = set()
+    for run in runs:
+        if run["auto_scheduled"] and run["run_count"] == 0 and run["deployment_id"] in followed:
+            yield run
+        followed.add(run["deployment_id"])
+
+
+def restarts(run: Run) -> int:
+    """How often a run was started again."""
+    return max((int(tag.removeprefix(_TAG)) for tag in run["tags"] if tag.startswith(_TAG)), default=0)
+
+
+def ask(api: str, method: str, path: str, body: Any = None) -> Any:
+    """An answer of Prefect's API, parsed."""
+    name, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    answer = requests.request(method, f"{api}{path}", json=body, auth=(name, password) if name else None, timeout=10)
+    answer.raise_for_status()
+    return answer.json() if answer.content else None
+
+
+def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[Run]:
+    """Runs of our work pool, the one that started last first."""
+    body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [services.POOL]}}, "sort": "START_TIME_DESC"} | more
+    found: list[Run] = ask(api, "POST", "/flow_runs/filter", body)
+    return found
+
+
+def _is_ours(run: Run) -> bool:
+    """Whether this machine's worker has it; one that has no worker's name yet cannot have been started."""
+    ours = services.worker_name()
+    return bool(run["labels"].get("prefect.worker.name", ours) == ours)
+
+
+def _settle(api: str, run: Run) -> None:
+    deployment = ask(api, "GET", f"/deployments/{run['deployment_id']}")["name"]
+    if run["state"]["type"] == "CANCELLING":
+        _set_state(api, run, "CANCELLED", "Cancelled", "its process is gone")
+    elif deployment in TRAININGS and restarts(run) < MOST:
+        _start_again(api, run)
+    else:
+        message = "its process is gone: the worker or the machine went down"
+        _set_state(api, run, "CRASHED", "Crashed", message)
+        _tell(run, message)
+
+
+def _is_over(run: Run) -> bool:
+    """Whether its process is gone. One that fell silent and is still there is killed, for the next look to find it so.
+
+    Its successor must not meet it, and the worker that watched it must have had its say.
+    """
+    with suppress(psutil.Error, TypeError):  # it is gone, is another user's by now, or never was
+        process = psutil.Process(int(run["infrastructure_pid"]))
+        if process.environ().get("PREFECT__FLOW_RUN_ID") == run["id"]:
+            process.kill()
+            return False
+    return True
+
+
+def _start_again(api: str, run: Run) -> None:
+    count = restarts(run)
+    tags = [tag for tag in run["tags"] if not tag.startswith(_TAG)] + [f"{_TAG}{count + 1}"]
+    ask(api, "PATCH", f"/flow_runs/{run['id']}", {"tags": tags})
+    message = f"its process died; restart {count + 1} of at most {MOST}, from its last checkpoint"
+    _schedule(api, run, message, datetime.now(UTC) + timedelta(seconds=PAUSES[count]))
+
+
+def _schedule(api: str, run: Run, message: str, when: datetime) -> None:
+    _set_state(api, run, "SCHEDULED", "AwaitingRetry", message, {"scheduled_time": when.isoformat()})
+
+
+def _set_state(api: str, run: Run, kind: str, name: str, message: str, details: dict[str, Any] | None = None) -> None:
+    state = {"type": kind, "name": name, "message": message, "state_details": details or {}}
+    ask(api, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state})
+    print(f"flow run {run['name']}: {message}", flush=True)
+
+
+def _tell(run: Run, message: str) -> None:
+    """Nobody else does: the hooks of a flow end with its process. In a child, as it imports Prefect."""
+    code = "import sys; from flows import notifications; notifications.tell('failed', *sys.argv[1:])"
+    command = [sys.executable, "-c", code, f"{run['name']}: Crashed: {message}", run["id"]]
+    subprocess.run(command, env=environment.for_children())

@@ -1,0 +1,272 @@
+"""The process behind `lmforge up`: it starts the services, and again whatever of them dies, until it is told to end.
+
+It imports little, as it stays: what needs Prefect's own library runs in a child.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import FrameType
+from urllib.parse import urlsplit
+
+import requests
+import typer
+
+from components import tracking
+from components.stage import StageError, TryAgain, write_atomically
+from flows import environment, locks, recovery, services
+from flows.services import Service
+
+_LOOK_EVERY = 0.5  # seconds
+_RECOVER_EVERY = 10.0
+_READY_WITHIN = 300.0
+_LONGEST_PAUSE = 60.0
+_STEADY = 60.0  # seconds after which a service counts as started well
+_LET_GO = 20.0  # seconds for a worker whose runs end their stages
+
+
+class Watched:
+    """A service and its process; `permit` is asked before each start."""
+
+    def __init__(self, service: Service, permit: Callable[[], bool] = lambda: True) -> None:
+        self.service = service
+        self.since = 0.0  # seconds since the epoch
+        self.restarts = -1
+        self._permit = permit
+        self._process: subprocess.Popen[str] | None = None
+        self._pause = 0.0
+        self._next_start = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that was started here, if one is."""
+        return self._process.pid if self._process else None
+
+    def look(self) -> bool:
+        """Start the service when it is not there and its pause is over; whether anything changed."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return False
+            self._bury(self._process)
+            return True
+        if time.monotonic() < self._next_start or self._is_there_already() or not self._permit():
+            return False
+        self._process = self.service.start("w" if self.restarts < 0 else "a")
+        self.since = time.time()
+        self.restarts += 1
+        return True
+
+    def stop(self, within: float) -> None:
+        """End it, with all that it started."""
+        if self._process is not None:
+            services.stop(self._process, within)
+
+    def _is_there_already(self) -> bool:
+        """A `lmforge run` that began before has a server of its own, which is used as long as that run lasts."""
+        return bool(self.service.url) and self.service.is_ready
+
+    def _bury(self, process: "subprocess.Popen[str]") -> None:
+        """Sweep up what a dead one left, and let the next one wait the longer the sooner it died."""
+        services.signal_group(process, signal.SIGKILL)
+        steady = time.time() - self.since > _STEADY
+        self._pause = 0.0 if steady else min(2 * self._pause + 1, _LONGEST_PAUSE)
+        self._next_start = time.monotonic() + (0.0 if self.restarts == 0 else self._pause)
+        self._process = None
+        print(f"{self.service.name} ended with {process.returncode}; it is started again", flush=True)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the services listen; no port: the usual one, or another that is free."""
+
+    host: str = services.HOST
+    prefect_port: int | None = None
+    mlflow_port: int | None = None
+
+    def arguments(self) -> list[str]:
+        """As this module's command takes them."""
+        ports = {"--prefect-port": self.prefect_port, "--mlflow-port": self.mlflow_port}
+        return ["--host", self.host, *(f"{name}={port}" for name, port in ports.items() if port)]
+
+
+class Supervisor:
+    """The services of one folder."""
+
+    def __init__(self, options: Options) -> None:
+        self._since = time.time()
+        self._stopping = threading.Event()
+        prefect = _prefect(options)
+        self._url = prefect.service.url
+        self._api = f"{self._url}/api"
+        self._worker = Watched(services.worker(self._api), self._may_work)
+        self._options = options
+        self._servers = [prefect]
+        self._watched = self._servers
+        self._ready = False
+
+    def run(self) -> None:
+        """Start everything, and keep it going until SIGTERM or Ctrl-C; then end everything."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        try:
+            self._look()
+            self._servers += map(Watched, _mlflow(self._options))
+            self._wait_for(lambda: all(watched.service.is_ready for watched in self._servers), "servers")
+            _register(self._url)
+            with suppress(requests.RequestException):
+                recovery.drop_missed(self._api)
+            self._watched = [*self._servers, self._worker]
+            self._wait_for(lambda: self._worker.pid is not None, "worker")
+            self._ready = True
+            self._write()
+            print("ready:", *(watched.service.page for watched in self._servers), flush=True)
+            self._keep()
+        finally:
+            self._end()
+
+    def _stop(self, _: int, __: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _wait_for(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _READY_WITHIN
+        while not self._stopping.is_set():
+            self._look()
+            if done():
+                return
+            if time.monotonic() > deadline:
+                raise TryAgain(f"the {what} did not start within {_READY_WITHIN:.0f} s: see .lmforge/logs")
+            self._stopping.wait(_LOOK_EVERY)
+        sys.exit(0)
+
+    def _keep(self) -> None:
+        looked = 0.0
+        while not self._stopping.wait(_LOOK_EVERY):
+            with suppress(OSError):  # a full disk, or a server that is away: the next look will do
+                self._look()
+                if time.monotonic() - looked > _RECOVER_EVERY:
+                    looked = time.monotonic()
+                    recovery.start_crashed(self._api)
+
+    def _look(self) -> None:
+        changed = [watched.look() for watched in self._watched]
+        if any(changed):
+            self._write()
+
+    def _may_work(self) -> bool:
+        """Before a worker starts: of the runs of the one before it none has a process any more."""
+        with suppress(requests.RequestException):
+            recovery.release_lost(self._api)
+            return True
+        return False
+
+    def _write(self) -> None:
+        """Tell other commands what is where."""
+        prefect = self._servers[0]
+        if prefect.pid is not None:
+            services.announce(prefect.service.url, prefect.pid)
+        content = {
+            "pid": os.getpid(),
+            "since": self._since,
+            "host": self._options.host,
+            "ready": self._ready,
+            "services": {watched.service.name: _entry(watched) for watched in self._watched},
+        }
+        write_atomically(services.UP, json.dumps(content, indent=2))
+
+    def _end(self) -> None:
+        """The worker first, whose runs still have something to tell the servers."""
+        self._ready = False
+        with suppress(OSError):
+            self._write()
+        self._stop_worker()
+        for watched in self._servers:
+            watched.stop(_LET_GO)
+        if self._servers[0].pid is not None:
+            services.ADDRESS.unlink(missing_ok=True)
+        services.UP.unlink(missing_ok=True)
+
+    def _stop_worker(self) -> None:
+        trainings: list[recovery.Run] = []
+        with suppress(requests.RequestException):
+            trainings = recovery.at_work(self._api)
+        self._worker.stop(_LET_GO)
+        with suppress(requests.RequestException):
+            recovery.set_aside(self._api, trainings)
+
+
+def supervise(options: Options) -> None:
+    """Be the supervisor of the current folder until SIGTERM or Ctrl-C. Raises `TryAgain` when there is one."""
+    if not locks.keep(services.LOCK):
+        raise TryAgain("lmforge is up already in this folder: `lmforge status` says where")
+    services.LOCK.write_text(str(os.getpid()))
+    services.UP.unlink(missing_ok=True)
+    Supervisor(options).run()
+
+
+def main(host: str = services.HOST, prefect_port: int | None = None, mlflow_port: int | None = None) -> None:
+    """Supervise the services of the current folder."""
+    environment.prepare()
+    supervise(Options(host, prefect_port, mlflow_port))
+
+
+def _prefect(options: Options) -> Watched:
+    """The server of our own; one that somebody chose by `PREFECT_API_URL` is not ours to start."""
+    found = services.found_prefect()
+    if found is None:
+        return Watched(services.prefect(_port(options.prefect_port, services.PREFECT_PORT, options.host), options.host))
+    port = urlsplit(found.url).port or services.PREFECT_PORT
+    service = replace(services.prefect(port, options.host), url=found.url, page=found.url)
+    return Watched(service, lambda: "PREFECT_API_URL" not in os.environ)
+
+
+def _mlflow(options: Options) -> list[Service]:
+    """MLflow's pages over the store, unless that is a server itself."""
+    migrate = "from components import tracking; tracking.uri()"  # in a child, as it imports MLflow
+    subprocess.run([sys.executable, "-c", migrate], check=True)
+    store = tracking.uri()
+    if not store.startswith(tracking.SQLITE):
+        return []
+    return [services.mlflow(store, _port(options.mlflow_port, services.MLFLOW_PORT, options.host), options.host)]
+
+
+def _port(chosen: int | None, usual: int, host: str) -> int:
+    port = services.free_port(chosen or usual, host)
+    if chosen and port != chosen:
+        raise TryAgain(f"port {chosen} is taken: choose another one")
+    return port
+
+
+def _register(url: str) -> None:
+    """Bring deployments and automations up to date, in a process that then gives its memory back."""
+    env = environment.for_children(PREFECT_API_URL=f"{url}/api")
+    done = subprocess.run([sys.executable, "-m", "flows.deployments"], env=env, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        error = StageError("the deployments could not be registered: see above")
+        error.code = done.returncode
+        raise error
+
+
+def _entry(watched: Watched) -> dict[str, object]:
+    return {
+        "url": watched.service.url,
+        "page": watched.service.page,
+        "health": watched.service.health,
+        "pid": watched.pid,
+        "since": watched.since,
+        "restarts": max(watched.restarts, 0),
+    }
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except StageError as failure:
+        print(f"lmforge: {failure}", file=sys.stderr, flush=True)
+        sys.exit(failure.code)

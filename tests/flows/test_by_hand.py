@@ -1,0 +1,115 @@
+"""What a person does at the command line: on the registry alone, and shown in Prefect when its server is there."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from components.registry import champion, ledger, store
+from flows import by_hand, history
+from tests.components.registry import tiny
+from tests.flows.running import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a registry of three versions: the second is champion, the third was judged better."""
+    folder = tmp_path_factory.mktemp("registry")
+    model = tiny.make_model(folder / "model", seed=0)
+    reports = folder / "reports"
+    reports.mkdir()
+    (reports / "scores.json").write_text(json.dumps(tiny.scores()))
+    package = tiny.make_package(folder / "package", model, reports, tiny.make_data(folder / "data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for number in (1, 2, 3):
+            version = store.register(tiny.vary(package, folder / f"{number}", number), by_hand.MODEL, {})
+            present = store.aliases(by_hand.MODEL).get(store.CHAMPION)
+            champion.decide(version, tiny.decision(True, number, present), present, str(number))
+            if number < 3:
+                champion.promote(by_hand.MODEL, number, "better")
+    return folder
+
+
+@pytest.fixture
+def registry(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh folder with a copy of that registry and the ledger, and nothing else. It is the current one."""
+    for name in ("mlflow", "ledger"):
+        shutil.copytree(made / ".lmforge" / name, tmp_path / ".lmforge" / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    return tmp_path
+
+
+def lmforge(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run([sys.executable, "-m", "flows.cli", *arguments], env=env, capture_output=True, text=True)
+
+
+def test_a_rollback_needs_the_registry_alone(registry: Path) -> None:
+    (registry / "dvc.yaml").touch()  # by which the command knows the folder
+    result = lmforge("rollback", "--reason", "bad answers")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (
+        result.stdout == f"rollback             {by_hand.MODEL} version 1 is @champion again, version 2 is @previous\n"
+    )
+    last = ledger.read()[-1]
+    assert (last.kind, last.details["reason"]) == ("rollback", "bad answers")
+    assert last.details["by"]
+
+    verified = lmforge("ledger", "verify")
+    assert (verified.returncode, verified.stdout) == (0, "6 entries: the ledger holds\n")
+    ledger.LEDGER.write_text(ledger.LEDGER.read_text().replace("bad answers", "bed answers"))
+    verified = lmforge("ledger", "verify")
+    assert verified.returncode == 3
+    assert verified.stdout.splitlines() == [
+        "line 6: changed, or half written",
+        "6 entries: the ledger does not hold",
+    ]
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_was_done_stands_among_the_runs_of_prefect(
+    prefect_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", f"{prefect_url}/api")
+    by_hand.reject(3, by="Ann of the test", reason="rude")
+    by_hand.promote(3, by="Bo of the test", reason="she agrees now", anyway=True)
+    by_hand.rollback(by="Cy of the test", reason="told you")
+    assert capsys.readouterr().out.splitlines() == [
+        f"reject               {by_hand.MODEL} version 3 is rejected: nothing is promoted",
+        f"promote              {by_hand.MODEL} version 3 is @champion, version 2 is @previous",
+        f"rollback             {by_hand.MODEL} version 2 is @champion again, version 3 is @previous",
+    ]
+    with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}), get_client(sync_client=True) as client:
+        states = {run.name: run.state for run in client.read_flow_runs() if "of the test" in str(run.name)}
+    assert {name: state.name for name, state in states.items() if state} == {
+        "promote assistant version 3: rejected by Ann of the test": "Rejected",
+        "promote assistant version 3: approved by Bo of the test": "Promoted",
+        "roll assistant back: Cy of the test": "RolledBack",
+    }
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_server_that_is_away_keeps_nobody_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    by_hand.rollback(by="Ann", reason="at night")
+    assert store.aliases(by_hand.MODEL)[store.CHAMPION] == 1
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_ledger_in_words() -> None:
+    champion.reject(by_hand.MODEL, 3, "Ann", "rude\nanswers")
+    lines = list(history.lines())
+    assert lines[0].endswith("decision   version 1        promote: all 1 rules against the floors hold")
+    assert lines[3].endswith("promotion  version 1 -> 2   the gate: better")
+    assert lines[5].endswith("rejection  version 3        Ann: rude answers")
+    assert [json.loads(line)["sequence"] for line in history.as_json()] == [1, 2, 3, 4, 5, 6]

@@ -1,0 +1,158 @@
+"""`lmforge up`: what it starts, what it starts again, and what becomes of a training that was at work."""
+
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from flows import services
+from tests.flows.running import wait_until
+from tests.flows.team import Team
+
+pytestmark = pytest.mark.xdist_group("team")
+
+RETRAIN = """
+from flows import environment
+environment.prepare()
+from prefect.events import emit_event
+emit_event(
+    "lmforge.data.changed",
+    resource={"prefect.resource.id": "lmforge.data"},
+    payload={"sources": {"notes": 120000}, "new_tokens": 120000, "listing": "abc"},
+)
+"""
+
+REGISTER_ALL = "from flows import deployments; deployments.main()"
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """Everything up, with the toy for a training."""
+    team = Team(tmp_path_factory.mktemp("team"))
+    try:
+        team.up()
+        team.register_toy()
+        yield team
+    finally:
+        team.clear_away()
+
+
+def test_up_again_changes_nothing(team: Team) -> None:
+    before = team.state()
+    team.up()
+    assert team.state() == before
+
+
+def test_everything_is_registered_with_forms(team: Team) -> None:
+    known = {
+        found["name"]: found
+        for found in team.ask("POST", "/deployments/filter", {})
+        if found["entrypoint"].startswith("flows.")
+    }
+    assert set(known) == {"train", "retrain-on-data", "watch-data", "promote", "rollback", "evaluate-champion"}
+    for found in known.values():
+        assert found["work_pool_name"] == "lmforge"
+        assert found["description"], found["name"]
+        assert found["job_variables"]["working_dir"] == str(team.folder)
+        for name, field in found["parameter_openapi_schema"]["properties"].items():
+            assert field.get("description"), f"{found['name']} has no word on {name}"
+    assert known["train"]["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
+    assert known["train"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert known["retrain-on-data"]["schedules"] == []
+
+
+def test_what_was_set_in_the_pages_stays(team: Team) -> None:
+    train = team.ask("GET", "/deployments/name/train/train")
+    schedule = train["schedules"][0]["id"]
+    team.ask("PATCH", f"/deployments/{train['id']}/schedules/{schedule}", {"active": False})
+    assert team.python(REGISTER_ALL, PREFECT_API_URL=team.api) == ""
+    again = team.ask("GET", "/deployments/name/train/train")
+    assert again["schedules"][0]["active"] is False
+
+    params = team.folder / "params.yaml"
+    params.write_text(params.read_text().replace("0 2 * * *", "0 4 * * *"))
+    assert "train/train is registered" in team.python(REGISTER_ALL, PREFECT_API_URL=team.api)
+    changed = team.ask("GET", "/deployments/name/train/train")
+    assert [found["schedule"]["cron"] for found in changed["schedules"]] == ["0 4 * * *"]
+    assert changed["id"] == train["id"]
+
+
+def test_new_data_ask_for_a_training(team: Team) -> None:
+    retrain = team.ask("GET", "/deployments/name/train/retrain-on-data")["id"]
+    team.python(RETRAIN, PREFECT_API_URL=team.api)
+    body = {"flow_runs": {"deployment_id": {"any_": [retrain]}}}
+    runs = wait_until(lambda: team.ask("POST", "/flow_runs/filter", body), bool, 90)
+    assert [run["parameters"]["trigger"] for run in runs] == ["data: +120,000 tokens"]
+    team.ask("POST", f"/flow_runs/{runs[0]['id']}/set_state", {"state": {"type": "CANCELLING"}})
+
+
+@pytest.mark.parametrize("name", ["mlflow", "prefect"])
+def test_a_server_that_dies_is_back(team: Team, name: str) -> None:
+    dead = psutil.Process(team.pid(name))
+    below = dead.children(recursive=True)
+    dead.kill()
+    assert psutil.wait_procs(below, timeout=20)[1] == []
+    found = wait_until(lambda: team.state()["services"][name], lambda found: found["pid"] not in (None, dead.pid), 90)
+    assert found["restarts"] == 1, team.logs()
+    assert wait_until(lambda: services.answers(found["url"] + found["health"]), bool, 90), team.logs()
+
+
+def test_status_tells_of_all(team: Team) -> None:
+    lines = {line[4:16].strip(): line for line in team.status().splitlines()}
+    assert set(lines) >= {
+        "prefect",
+        "mlflow",
+        "worker",
+        "supervisor",
+        "heartbeat",
+        "running",
+        "next",
+        "champion",
+        "disk",
+    }
+    assert all(line.startswith("ok ") for line in lines.values()), lines
+    assert f"pid {team.pid('mlflow')}" in lines["mlflow"]
+    assert "started again once" in lines["mlflow"]
+    assert "train at " in lines["next"] or "evaluate-champion at " in lines["next"]
+
+
+def test_a_training_goes_on_when_its_worker_dies(team: Team) -> None:
+    team.slow_down("worker", 3)
+    run = team.start("killed worker")
+    stage = team.stage("left")
+    worker = psutil.Process(team.pid("worker"))
+    below = worker.children(recursive=True)
+    worker.kill()
+    assert psutil.wait_procs([*below, stage], timeout=20)[1] == []
+    end = team.end(run)
+    assert (end["state_name"], end["run_count"]) == ("Completed", 2)
+    assert "restarted 1" in end["tags"]
+
+
+def test_down_ends_everything_and_a_training_goes_on_after(team: Team) -> None:
+    team.slow_down("down", 3)
+    run = team.start("down")
+    stage = team.stage("left")
+    family = team.family()
+    team.down()
+    assert psutil.wait_procs([*family, stage], timeout=5)[1] == []
+    assert not (team.folder / ".lmforge/prefect/server.json").exists()
+    team.down()  # there is nothing to end, and that is no error
+    assert team.status().startswith("BAD services")
+    team.up()
+    end = team.end(run)
+    assert (end["state_name"], end["run_count"]) == ("Completed", 2)
+    assert end["tags"] == ["lmforge"], "it was ended on purpose, which counts as no restart"
+
+
+def test_nothing_outlives_the_supervisor_and_a_training_goes_on_after(team: Team) -> None:
+    team.slow_down("reboot", 3)
+    run = team.start("reboot")
+    stage = team.stage("left")
+    family = team.family()
+    family[0].kill()
+    assert psutil.wait_procs([*family, stage], timeout=20)[1] == []
+    team.up()
+    end = team.end(run)
+    assert (end["state_name"], end["run_count"]) == ("Completed", 2)
+    assert "restarted 1" in end["tags"]

@@ -1,0 +1,72 @@
+"""Lineage on the whole road: where the champion comes from, what it saw, the same once more, and what two differ in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import Road, copy, git
+
+pytestmark = pytest.mark.xdist_group("road")
+
+
+def ask(road: Road, *arguments: str) -> Any:
+    """What a command says to programs."""
+    return json.loads(road.run("flows.cli", *arguments, "--json"))
+
+
+def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tuple[Road, str]) -> None:
+    road, _ = finished
+    found = ask(road, "lineage", "lmforge-assistant@champion")
+    assert found["commit"]["subject"] == "A corpus"
+    assert [run["stage"] for run in found["runs"]] == ["pretrain", "finetune@assistant"]
+    assert all(run["id"] for run in found["runs"])
+    sources = {source["name"]: source for source in found["sources"]}
+    assert sources["english"]["license"] == "Apache-2.0"
+    assert len(sources["english"]["pin"]) == 64
+    assert len(found["environment_sha256"]) == 64
+    text = road.run("flows.cli", "lineage")
+    page = (road.folder / "reports/report.html").read_text(encoding="utf-8")
+    for part in (found["commit"]["sha"], found["flow_run"], found["digest"], found["environment_sha256"]):
+        assert part in text
+        assert part in page
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune@assistant"])
+def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[Road, str], stage: str) -> None:
+    road, _ = finished
+    seen = ask(road, "lineage", "step", "3", "--stage", stage)
+    assert seen
+    assert seen == ask(road, "lineage", "step", "3", "--stage", stage, "--version", "champion")
+    found = ask(road, "lineage", "document", seen[0]["id"])
+    (sighting,) = (one for one in found["sightings"] if one["stage"] == stage)
+    assert 3 in sighting["steps"]
+    assert sighting["versions"] == [1]
+    assert sighting["in_tree"]
+
+
+def test_reproduced_the_weights_are_identical(finished: tuple[Road, str]) -> None:
+    road, _ = finished
+    before = road.record()
+    output = road.run("flows.cli", "reproduce", "@champion")
+    assert "lmforge-assistant version 1 came out identical" in output
+    for stage in ("prepare", "pretrain", "finetune@assistant", "package@assistant"):
+        assert any(line.startswith(stage) and "identical (" in line for line in output.splitlines()), output
+    assert road.record() == before
+    assert list((road.folder / ".lmforge/reproductions").iterdir()) == []
+
+
+def test_what_sets_two_versions_apart(finished: tuple[Road, str], tmp_path: Path) -> None:
+    road = copy(finished[0].folder, tmp_path / "lmforge")
+    road.change("params.yaml", "learning_rate: 1.5e-3", "learning_rate: 1.0e-3")
+    git(road.folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-aqm", "A slower start")
+    road.run("dvc", "repro", "--quiet")
+    assert "version 2" in road.run("flows.cli", "register")
+    found = ask(road, "diff", "champion", "2")
+    assert [commit.split(" ", 1)[1] for commit in found["code"]["commits"]] == ["A slower start"]
+    assert found["settings"] == [{"name": "finetune.assistant.optimization.learning_rate", "old": 0.0015, "new": 0.001}]
+    assert [(data["moved"], data["problem"]) for data in found["data"]] == [({}, "")] * 2
+    bits = found["scores"][0]
+    assert bits["change"]["low"] <= bits["change"]["value"] <= bits["change"]["high"]
+    assert bits["shared"] > 0
