@@ -48,7 +48,7 @@ def show_validation(table: str) -> None:
             for rule in sorted(report["rules"], key=lambda rule: rule["success"])
         ],
         key=f"validation-{table}",
-        description=f"The {table} data: {verdict}. All rows: `{worktree.lasting(docs)}`",
+        description=f"The {table} data: {verdict}. {_link('All of it', docs)}",
     )
 
 
@@ -66,8 +66,11 @@ def show_scores(recipe: str) -> None:
 
 def show_links(report: Path, stage_key: str) -> None:
     """Where the report page is, and the training's run in MLflow's pages while `lmforge up` serves them."""
-    # No browser follows a link from a page of a server to a file.
-    lines = [f"The report page is this file; open it in a browser: `{report.resolve()}`"]
+    docs = [STATE / "data-docs" / table / "index.html" for table in ("raw", "prepared")]
+    lines = [
+        _link("The report", report),
+        *(_link(f"Data Docs, {path.parent.name}", path) for path in docs if path.exists()),
+    ]
     run = tracking.find(stage_key)
     if run:
         page = pages.mlflow_run(pages.mlflow(), tracking.experiment(tracking.client()), run)
@@ -75,6 +78,12 @@ def show_links(report: Path, stage_key: str) -> None:
     else:
         lines.append("MLflow knows no run of this training, so there are no curves to show.")
     create_markdown_artifact("\n\n".join(lines), key="links", description="Where the report and the curves are")
+
+
+def _link(name: str, page: Path) -> str:
+    """A page of the current run: as a link where it is served, or else the path of the file."""
+    address = pages.of_run(page)
+    return f"[{name}]({address})" if address else f"{name}: `{worktree.lasting(page)}`"
 
 
 def _validation(table: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import tracking
-from flows import services
+from flows import services, worktree
 
 REPORT = Path("reports/report.html")
 
@@ -23,7 +23,7 @@ def addresses(state: Mapping[str, Any], model: str) -> Iterator[str]:
         yield f"MLflow (curves)                 {mlflow_runs(page, experiment)}"
         yield f"MLflow (registry)               {page}/#/models/{model}"
     if REPORT.exists():
-        yield f"Report (scores, samples)        {REPORT.resolve().as_uri()}"
+        yield f"Report (scores, samples)        {found['pages']['page']}/{services.BY_HAND}/{REPORT}"
 
 
 def mlflow() -> str:
@@ -31,6 +31,14 @@ def mlflow() -> str:
     with suppress(FileNotFoundError, KeyError):
         return str(json.loads(services.UP.read_text())["services"]["mlflow"]["page"])
     return f"http://{services.HOST}:{services.MLFLOW_PORT}"
+
+
+def of_run(path: Path) -> str | None:
+    """Address of a page that the current run leaves, such as its report; None when `lmforge up` serves none."""
+    with suppress(FileNotFoundError, KeyError):
+        page = json.loads(services.UP.read_text())["services"]["pages"]["page"]
+        return f"{page}/{Path.cwd().name if worktree.main_tree() else services.BY_HAND}/{path}"
+    return None
 
 
 def mlflow_runs(url: str, experiment: str) -> str:

@@ -22,9 +22,13 @@ from flows.revival import Revived
 HOST = "127.0.0.1"
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
+PAGES_PORT = 4280
 PREFECT_HEALTH = "/api/health"
 MLFLOW_HEALTH = "/health"
 ADDRESS = environment.PREFECT_HOME / "server.json"
+RUNS = STATE / "runs"
+"""The reports and Data Docs of the runs that had a worktree, a folder each; and of those by hand, by a link."""
+BY_HAND = "by-hand"
 SERVICES = STATE / "services"
 """What `lmforge up` keeps of itself."""
 LOCK = SERVICES / "lock"
@@ -101,6 +105,23 @@ def mlflow(store: str, port: int, host: str = HOST) -> Service:
         url=_local(port, host),
         page=f"http://{reached_at(host)}:{port}",
         health=MLFLOW_HEALTH,
+    )
+
+
+def pages(port: int, host: str = HOST) -> Service:
+    """Reports and Data Docs, so that Prefect's pages can lead to them: no browser follows a link to a file."""
+    for folder in (Path("reports"), STATE / "data-docs"):
+        link = RUNS / BY_HAND / folder
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(folder.absolute())
+    return Service(
+        "pages",
+        "http.server",
+        ("--bind", host, "--directory", str(RUNS), str(port)),
+        {},
+        url=_local(port, host),
+        page=f"http://{reached_at(host)}:{port}",
     )
 
 

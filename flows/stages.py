@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from logging import Logger, LoggerAdapter
 from typing import Any, Protocol
@@ -133,8 +133,23 @@ def _turn(name: str) -> Iterator[list[Watcher]]:
     if kind not in MODELS_AT_WORK:
         yield watchers
         return
-    with locks.hold_accelerators(check=_stop_if_told) as accelerators:
+    with locks.hold_accelerators(check=_wait(name)) as accelerators:
         yield [*watchers, Meter(name, str(runtime.flow_run.id), len(accelerators))]
+
+
+def _wait(name: str) -> Callable[[], None]:
+    """What a stage does again and again while it waits for its turn: say so, once, and look whether the run ends."""
+    line = "waits: another stage or run has the processor, or the GPUs"
+    said: set[str] = set()
+
+    def look() -> None:
+        _stop_if_told()
+        if not said:
+            said.add(line)
+            console.say(name, line)
+            get_run_logger().info(line)
+
+    return look
 
 
 @contextmanager

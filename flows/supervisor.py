@@ -117,7 +117,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         try:
             self._look()
-            self._servers += map(Watched, _mlflow(self._options))
+            self._servers += map(Watched, [*_mlflow(self._options), _pages(self._options)])
             self._wait_for(lambda: all(watched.service.is_ready for watched in self._servers), "servers")
             _register(self._url)
             with suppress(requests.RequestException):
@@ -234,6 +234,10 @@ def _mlflow(options: Options) -> list[Service]:
     if not store.startswith(tracking.SQLITE):
         return []
     return [services.mlflow(store, _port(options.mlflow_port, services.MLFLOW_PORT, options.host), options.host)]
+
+
+def _pages(options: Options) -> Service:
+    return services.pages(services.free_port(services.PAGES_PORT, options.host), options.host)
 
 
 def _port(chosen: int | None, usual: int, host: str) -> int:

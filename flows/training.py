@@ -221,7 +221,7 @@ def write_report(recipe: str, release: Release) -> None:
     write_atomically(REPORT, report.render(Path.cwd(), tags, links))
     write_atomically(REPORT.with_name("decision.json"), release.decision.to_json())
     artifacts.show_scores(recipe)
-    artifacts.show_links(worktree.lasting(REPORT), tags["stage_key"])
+    artifacts.show_links(REPORT, tags["stage_key"])
 
 
 def _aliases(version: Version) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from components.data.sources.files import fixed_folder
 from components.stage import STATE, BadSettings
 from flows import locks
+from flows.services import RUNS
 
 TREES = STATE / "worktrees"
 SHARED = (
@@ -34,8 +35,6 @@ SHARED = (
 )
 """Folders of `.lmforge` that are the main tree's in every worktree."""
 CHECKPOINTS = Path(".checkpoints")
-PAGES = STATE / "runs"
-"""What people look at of each run, its report and its Data Docs, in a folder named after the flow run."""
 
 KEEP = timedelta(days=7)
 KEEP_MOST = 5
@@ -89,7 +88,7 @@ def remove(main: Path, tree: Path) -> None:
 def lasting(path: Path) -> Path:
     """Where a page of the current run can be read, also when the run's worktree is gone."""
     main = main_tree()
-    return (main / PAGES / Path.cwd().name if main else Path.cwd()) / path
+    return (main / RUNS / Path.cwd().name if main else Path.cwd()) / path
 
 
 @contextmanager

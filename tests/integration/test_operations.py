@@ -119,6 +119,9 @@ def test_new_data_become_a_champion(house: House) -> None:
     artifacts = house.artifacts(train)
     assert set(artifacts) >= {"decision", "plan", "validation-raw", "validation-prepared", "scores", "gate", "links"}
     assert "notes" in artifacts["plan"] or "listing" in artifacts["plan"]
+    for address in re.findall(r"\]\((http://[^)]+)\)", artifacts["links"] + artifacts["validation-raw"]):
+        assert requests.get(address, timeout=30).ok, address
+    assert "reports/report.html" in artifacts["links"]
     assert (house.road.record(), _status(house.road)) == before, "the main tree was touched"
     branches = git_output(house.road, "branch", "--list", "runs/*")
     assert re.search(r"runs/\d{4}-\d\d-\d\d-[0-9a-f]{8}", branches), branches
@@ -127,7 +130,7 @@ def test_new_data_become_a_champion(house: House) -> None:
     promotion = house.run_of("promote", "promote assistant version 2: approved by Ann")
     assert promotion["state"]["name"] == "Promoted", promotion["state"]
     ledger = house.road.run("flows.cli", "ledger")
-    assert re.search(r"promotion .*version 2.*Ann", ledger), ledger
+    assert re.search(r"promotion +version 1 -> 2 +Ann", ledger), ledger
     house.road.run("flows.cli", "ledger", "verify")
     assert "version 2" in house.road.run("flows.cli", "status")
 
