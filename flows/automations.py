@@ -10,9 +10,10 @@ from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from flows import environment
 from flows.watching import CHANGED, DRIFTED
 
-SILENT_FOR = timedelta(seconds=90)  # three heartbeats
+SILENT_FOR = timedelta(seconds=3 * environment.HEARTBEAT)
 
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 _STATES = (

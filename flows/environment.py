@@ -16,6 +16,9 @@ TELEMETRY_OFF = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 
+HEARTBEAT = 30
+"""Seconds between two signs of life of a flow run; Prefect takes no smaller number."""
+
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -27,6 +30,8 @@ def prepare() -> None:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     # Whatever ends a flow Prefect writes to disk, no setting keeps it from that: as text, not as a pickle.
     os.environ["PREFECT_RESULTS_DEFAULT_SERIALIZER"] = "json"
+    # Of every run, also one by hand: `flows.automations` takes a run for crashed after three that are missing.
+    os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = str(HEARTBEAT)
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), _LOOPBACK]))
     if "PREFECT_SERVER_API_AUTH_STRING" in os.environ:

@@ -134,7 +134,6 @@ def worker(api: str) -> Service:
         (*arguments, "--install-policy", "never"),
         {
             "PREFECT_API_URL": api,
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; no smaller number is taken
             "PREFECT_WORKER_QUERY_SECONDS": "5",
         },
     )
