@@ -128,6 +128,8 @@ def sort_record() -> None:
 
     Stages that ran side by side were recorded as they finished.
     """
+    if not Path(RECORD).exists():  # no stage has ended well yet
+        return
     with _repo() as repo:
         order = [node.name for node in _in_order(repo)]
         with modify_yaml(RECORD) as record:

@@ -170,21 +170,20 @@ def _stop_if_told() -> None:
 
 def _reproduce(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> bool:
     """Run `dvc repro` for one stage; False when DVC took its outs from the cache."""
-    record = stage.STATE / "stages" / f"{name}.json"
-    record.unlink(missing_ok=True)
+    (stage.STATE / "stages" / f"{name}.json").unlink(missing_ok=True)
     before = dag.digests(name)
-    code, complaint = _follow(name, log, watchers)
+    code, complaint, ran = _follow(name, log, watchers)
     _stop_if_told()
     if code != 0:
         raise _failure(name, complaint)
     _refuse_changed_deps(name, before)
-    if not record.exists():
+    if not ran:
         _refuse_damaged_outs(name)
-    return record.exists()
+    return ran
 
 
-def _follow(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> tuple[int, str]:
-    """Run the process and pass on what it says; its exit code, and the error that DVC named if any."""
+def _follow(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> tuple[int, str, bool]:
+    """Run the process and pass on what it says; its exit code, the error that DVC named if any, whether it began."""
     complaint, at_work = "", False
     with _process(name) as process:
         for line in _lines(process):
@@ -202,7 +201,7 @@ def _follow(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]
                 console.say(name, line)
     for watcher in watchers if at_work and process.returncode == 0 else ():
         watcher.finish()
-    return process.returncode, complaint
+    return process.returncode, complaint, at_work
 
 
 @contextmanager
