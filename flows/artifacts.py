@@ -48,7 +48,7 @@ def show_validation(table: str) -> None:
             for rule in sorted(report["rules"], key=lambda rule: rule["success"])
         ],
         key=f"validation-{table}",
-        description=f"The {table} data: {verdict}. {_link('All of it', docs)}",
+        description=f"The {table} data: {verdict}." + (f" {_link('All of it', docs)}" if docs.exists() else ""),
     )
 
 
