@@ -1,0 +1,37 @@
+"""Runs the graph of the current folder as `lmforge run` does, without the registry that follows it."""
+
+import signal
+import sys
+
+from components.stage import StageError
+from flows import environment, services
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    environment.prepare()
+    with services.prefect_server() as server:
+        from prefect import flow
+
+        from flows import artifacts, dag, locks, stages, training
+
+        server.wait_until_ready(services.PREFECT_HEALTH)
+        stages.run_stage = stages.run_stage.with_options(retry_delay_seconds=0.1)
+
+        @flow(name="graph")
+        def graph() -> None:
+            with stages.supervised(), locks.hold("run", "another run is at work in this folder"):
+                plan = dag.read_plan()
+                artifacts.show_plan(plan)
+                training.run_graph(plan)
+                training.check_nothing_changed()
+
+        graph()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StageError as error:
+        print(f"lmforge: {error}", flush=True)
+        sys.exit(error.code)
