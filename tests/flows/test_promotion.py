@@ -140,14 +140,16 @@ def test_a_model_is_promoted_kept_out_and_brought_back(trained: Path, capsys: py
     assert store.aliases(NAME) == {"champion": 1, "previous": 2}
 
     with get_client(sync_client=True) as client:
-        flows = {run.name: run.state for run in client.read_flow_runs()}
+        runs = client.read_flow_runs()
         tasks = {run.name for run in client.read_task_runs()}
     assert {"register", "gate", "promote"} <= tasks
-    promoted, rolled_back = flows["promote assistant version 2: approved by Ann"], flows["roll assistant back: Bo"]
-    assert promoted
-    assert (promoted.name, promoted.message) == ("Promoted", f"{NAME} version 2 is @champion already: nothing to do")
-    assert rolled_back
-    assert rolled_back.message == f"{NAME} version 1 is @champion again, version 2 is @previous"
+    ends = {(run.name, run.state.name, run.state.message) for run in runs if run.state}
+    approved = "promote assistant version 2: approved by Ann"
+    assert ends >= {
+        (approved, "Promoted", f"{NAME} version 2 is @champion, version 1 is @previous"),
+        (approved, "Promoted", f"{NAME} version 2 is @champion already: nothing to do"),
+        ("roll assistant back: Bo", "RolledBack", f"{NAME} version 1 is @champion again, version 2 is @previous"),
+    }
     assert [entry.kind for entry in ledger.read()] == [
         *("decision", "promotion"),
         "decision",

@@ -81,6 +81,7 @@ def house(finished: tuple[Road, str], tmp_path_factory: pytest.TempPathFactory) 
     YAML().dump(catalog, folder / CATALOG)
     (folder / ".gitignore").open("a").write(f"/{ARRIVALS}/\n")
     road.change("params.yaml", "approval: none", "approval: required")
+    road.change("params.yaml", "watch_minutes: 1", "watch_minutes: 1000")  # the test looks when it wants to
     road.change("params.yaml", "steps: 30", "steps: 90")  # so that the next model is better
     git(folder, "add", "-A")
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A source that grows")
@@ -138,8 +139,13 @@ def test_new_data_become_a_champion(house: House) -> None:
 def test_then_nothing_is_new(house: House) -> None:
     house.start("watch-data/watch-data")
     runs = wait_until(
-        lambda: house.ask("flow_runs", flows={"name": {"any_": ["watch-data"]}}, sort="START_TIME_DESC"),
-        lambda runs: len(runs) > 1 and runs[0]["state_type"] in OVER,
+        lambda: house.ask(
+            "flow_runs",
+            flows={"name": {"any_": ["watch-data"]}},
+            flow_runs={"state": {"type": {"any_": sorted(OVER)}}},
+            sort="START_TIME_DESC",
+        ),
+        lambda runs: len(runs) > 1,
         seconds=120,
     )
     assert runs[0]["state"]["message"].startswith("nothing new since version 2"), runs[0]["state"]
