@@ -130,17 +130,14 @@ def run_graph() -> None:
     with services.prefect_server() as server:
         from prefect import flow
 
-        from flows import artifacts, dag, stages, training
+        from flows import stages, training
 
         server.wait_until_ready(services.PREFECT_HEALTH)
 
         @flow
         def graph() -> None:
             with stages.supervised():
-                plan = dag.read_plan()
-                artifacts.show_plan(plan)
-                training.run_graph(plan)
-                training.check_nothing_changed()
+                training.bring_up_to_date()
 
         graph()
 

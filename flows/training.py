@@ -125,10 +125,7 @@ def train_by_hand() -> Release:
 
 def make(recipe: str) -> Release:
     """Run the graph; register, judge and, if it is better, promote what it made."""
-    plan = dag.read_plan()
-    artifacts.show_plan(plan)
-    run_graph(plan)
-    check_nothing_changed()
+    bring_up_to_date()
     version = register_model(recipe)
     decision = gate_model(version)
     outcome = promote_model(version, decision)
@@ -172,6 +169,14 @@ def keep(release: Release, trigger: str) -> None:
     files = [record, listing.LISTING, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
     branch = worktree.commit(files, worktree.short_digest(record), f"{trigger}: {release}", _today())
     get_run_logger().info("recorded on the branch %s%s", branch, ", the outs are pushed" if pushed else "")
+
+
+def bring_up_to_date() -> None:
+    """Run what is stale of the graph; what it made has to be what the folder holds then, or `TryAgain` is raised."""
+    plan = dag.read_plan()
+    artifacts.show_plan(plan)
+    run_graph(plan)
+    check_nothing_changed()
 
 
 def run_graph(plan: Plan) -> None:

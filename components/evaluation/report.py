@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components import templates
 from components.evaluation import charts, data_summary
 from components.evaluation.charts import Mark
 
@@ -56,15 +56,7 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
     """
     evaluation = root / "reports/evaluation"
     scores, base = (_read_json(evaluation / name / "scores.json") for name in (model, "base"))
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["words"] = words
-    return environment.get_template(TEMPLATE.name).render(
+    return templates.load(TEMPLATE, words=words).render(
         scores=scores,
         base=base,
         architecture=ARCHITECTURES[scores["architecture"]],

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from safetensors import safe_open
 
+from components import templates
 from components.model import hf
 from components.registry.settings import Package
 
@@ -39,14 +39,7 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
     config, form = hf.read_config(content, str(model)), FORMS.get(content["model_type"])
     sources = documents(data / "documents" / "train")
     languages = sorted({row["language"] for row in sources})
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(TEMPLATE.name).render(
+    return templates.load(TEMPLATE).render(
         header=yaml.safe_dump(header(scores, languages, form, settings), allow_unicode=True, sort_keys=False),
         name=f"lmforge-{scores['model']}",
         config=config,

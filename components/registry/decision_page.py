@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from components import templates
 from components.evaluation.charts import Scale
 from components.registry.decision import GROUPS, Decision, Group, Rule
 
@@ -32,14 +32,7 @@ TITLES: dict[Group, tuple[str, str]] = {
 
 def render(decision: Decision) -> str:
     """The page about a decision that was made on evidence."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template(TEMPLATE.name).render(
+    return templates.load(TEMPLATE).render(
         decision=decision,
         evidence=decision.evidence,
         change=next((rule for rule in decision.rules if rule.group == "gain" and rule.figure), None),

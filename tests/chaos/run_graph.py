@@ -13,7 +13,7 @@ def main() -> None:
     with services.prefect_server() as server:
         from prefect import flow
 
-        from flows import artifacts, dag, locks, stages, training
+        from flows import locks, stages, training
 
         server.wait_until_ready(services.PREFECT_HEALTH)
         stages.run_stage = stages.run_stage.with_options(retry_delay_seconds=0.1)
@@ -21,10 +21,7 @@ def main() -> None:
         @flow(name="graph")
         def graph() -> None:
             with stages.supervised(), locks.hold("run", "another run is at work in this folder"):
-                plan = dag.read_plan()
-                artifacts.show_plan(plan)
-                training.run_graph(plan)
-                training.check_nothing_changed()
+                training.bring_up_to_date()
 
         graph()
 

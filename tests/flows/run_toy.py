@@ -11,7 +11,7 @@ def main(name: str) -> None:
     with services.prefect_server() as server:
         from prefect import flow
 
-        from flows import artifacts, dag, stages, training
+        from flows import stages, training
 
         server.wait_until_ready(services.PREFECT_HEALTH)
         stages.run_stage = stages.run_stage.with_options(retry_delay_seconds=0.1)
@@ -19,10 +19,7 @@ def main(name: str) -> None:
         @flow(name="toy", flow_run_name=name)
         def toy() -> None:
             with stages.supervised():
-                plan = dag.read_plan()
-                artifacts.show_plan(plan)
-                training.run_graph(plan)
-                training.check_nothing_changed()
+                training.bring_up_to_date()
 
         toy()
 

@@ -1,0 +1,22 @@
+"""Text for people, from a template that lies beside the module that fills it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+
+def load(path: Path, **filters: Callable[[str], str]) -> Template:
+    """The template of a file, with filters of one's own. What goes into `*.html.j2` is escaped; a name that is
+    missing when it is rendered raises `jinja2.UndefinedError`.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(path.parent),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= filters
+    return environment.get_template(path.name)
