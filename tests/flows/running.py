@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,14 @@ class Flow:
         """Name of the state that the server has of it."""
         return str(self._ask("flow_runs")[0]["state_name"])
 
-    def states(self) -> dict[str, str]:
-        """Of each task run the name of its last state."""
+    def states(self, ended: Collection[str]) -> dict[str, str]:
+        """Of each task run the name of its last state, once the server, which is told late, knows how these ended."""
 
         def look() -> dict[str, str]:
             return {run["name"]: run["state_name"] for run in self._ask("task_runs")}
 
-        return wait_until(look, lambda states: set(states.values()) <= {"Completed", "Cached", "Failed", "Crashed"})
+        final = {"Completed", "Cached", "Failed", "Crashed"}
+        return wait_until(look, lambda states: all(states.get(name) in final for name in ended))
 
     def logs(self) -> str:
         """What the server has of its log."""

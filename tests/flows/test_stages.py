@@ -29,7 +29,7 @@ def test_by_flow_as_by_hand(pipeline: Path, run_flow: Start) -> None:
     assert code == 0, output
     assert "left                 left says two" in output.splitlines()
     assert re.search(r"^left +done in \d+ s$", output, re.MULTILINE), output
-    assert first.states() == dict.fromkeys(ALL, "Completed")
+    assert first.states(ALL) == dict.fromkeys(ALL, "Completed")
     assert "left says two" in first.logs()
     assert set(toy.started(pipeline)) == ALL
     by_flow = (pipeline / "dvc.lock").read_bytes()
@@ -37,7 +37,7 @@ def test_by_flow_as_by_hand(pipeline: Path, run_flow: Start) -> None:
     second = run_flow("second")
     code, output = second.result()
     assert code == 0, output
-    assert second.states() == dict.fromkeys(ALL, "Cached")
+    assert second.states(ALL) == dict.fromkeys(ALL, "Cached")
     assert output.count("taken from the cache (unchanged)") == len(ALL)
     assert toy.started(pipeline) == []
 
@@ -55,7 +55,7 @@ def test_what_dvc_has_kept_of_earlier_runs_is_cached_too(pipeline: Path, run_flo
     flow = run_flow("back")
     code, output = flow.result()
     assert code == 0, output
-    assert flow.states() == dict.fromkeys(ALL, "Cached")
+    assert flow.states(ALL) == dict.fromkeys(ALL, "Cached")
     assert toy.started(pipeline) == []
     assert (pipeline / "out/left.txt").read_text() == "left two"
 
@@ -68,11 +68,9 @@ def test_a_failure_is_the_stages_own_line(pipeline: Path, run_flow: Start, code:
     assert exit_code == 1
     assert output.splitlines()[-1] == f"{code}: left: told to fail with {code}"
     assert "Traceback" not in output
-    assert (
-        flow.states()
-        == {"ingest": "Completed", "left": "Failed", "pretrain": "Completed", "finetune@assistant": "Completed"}
-        or "pretrain" not in flow.states()
-    )
+    states = flow.states({"ingest", "left"})
+    assert (states["ingest"], states["left"]) == ("Completed", "Failed")
+    assert "join" not in states
     started = toy.started(pipeline)
     assert started.count("left") == 1, "it was tried again"
     assert "join" not in started
@@ -87,7 +85,7 @@ def test_only_try_again_is_tried_again(pipeline: Path, run_flow: Start) -> None:
     code, output = flow.result()
     assert code == 0, output
     assert toy.started(pipeline).count("left") == 3
-    assert flow.states()["left"] == "Completed"
+    assert flow.states({"left"})["left"] == "Completed"
 
 
 def test_an_error_of_dvc_itself_is_told(pipeline: Path, run_flow: Start) -> None:

@@ -60,9 +60,13 @@ class House:
         return dict(runs[0])
 
     def stages(self, run: dict[str, Any]) -> dict[str, str]:
-        """The last states of the stages of a run, by their names."""
-        found = self.ask("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
-        return {task["name"]: task["state_name"] for task in found}
+        """The last states of the stages of a run that is over, by their names; the server is told late."""
+
+        def look() -> dict[str, str]:
+            found = self.ask("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+            return {task["name"]: task["state_name"] for task in found}
+
+        return wait_until(look, lambda states: states.get("keep") == "Completed")
 
     def artifacts(self, run: dict[str, Any]) -> dict[str, str]:
         found = self.ask("artifacts", flow_runs={"id": {"any_": [run["id"]]}})
