@@ -83,6 +83,15 @@ def write_atomically(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def flush(path: Path) -> None:
+    """Bring a file's content, or the names in a folder, to the disk, so that they survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _outcome(name: str, body: Callable[[], None]) -> tuple[int, str]:
     try:
         body()

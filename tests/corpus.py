@@ -43,6 +43,19 @@ def write(folder: Path, catalog: Path, rows: int = 120) -> None:
         YAML().dump({"sources": sources}, file)
 
 
+def notes(pattern: str) -> dict[str, object]:
+    """The entry of a catalogue for documents in local text files."""
+    return {
+        "name": "notes",
+        "kind": "files",
+        "license": "MIT",
+        "languages": ["en"],
+        "yields": ["documents"],
+        "files": [{"path": pattern}],
+        "documents": {"text": "text"},
+    }
+
+
 def _source(
     folder: Path, name: str, languages: list[str], yields: list[str], rows: Iterator[Row], **columns: object
 ) -> dict[str, object]:

@@ -16,7 +16,6 @@ from components.registry.store import Version
 from components.stage import BadData, BadSettings
 
 TOKENS = "data/tokens"
-TREE = "the tree"
 
 
 @dataclass(frozen=True)

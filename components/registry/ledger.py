@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
-from components.stage import STATE, TryAgain
+from components.stage import STATE, TryAgain, flush
 
 LEDGER = STATE / "ledger" / "ledger.jsonl"
 
@@ -145,8 +145,8 @@ def opened(model: str, path: Path = LEDGER) -> Iterator[Ledger]:
         file.seek(0)
         ledger = Ledger(file, model)
         if not ledger.entries:  # the names of file and folder may be new
-            _sync(path.parent)
-            _sync(path.parent.parent)
+            flush(path.parent)
+            flush(path.parent.parent)
         yield ledger
 
 
@@ -218,12 +218,3 @@ def _lines(content: bytes) -> list[bytes]:
 
 def _canonical(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-
-def _sync(folder: Path) -> None:
-    """A new name in a folder survives a power cut only after this."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from components.stage import BadSettings, log
+from components.stage import BadSettings, flush, log
 from components.training import distributed
 
 CHECKPOINTS = Path(".checkpoints")
@@ -170,11 +170,11 @@ def _publish(part: Path, record: Mapping[str, Any], target: Path) -> None:
     for path in part.iterdir():
         if path.name not in {*record["files"], "state.json"}:
             path.unlink()
-    _flush(part / "state.json")
-    _flush(part)
+    flush(part / "state.json")
+    flush(part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    _flush(target.parent)
+    flush(target.parent)
     for old in (*target.parent.glob(".part-*"), *sorted(target.parent.glob("step-*"))[:-KEPT]):
         shutil.rmtree(old)
 
@@ -270,11 +270,3 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

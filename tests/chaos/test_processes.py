@@ -21,13 +21,7 @@ def test_a_stage(folder: Path, at_work: Run, start: Start, recovered: Recovered)
     assert "left: it was killed" in at_work.output
     check_all(folder)
     is_fresh(folder, at_work.completed())
-
-    again = start(work(folder, 0), *GRAPH)
-    again.ends_well()
-    recovered("kill -9 of a stage", clock)
-    assert again.started() == ALL - at_work.completed()
-    check_all(folder)
-    is_fresh(folder, ALL)
+    _goes_on(folder, at_work, start, recovered, "kill -9 of a stage", clock)
 
 
 @pytest.mark.short
@@ -36,13 +30,7 @@ def test_the_flow(folder: Path, at_work: Run, start: Start, recovered: Recovered
     clock = Clock()
     check_all(folder)
     is_fresh(folder, at_work.completed())
-
-    again = start(work(folder, 0), *GRAPH)
-    again.ends_well()
-    recovered("kill -9 of the flow", clock)
-    assert again.started() == ALL - at_work.completed()
-    check_all(folder)
-    is_fresh(folder, ALL)
+    _goes_on(folder, at_work, start, recovered, "kill -9 of the flow", clock)
 
 
 def test_prefects_server(folder: Path, start: Start, recovered: Recovered) -> None:
@@ -101,5 +89,15 @@ def test_a_lock_of_a_killed_process_whose_number_another_one_has(
     again = start(work(folder, 0), *GRAPH)
     again.ends_well()
     recovered("a lock of DVC left behind", clock)
+    check_all(folder)
+    is_fresh(folder, ALL)
+
+
+def _goes_on(folder: Path, broken: Run, start: Start, recovered: Recovered, fault: str, clock: Clock) -> None:
+    """The next run takes what the broken one completed, and does the rest."""
+    again = start(work(folder, 0), *GRAPH)
+    again.ends_well()
+    recovered(fault, clock)
+    assert again.started() == ALL - broken.completed()
     check_all(folder)
     is_fresh(folder, ALL)

@@ -10,20 +10,15 @@ import pytest
 from tests.chaos.checks import check_all, is_fresh, record_is_true
 from tests.chaos.conftest import ALL, Recovered
 from tests.chaos.running import Clock
-from tests.flows.team import Team
+from tests.flows.team import Team, at_work
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
 
 @pytest.fixture
 def team(tmp_path: Path) -> Iterator[Team]:
-    team = Team(tmp_path)
-    try:
-        team.up()
-        team.register_toy()
+    with at_work(tmp_path) as team:
         yield team
-    finally:
-        team.clear_away()
 
 
 @pytest.mark.parametrize("name", ["worker", "prefect", "mlflow", "supervisor"])

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +176,15 @@ class Team:
 def _environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     return {**kept, "PYTHONPATH": str(REPOSITORY), **more}
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[Team]:
+    """Everything up in a folder, with the toy for a training; it does not outlive the body."""
+    team = Team(folder)
+    try:
+        team.up()
+        team.register_toy()
+        yield team
+    finally:
+        team.clear_away()

@@ -7,7 +7,7 @@ import pytest
 
 from flows import services
 from tests.flows.running import wait_until
-from tests.flows.team import Team
+from tests.flows.team import Team, at_work
 
 pytestmark = pytest.mark.xdist_group("team")
 
@@ -28,13 +28,8 @@ REGISTER_ALL = "from flows import deployments; deployments.main()"
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """Everything up, with the toy for a training."""
-    team = Team(tmp_path_factory.mktemp("team"))
-    try:
-        team.up()
-        team.register_toy()
+    with at_work(tmp_path_factory.mktemp("team")) as team:
         yield team
-    finally:
-        team.clear_away()
 
 
 def test_up_again_changes_nothing(team: Team) -> None:

@@ -15,18 +15,11 @@ from ruamel.yaml import YAML
 from components.data import listing
 from flows import arrivals, locks, retraining, watching
 from flows.retraining import Record
+from tests import corpus
 from tests.flows.running import wait_until
 from tests.flows.test_retraining import SETTINGS
 
-NOTES = {
-    "name": "notes",
-    "kind": "files",
-    "license": "MIT",
-    "languages": ["en"],
-    "yields": ["documents"],
-    "files": [{"path": "corpus/*.txt"}],
-    "documents": {"text": "text"},
-}
+NOTES = corpus.notes("corpus/*.txt")
 
 PARAMS = """\
 ingest: {sources: sources.yaml, licenses: [MIT], take: [documents]}

@@ -8,17 +8,10 @@ from ruamel.yaml import YAML
 from components.data.sources import catalog
 from components.data.sources.package import PackageSource, _parser
 from components.stage import BadSettings
+from tests import corpus
 
 ROOT = Path(__file__).parents[3]
-NOTES = {
-    "name": "notes",
-    "kind": "files",
-    "license": "MIT",
-    "languages": ["en"],
-    "yields": ["documents"],
-    "files": [{"path": "notes.txt"}],
-    "documents": {"text": "text"},
-}
+NOTES = corpus.notes("notes.txt")
 
 
 def write(folder: Path, *entries: dict[str, object]) -> Path:

@@ -14,16 +14,9 @@ from components.data import listing
 from components.data.sources import digests
 from components.data.sources.index import digest
 from components.stage import BadSettings
+from tests import corpus
 
-NOTES = {
-    "name": "notes",
-    "kind": "files",
-    "license": "MIT",
-    "languages": ["en"],
-    "yields": ["documents"],
-    "files": [{"path": "corpus/**/*.txt"}],
-    "documents": {"text": "text"},
-}
+NOTES = corpus.notes("corpus/**/*.txt")
 
 
 def write(folder: Path, *entries: dict[str, object]) -> None:
