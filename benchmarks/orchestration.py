@@ -23,7 +23,10 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import environment, lifecycle, recovery, services, status, supervisor
+from flows import environment
+from flows.services import lifecycle, recovery, status, supervisor
+from flows.services.server import prefect_server
+from flows.services.service import POOL
 
 SIZES, QUICK_SIZES = (10, 100), (10, 20)  # stages
 ROUNDS, QUICK_ROUNDS = 3, 1
@@ -75,8 +78,8 @@ def measure(folder: Path, stages: int, rounds: int) -> Costs:
     with inside(folder):
         new_database = run(folder, *FLOW)
         noop_embedded = best(rounds, lambda: run(folder, *FLOW))
-        with services.prefect_server() as server:
-            server.wait_until_ready(services.PREFECT_HEALTH)
+        with prefect_server() as server:
+            server.wait_until_ready()
             noop_server = best(rounds, lambda: run(folder, *FLOW))
             all_by_flow = best(rounds, lambda: run_all(folder, *FLOW))
     noop_dvc = best(rounds, lambda: run(folder, *DVC))
@@ -127,12 +130,12 @@ def make_graph(folder: Path, stages: int) -> None:
 def run_graph() -> None:
     """Run the graph of the current folder as the `train` flow does, without what follows the graph."""
     environment.prepare()
-    with services.prefect_server() as server:
+    with prefect_server() as server:
         from prefect import flow
 
         from flows import stages, training
 
-        server.wait_until_ready(services.PREFECT_HEALTH)
+        server.wait_until_ready()
 
         @flow
         def graph() -> None:
@@ -181,7 +184,7 @@ def resident(folder: Path) -> dict[str, float]:
 
 def wait_for_worker(api: str) -> None:
     """Return when the worker has all that it needs in memory: it has told of itself, and looked for runs twice."""
-    while not recovery.ask(api, "POST", f"/work_pools/{services.POOL}/workers/filter", {}):
+    while not recovery.ask(api, "POST", f"/work_pools/{POOL}/workers/filter", {}):
         time.sleep(0.5)
     time.sleep(10)
 

@@ -12,7 +12,8 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,7 +61,8 @@ def run(name: str, body: Callable[[], None]) -> NoReturn:
         record.unlink(missing_ok=True)
     code, line = _outcome(name, body)
     if not record.exists() and (rank == 0 or code):
-        write_atomically(record, json.dumps({"code": code, "line": line}))
+        with suppress(OSError):  # where the disk is full, the exit code and the line below have to do
+            write_atomically(record, json.dumps({"code": code, "line": line}))
     if line:
         print(f"{name}: {line}", file=sys.stderr, flush=True)
     sys.exit(code)
@@ -73,6 +75,18 @@ def outcome(name: str) -> tuple[int, str]:
     except FileNotFoundError:
         return 1, "it was killed, or never started"
     return record["code"], record["line"]
+
+
+@contextmanager
+def full_disk_is_told() -> Iterator[None]:
+    """Within it a full disk is `TryAgain`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = error.filename or Path.cwd()
+        raise TryAgain(f"no space left on the disk ({where}): free some, then run again") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -94,24 +108,15 @@ def flush(path: Path) -> None:
 
 def _outcome(name: str, body: Callable[[], None]) -> tuple[int, str]:
     try:
-        body()
+        with full_disk_is_told():
+            body()
     except StageError as error:
         log.exception("%s", error)
         return error.code, str(error)
-    except OSError as error:
-        log.exception("%s", error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = error.filename or Path.cwd()
-            return TryAgain.code, f"no space left on the disk ({where}): free some, then run again"
-        return 1, _bug(name, error)
     except Exception as error:
         log.exception("%s", error)
-        return 1, _bug(name, error)
+        return 1, f"{type(error).__name__}: {error} (a bug; the traceback is in {STATE / 'logs' / f'{name}.log'})"
     return 0, ""
-
-
-def _bug(name: str, error: Exception) -> str:
-    return f"{type(error).__name__}: {error} (a bug; the traceback is in {STATE / 'logs' / f'{name}.log'})"
 
 
 def _log_to(path: Path) -> None:
@@ -121,6 +126,7 @@ def _log_to(path: Path) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    logging.raiseExceptions = False  # a log for which there is no space is no reason for pages of tracebacks
 
 
 def die_with_parent() -> None:

@@ -10,8 +10,9 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components import tracking
 from components.stage import STATE
-from flows import pages, worktree
+from flows import worktree
 from flows.dag import Plan
+from flows.services import pages
 
 
 def show_plan(plan: Plan) -> None:

@@ -11,7 +11,8 @@ import requests
 
 from components.registry import champion
 from components.stage import TryAgain, log
-from flows import console, services
+from flows import console
+from flows.services.server import found_prefect
 
 RECIPE = "assistant"
 MODEL = f"lmforge-{RECIPE}"
@@ -47,7 +48,7 @@ def _tell(flow: str, name: str, parameters: dict[str, Any], state: str, line: st
     https://docs.prefect.io/v3/api-ref/rest-api/server/flow-runs/create-flow-run
     """
     try:
-        server = services.found_prefect()
+        server = found_prefect()
         if server:
             known = _post(f"{server.url}/api/flows/", {"name": flow})
             ended = {"type": "COMPLETED", "name": state, "message": line}

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from components.stage import BadData, BadSettings, StageError
+from components.stage import BadData, BadSettings, StageError, full_disk_is_told
 from flows import environment, lineage_commands
 
 app = typer.Typer(
@@ -27,7 +27,8 @@ def main() -> NoReturn:
     """Run a command; an expected error is one line and its exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        app()
+        with full_disk_is_told():
+            app()
     except StageError as error:
         print(f"lmforge: {error}", file=sys.stderr)
         sys.exit(error.code)
@@ -49,13 +50,14 @@ def prepare() -> None:
 @app.command()
 def run() -> None:
     """Bring every stage up to date, register the model, and promote it if it is better than the champion."""
-    from flows import console, services, settings
+    from flows import console, settings
+    from flows.services.server import prefect_server
 
     settings.check()
-    with services.prefect_server() as server:
+    with prefect_server() as server:
         from flows import summary, training
 
-        server.wait_until_ready(services.PREFECT_HEALTH)
+        server.wait_until_ready()
         console.say("prefect", f"watch this run at {server.url}/runs")
         release = training.train_by_hand()
     summary.show(release, RECIPE)
@@ -181,7 +183,8 @@ def up(
 ) -> None:
     """Start Prefect, MLflow, a worker and the deployments, in the background, and say where their pages are."""
     from components import tracking
-    from flows import lifecycle, pages, settings, supervisor
+    from flows import settings
+    from flows.services import lifecycle, pages, supervisor
 
     settings.check()
     warning = lifecycle.warning(host)
@@ -200,7 +203,7 @@ def up(
 @app.command()
 def down() -> None:
     """End what `up` started; a training at work continues from its checkpoint when it is up again."""
-    from flows import lifecycle
+    from flows.services import lifecycle
 
     lifecycle.down()
     print("lmforge is down")
@@ -209,7 +212,7 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Say where the services are and how they fare; the exit code is 1 when something is not well."""
-    from flows import status as states
+    from flows.services import status as states
 
     found = states.look(MODEL)
     for line in found:

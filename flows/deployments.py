@@ -24,8 +24,9 @@ from tzlocal import get_localzone_name
 
 from components import params
 from components.stage import StageError
-from flows import automations, environment, retraining, services
+from flows import automations, environment, retraining
 from flows.retraining import Retraining
+from flows.services.service import POOL
 
 EVERY_NIGHT = "0 3 * * *"
 
@@ -53,7 +54,7 @@ class Definition:
             schedule=self._schedule(),
             parameters=dict(self.parameters),
             tags=["lmforge"],
-            work_pool_name=services.POOL,
+            work_pool_name=POOL,
             job_variables={"command": f"python -m {command}", "working_dir": str(Path.cwd())},
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=self.overlap),
         )
@@ -97,7 +98,7 @@ def register(settings: Retraining) -> None:
 def _make_pool(client: SyncPrefectClient) -> None:
     try:
         client.create_work_pool(
-            WorkPoolCreate(name=services.POOL, type="process", description="Runs of this repository, as processes")
+            WorkPoolCreate(name=POOL, type="process", description="Runs of this repository, as processes")
         )
     except ObjectAlreadyExists:
         return

@@ -17,7 +17,9 @@ import psutil
 from components import tracking
 from components.stage import STATE, StageError
 from components.tracking import spool
-from flows import environment, lifecycle, locks, services
+from flows import environment, locks
+from flows.services import network, state
+from flows.services.service import PREFECT_HEALTH
 
 LOCKED = Path("requirements.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -125,8 +127,8 @@ def prefect_store() -> Finding:
     """The history of runs, and the server if one is up."""
     found = _sqlite(environment.PREFECT_HOME / "prefect.db")
     with suppress(FileNotFoundError):
-        url = json.loads(services.ADDRESS.read_text())["url"]
-        found = f"{found}; {'server at ' + url if services.answers(url + services.PREFECT_HEALTH) else 'no server'}"
+        url = json.loads(state.ADDRESS.read_text())["url"]
+        found = f"{found}; {'server at ' + url if network.answers(url + PREFECT_HEALTH) else 'no server'}"
     return Finding("prefect", found, "move it away: the next run makes a new one" if "damaged" in found else "")
 
 
@@ -134,7 +136,7 @@ def mlflow_store() -> Finding:
     """The runs and the registry."""
     chosen = os.environ.get("MLFLOW_TRACKING_URI") or f"{tracking.SQLITE}{STATE / 'mlflow' / 'mlflow.db'}"
     if not chosen.startswith(tracking.SQLITE):
-        there = services.answers(chosen)
+        there = network.answers(chosen)
         return Finding("mlflow", chosen, "" if there else "start that server, or unset MLFLOW_TRACKING_URI")
     found = _sqlite(Path(chosen.removeprefix(tracking.SQLITE)))
     return Finding("mlflow", found, "restore it from a copy" if "damaged" in found else "")
@@ -142,10 +144,10 @@ def mlflow_store() -> Finding:
 
 def in_background() -> Finding:
     """What `lmforge up` started."""
-    if not services.is_up():
+    if not state.is_up():
         return Finding("services", "not up")
-    found = lifecycle.state().get("services", {})
-    gone = [name for name, service in found.items() if service["url"] and not services.answers(service["url"])]
+    found = state.read().get("services", {})
+    gone = [name for name, service in found.items() if service["url"] and not network.answers(service["url"])]
     if gone:
         logs = ", ".join(f".lmforge/logs/{name}-server.log" for name in gone)
         return Finding("services", f"no answer from {', '.join(gone)}", f"look into {logs}")

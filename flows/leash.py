@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -35,6 +36,21 @@ def start(
         errors="replace",
         start_new_session=True,
     )
+
+
+def stop(process: "subprocess.Popen[str]", within: float) -> None:
+    """End a process and all that it started: asked first, killed after that many seconds."""
+    signal_group(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(within)
+    signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    """Send a signal to a process and to all that it started and that is left of it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 The work itself is `dvc repro -s STAGE` in a process of its own; what DVC finds unchanged it takes from its cache.
 """
 
-import os
 import queue
 import re
 import signal
@@ -11,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from logging import Logger, LoggerAdapter
 from typing import Any, Protocol
 
@@ -39,7 +38,8 @@ _CHATTER = re.compile(
     r"ERROR: failed to reproduce|WARNING: Process '|Data and pipelines are up to date"
 )
 
-_MAY_PASS = ("is busy", "No space left on device", "Disk quota exceeded")  # what DVC says
+# What DVC says; the last when a stage found no space even for its own line.
+_MAY_PASS = ("is busy", "No space left on device", "Disk quota exceeded", f"exited with {stage.TryAgain.code}")
 _KILLED = ("exited with 137", "exited with -9")
 
 _stopping = threading.Event()
@@ -68,7 +68,7 @@ class Watcher(Protocol):
 
 def _is_worth_another_try(_: Task[Any, Any], __: TaskRun, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
-    return isinstance(error, StageFailed) and error.code == stage.TryAgain.code and not _stopping.is_set()
+    return isinstance(error, stage.StageError) and error.code == stage.TryAgain.code and not _stopping.is_set()
 
 
 @task(
@@ -85,7 +85,7 @@ def run_stage(name: str, fresh: bool) -> State[None]:
     """
     if fresh:
         return _cached(name, "unchanged")
-    with _turn(name) as watchers, _shown(name):
+    with stage.full_disk_is_told(), _turn(name) as watchers, _shown(name):
         began = time.monotonic()
         ran = _reproduce(name, get_run_logger(), watchers)
     if not ran:
@@ -111,13 +111,13 @@ def _stop_all() -> None:
     _stopping.set()
     processes = list(_live.values())
     for process in processes:
-        _signal(process, signal.SIGTERM)
+        leash.signal_group(process, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE
     for process in processes:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            _signal(process, signal.SIGKILL)
+            leash.signal_group(process, signal.SIGKILL)
 
 
 def _cached(name: str, why: str) -> State[None]:
@@ -216,12 +216,12 @@ def _process(name: str) -> Iterator["subprocess.Popen[str]"]:
     _live[process.pid] = process
     try:
         if _stopping.is_set():  # it may have been told between the check and the start
-            _signal(process, signal.SIGTERM)
+            leash.signal_group(process, signal.SIGTERM)
         yield process
         process.wait()
     finally:
         if process.poll() is None:
-            _signal(process, signal.SIGKILL)
+            leash.signal_group(process, signal.SIGKILL)
             process.wait()
         _live.pop(process.pid)
 
@@ -244,7 +244,7 @@ def _lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
             line = lines.get(timeout=_LOOK_EVERY)
         except queue.Empty:
             if process.poll() is not None:  # what it left behind would keep the output open
-                _signal(process, signal.SIGKILL)
+                leash.signal_group(process, signal.SIGKILL)
             yield None
             continue
         if line is None:
@@ -280,9 +280,3 @@ def _refuse_damaged_outs(name: str) -> None:
     if damaged:
         line = f"DVC's cache held a damaged {' and '.join(damaged)}: it is removed there, and made again"
         raise StageFailed(name, stage.TryAgain.code, line)
-
-
-def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
-    """Send a signal to a process and to all that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

@@ -16,7 +16,7 @@ from pathlib import Path
 from components.data.sources.files import fixed_folder
 from components.stage import STATE, BadSettings
 from flows import locks
-from flows.services import RUNS
+from flows.services.service import RUNS
 
 TREES = STATE / "worktrees"
 SHARED = (

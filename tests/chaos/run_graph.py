@@ -3,19 +3,20 @@
 import signal
 import sys
 
-from components.stage import StageError
-from flows import environment, services
+from components.stage import StageError, full_disk_is_told
+from flows import environment
+from flows.services.server import prefect_server
 
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     environment.prepare()
-    with services.prefect_server() as server:
+    with prefect_server() as server:
         from prefect import flow
 
         from flows import locks, stages, training
 
-        server.wait_until_ready(services.PREFECT_HEALTH)
+        server.wait_until_ready()
         stages.run_stage = stages.run_stage.with_options(retry_delay_seconds=0.1)
 
         @flow(name="graph")
@@ -28,7 +29,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        with full_disk_is_told():
+            main()
     except StageError as error:
         print(f"lmforge: {error}", flush=True)
         sys.exit(error.code)

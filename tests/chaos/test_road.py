@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import services
+from flows import leash
+from flows.services import network, service
+from flows.services.service import Service
 from tests.chaos.checks import check_all, registry_is_true
 from tests.chaos.conftest import Recovered, Start
 from tests.chaos.running import Clock, Run
@@ -42,7 +44,7 @@ def train(road: Road, start: Start, **settings: str) -> Run:
 
 
 @contextmanager
-def served(server: services.Service, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+def served(server: Service, folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """MLflow's server over the store of a folder."""
     with chdir(folder):
         process = server.start()
@@ -50,7 +52,7 @@ def served(server: services.Service, folder: Path) -> Iterator["subprocess.Popen
         assert wait_until(lambda: server.is_ready, bool, 120)
         yield process
     finally:
-        services.stop(process)
+        leash.stop(process, 10)
 
 
 def test_a_stage_in_training(changed: Road, start: Start, recovered: Recovered) -> None:
@@ -89,10 +91,10 @@ def test_a_full_disk_under_the_checkpoints(changed: Road, start: Start, recovere
 def test_mlflows_server(changed: Road, start: Start, recovered: Recovered) -> None:
     """Where the runs and the registry are behind a server, that dies in the midst of a training."""
     store = f"sqlite:///{changed.folder}/.lmforge/mlflow/mlflow.db"
-    server = services.mlflow(store, services.free_port(0))
+    server = service.mlflow(store, network.free_port(0))
     with served(server, changed.folder) as process:
         run = train(changed, start, MLFLOW_TRACKING_URI=server.url)
-        services.signal_group(process, signal.SIGKILL)
+        leash.signal_group(process, signal.SIGKILL)
         clock = Clock()
         assert run.wait() == 75, run.output
         assert "pretrain" in run.completed()

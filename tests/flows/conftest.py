@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import environment, services
+from flows import environment
+from flows.services.server import prefect_server
 from tests.flows import toy
 from tests.flows.running import Flow
 
@@ -27,10 +28,10 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         os.environ.pop("PREFECT_API_URL", None)
         environment.prepare()
-        with services.prefect_server() as server:
+        with prefect_server() as server:
             os.environ.clear()
             os.environ.update(before)
-            server.wait_until_ready(services.PREFECT_HEALTH)
+            server.wait_until_ready()
             os.chdir(here)
             yield server.url
     finally:

@@ -3,17 +3,18 @@
 import sys
 
 from components.stage import StageError
-from flows import environment, services
+from flows import environment
+from flows.services.server import prefect_server
 
 
 def main(name: str) -> None:
     environment.prepare()
-    with services.prefect_server() as server:
+    with prefect_server() as server:
         from prefect import flow
 
         from flows import stages, training
 
-        server.wait_until_ready(services.PREFECT_HEALTH)
+        server.wait_until_ready()
         stages.run_stage = stages.run_stage.with_options(retry_delay_seconds=0.1)
 
         @flow(name="toy", flow_run_name=name)

@@ -30,19 +30,22 @@ retraining:
 """
 
 UP = """
-from flows import environment, lifecycle, supervisor
+from flows import environment
+from flows.services import lifecycle, supervisor
 environment.prepare()
 lifecycle.up(supervisor.Options())
 """
 
 DOWN = """
-from flows import environment, lifecycle
+from flows import environment
+from flows.services import lifecycle
 environment.prepare()
 lifecycle.down()
 """
 
 STATUS = """
-from flows import environment, status
+from flows import environment
+from flows.services import status
 environment.prepare()
 print(*status.look("lmforge-assistant"), sep="\\n")
 """

@@ -1,6 +1,5 @@
 """`lmforge up` and `lmforge down`: start what one team needs on one machine, in the background, and end it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from components.stage import STATE, StageError, TryAgain
-from flows import services, supervisor
+from flows.services import state, supervisor
 
 LOG = STATE / "logs" / "supervisor.log"
 
@@ -25,8 +24,8 @@ def up(options: supervisor.Options) -> dict[str, Any]:
     """
     process: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + _UP_WITHIN
-    while not (found := state()).get("ready"):
-        if not services.is_up():
+    while not (found := state.read()).get("ready"):
+        if not state.is_up():
             if process and process.poll() is not None:
                 error = StageError(_last_line().removeprefix("lmforge: "))
                 error.code = process.returncode
@@ -41,22 +40,12 @@ def up(options: supervisor.Options) -> dict[str, Any]:
 def down() -> None:
     """End the services, and the runs that their worker has at work."""
     with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-        os.kill(int(services.LOCK.read_text()), signal.SIGTERM)
+        os.kill(int(state.LOCK.read_text()), signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_WITHIN
-    while services.is_up():
+    while state.is_up():
         if time.monotonic() > deadline:
             raise TryAgain(f"the services did not end within {_DOWN_WITHIN:.0f} s: see {LOG}")
         time.sleep(0.1)
-
-
-def state() -> dict[str, Any]:
-    """What the supervisor tells of itself and of its services; empty when there is none, or it just began."""
-    if services.is_up():
-        with suppress(FileNotFoundError, ValueError):
-            found: dict[str, Any] = json.loads(services.UP.read_text())
-            if found["pid"] == int(services.LOCK.read_text()):  # or else a supervisor left it that was killed
-                return found
-    return {}
 
 
 def warning(host: str) -> str:
@@ -76,7 +65,7 @@ def _start(options: supervisor.Options) -> "subprocess.Popen[bytes]":
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.supervisor", *options.arguments()],
+            [sys.executable, "-m", "flows.services.supervisor", *options.arguments()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from flows import services
+from flows.services import network
 from tests.flows.running import wait_until
 from tests.flows.team import Team, at_work
 
@@ -89,7 +89,7 @@ def test_a_server_that_dies_is_back(team: Team, name: str) -> None:
     assert psutil.wait_procs(below, timeout=20)[1] == []
     found = wait_until(lambda: team.state()["services"][name], lambda found: found["pid"] not in (None, dead.pid), 90)
     assert found["restarts"] == 1, team.logs()
-    assert wait_until(lambda: services.answers(found["url"] + found["health"]), bool, 90), team.logs()
+    assert wait_until(lambda: network.answers(found["url"] + found["health"]), bool, 90), team.logs()
 
 
 def test_status_tells_of_all(team: Team) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 import requests
 
-from flows import environment, services
+from flows import environment
+from flows.services import service
 
 TRAININGS = ("train", "retrain-on-data")
 """The deployments whose runs are started again."""
@@ -92,14 +93,14 @@ def ask(api: str, method: str, path: str, body: Any = None) -> Any:
 
 def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[Run]:
     """Runs of our work pool, the one that started last first."""
-    body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [services.POOL]}}, "sort": "START_TIME_DESC"} | more
+    body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [service.POOL]}}, "sort": "START_TIME_DESC"} | more
     found: list[Run] = ask(api, "POST", "/flow_runs/filter", body)
     return found
 
 
 def _is_ours(run: Run) -> bool:
     """Whether this machine's worker has it; one that has no worker's name yet cannot have been started."""
-    ours = services.worker_name()
+    ours = service.worker_name()
     return bool(run["labels"].get("prefect.worker.name", ours) == ours)
 
 

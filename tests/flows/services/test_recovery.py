@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flows import recovery
+from flows.services import recovery
 
 
 def due(deployment: str, name: str, **more: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ import requests
 
 from components.registry import store
 from components.stage import STATE, StageError
-from flows import doctor, lifecycle, recovery, retraining, services
+from flows import doctor, retraining
+from flows.services import network, recovery, service, state
 
 _SILENT_AFTER = 120.0  # seconds; a worker tells of itself every 30
 _UPCOMING = 3
@@ -33,10 +34,10 @@ class Line:
 
 def look(model: str) -> list[Line]:
     """Look at everything; without a supervisor that is short."""
-    state = lifecycle.state()
-    lines = [*_of_services(state)]
-    if state:
-        lines += _of_runs(f"{state['services']['prefect']['url']}/api")
+    told = state.read()
+    lines = [*_of_services(told)]
+    if told:
+        lines += _of_runs(f"{told['services']['prefect']['url']}/api")
     return [*lines, _champion(model), *_last_decision(), _disk()]
 
 
@@ -51,22 +52,22 @@ def memory(pid: int) -> float:
     return total
 
 
-def _of_services(state: Mapping[str, Any]) -> Iterator[Line]:
-    if not state:
-        yield Line("services", "are starting" if services.is_up() else "are not up: `lmforge up` starts them", False)
+def _of_services(told: Mapping[str, Any]) -> Iterator[Line]:
+    if not told:
+        yield Line("services", "are starting" if state.is_up() else "are not up: `lmforge up` starts them", False)
         return
-    everything = psutil.Process(state["pid"]).memory_full_info().pss / 1e6
-    for name, found in state["services"].items():
+    everything = psutil.Process(told["pid"]).memory_full_info().pss / 1e6
+    for name, found in told["services"].items():
         used = memory(found["pid"]) if found["pid"] else 0.0
         everything += used
         yield _of_service(name, found, used)
-    yield Line("supervisor", f"pid {state['pid']}, since {_time(state['since'])}; all together {everything:.0f} MB")
+    yield Line("supervisor", f"pid {told['pid']}, since {_time(told['since'])}; all together {everything:.0f} MB")
 
 
 def _of_service(name: str, found: Mapping[str, Any], used: float) -> Line:
-    if found["pid"] is None and not (found["url"] and services.answers(found["url"] + found["health"])):
+    if found["pid"] is None and not (found["url"] and network.answers(found["url"] + found["health"])):
         return Line(name, f"is being started again, {_times(found['restarts'] + 1)}: see {_log(name)}", False)
-    if found["url"] and not services.answers(found["url"] + found["health"]):
+    if found["url"] and not network.answers(found["url"] + found["health"]):
         return Line(name, f"does not answer at {found['url']}: see {_log(name)}", False)
     where = f"{found['page']}, " if found["page"] else ""
     if found["pid"] is None:
@@ -85,9 +86,9 @@ def _of_runs(api: str) -> Iterator[Line]:
 
 
 def _workers(api: str) -> Iterator[Line]:
-    for worker in recovery.ask(api, "POST", f"/work_pools/{services.POOL}/workers/filter", {}):
+    for worker in recovery.ask(api, "POST", f"/work_pools/{service.POOL}/workers/filter", {}):
         silent = (datetime.now(UTC) - _parse(worker["last_heartbeat_time"])).total_seconds()
-        ours = worker["name"] == services.worker_name()
+        ours = worker["name"] == service.worker_name()
         yield Line("heartbeat", f"of {worker['name']} {silent:.0f} s ago", silent < _SILENT_AFTER or not ours)
 
 

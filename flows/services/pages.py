@@ -7,37 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from components import tracking
-from flows import services, worktree
+from flows import worktree
+from flows.services import network, service, state
 
 REPORT = Path("reports/report.html")
 
 _MODE = "workflowType=machine_learning"  # or else MLflow opens its pages for generative AI, which show no curves
 
 
-def addresses(state: Mapping[str, Any], model: str) -> Iterator[str]:
+def addresses(told: Mapping[str, Any], model: str) -> Iterator[str]:
     """A line for each page that a person may want, from the state of the services."""
-    found = state["services"]
+    found = told["services"]
     yield f"Prefect (runs, schedules)       {found['prefect']['page']}/runs"
     if "mlflow" in found:
         page, experiment = found["mlflow"]["page"], tracking.experiment(tracking.client())
         yield f"MLflow (curves)                 {mlflow_runs(page, experiment)}"
         yield f"MLflow (registry)               {page}/#/models/{model}"
     if REPORT.exists():
-        yield f"Report (scores, samples)        {found['pages']['page']}/{services.BY_HAND}/{REPORT}"
+        yield f"Report (scores, samples)        {found['pages']['page']}/{service.BY_HAND}/{REPORT}"
 
 
 def mlflow() -> str:
     """Where MLflow's pages are, or will be when `lmforge up` finds their usual port free."""
     with suppress(FileNotFoundError, KeyError):
-        return str(json.loads(services.UP.read_text())["services"]["mlflow"]["page"])
-    return f"http://{services.HOST}:{services.MLFLOW_PORT}"
+        return str(json.loads(state.UP.read_text())["services"]["mlflow"]["page"])
+    return f"http://{network.HOST}:{service.MLFLOW_PORT}"
 
 
 def of_run(path: Path) -> str | None:
     """Address of a page that the current run leaves, such as its report; None when `lmforge up` serves none."""
     with suppress(FileNotFoundError, KeyError):
-        page = json.loads(services.UP.read_text())["services"]["pages"]["page"]
-        return f"{page}/{Path.cwd().name if worktree.main_tree() else services.BY_HAND}/{path}"
+        page = json.loads(state.UP.read_text())["services"]["pages"]["page"]
+        return f"{page}/{Path.cwd().name if worktree.main_tree() else service.BY_HAND}/{path}"
     return None
 
 

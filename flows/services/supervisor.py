@@ -21,8 +21,9 @@ import typer
 
 from components import tracking
 from components.stage import StageError, TryAgain, write_atomically
-from flows import environment, locks, recovery, services
-from flows.services import Service
+from flows import environment, leash, locks
+from flows.services import network, recovery, server, service, state
+from flows.services.service import Service
 
 _LOOK_EVERY = 0.5  # seconds
 _RECOVER_EVERY = 10.0
@@ -66,7 +67,7 @@ class Watched:
     def stop(self, within: float) -> None:
         """End it, with all that it started."""
         if self._process is not None:
-            services.stop(self._process, within)
+            leash.stop(self._process, within)
 
     def _is_there_already(self) -> bool:
         """A `lmforge run` that began before has a server of its own, which is used as long as that run lasts."""
@@ -74,7 +75,7 @@ class Watched:
 
     def _bury(self, process: "subprocess.Popen[str]") -> None:
         """Sweep up what a dead one left, and let the next one wait the longer the sooner it died."""
-        services.signal_group(process, signal.SIGKILL)
+        leash.signal_group(process, signal.SIGKILL)
         steady = time.time() - self.since > _STEADY
         self._pause = 0.0 if steady else min(2 * self._pause + 1, _LONGEST_PAUSE)
         self._next_start = time.monotonic() + (0.0 if self.restarts == 0 else self._pause)
@@ -86,7 +87,7 @@ class Watched:
 class Options:
     """Where the services listen; no port: the usual one, or another that is free."""
 
-    host: str = services.HOST
+    host: str = network.HOST
     prefect_port: int | None = None
     mlflow_port: int | None = None
 
@@ -105,7 +106,7 @@ class Supervisor:
         prefect = _prefect(options)
         self._url = prefect.service.url
         self._api = f"{self._url}/api"
-        self._worker = Watched(services.worker(self._api), self._may_work)
+        self._worker = Watched(service.worker(self._api), self._may_work)
         self._options = options
         self._servers = [prefect]
         self._watched = self._servers
@@ -170,7 +171,7 @@ class Supervisor:
         """Tell other commands what is where."""
         prefect = self._servers[0]
         if prefect.pid is not None:
-            services.announce(prefect.service.url, prefect.pid)
+            state.announce(prefect.service.url, prefect.pid)
         content = {
             "pid": os.getpid(),
             "since": self._since,
@@ -178,7 +179,7 @@ class Supervisor:
             "ready": self._ready,
             "services": {watched.service.name: _entry(watched) for watched in self._watched},
         }
-        write_atomically(services.UP, json.dumps(content, indent=2))
+        write_atomically(state.UP, json.dumps(content, indent=2))
 
     def _end(self) -> None:
         """The worker first, whose runs still have something to tell the servers."""
@@ -189,8 +190,8 @@ class Supervisor:
         for watched in self._servers:
             watched.stop(_LET_GO)
         if self._servers[0].pid is not None:
-            services.ADDRESS.unlink(missing_ok=True)
-        services.UP.unlink(missing_ok=True)
+            state.ADDRESS.unlink(missing_ok=True)
+        state.UP.unlink(missing_ok=True)
 
     def _stop_worker(self) -> None:
         trainings: list[recovery.Run] = []
@@ -203,14 +204,14 @@ class Supervisor:
 
 def supervise(options: Options) -> None:
     """Be the supervisor of the current folder until SIGTERM or Ctrl-C. Raises `TryAgain` when there is one."""
-    if not locks.keep(services.LOCK):
+    if not locks.keep(state.LOCK):
         raise TryAgain("lmforge is up already in this folder: `lmforge status` says where")
-    services.LOCK.write_text(str(os.getpid()))
-    services.UP.unlink(missing_ok=True)
+    state.LOCK.write_text(str(os.getpid()))
+    state.UP.unlink(missing_ok=True)
     Supervisor(options).run()
 
 
-def main(host: str = services.HOST, prefect_port: int | None = None, mlflow_port: int | None = None) -> None:
+def main(host: str = network.HOST, prefect_port: int | None = None, mlflow_port: int | None = None) -> None:
     """Supervise the services of the current folder."""
     environment.prepare()
     supervise(Options(host, prefect_port, mlflow_port))
@@ -218,12 +219,12 @@ def main(host: str = services.HOST, prefect_port: int | None = None, mlflow_port
 
 def _prefect(options: Options) -> Watched:
     """The server of our own; one that somebody chose by `PREFECT_API_URL` is not ours to start."""
-    found = services.found_prefect()
+    found = server.found_prefect()
     if found is None:
-        return Watched(services.prefect(_port(options.prefect_port, services.PREFECT_PORT, options.host), options.host))
-    port = urlsplit(found.url).port or services.PREFECT_PORT
-    service = replace(services.prefect(port, options.host), url=found.url, page=found.url)
-    return Watched(service, lambda: "PREFECT_API_URL" not in os.environ)
+        return Watched(service.prefect(_port(options.prefect_port, service.PREFECT_PORT, options.host), options.host))
+    port = urlsplit(found.url).port or service.PREFECT_PORT
+    chosen = replace(service.prefect(port, options.host), url=found.url, page=found.url)
+    return Watched(chosen, lambda: "PREFECT_API_URL" not in os.environ)
 
 
 def _mlflow(options: Options) -> list[Service]:
@@ -233,15 +234,15 @@ def _mlflow(options: Options) -> list[Service]:
     store = tracking.uri()
     if not store.startswith(tracking.SQLITE):
         return []
-    return [services.mlflow(store, _port(options.mlflow_port, services.MLFLOW_PORT, options.host), options.host)]
+    return [service.mlflow(store, _port(options.mlflow_port, service.MLFLOW_PORT, options.host), options.host)]
 
 
 def _pages(options: Options) -> Service:
-    return services.pages(services.free_port(services.PAGES_PORT, options.host), options.host)
+    return service.pages(network.free_port(service.PAGES_PORT, options.host), options.host)
 
 
 def _port(chosen: int | None, usual: int, host: str) -> int:
-    port = services.free_port(chosen or usual, host)
+    port = network.free_port(chosen or usual, host)
     if chosen and port != chosen:
         raise TryAgain(f"port {chosen} is taken: choose another one")
     return port

@@ -1,0 +1,71 @@
+"""Addresses and ports of this machine, and whether somebody answers there."""
+
+import os
+import socket
+import tempfile
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from components.stage import TryAgain
+from flows import locks
+
+HOST = "127.0.0.1"
+
+_WILDCARDS = ("0.0.0.0", "::")
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers at the address, whatever it says."""
+    try:
+        with _direct.open(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def listens(pid: int, url: str) -> bool:
+    """Whether a process, or one below it, is who listens at the port of an address."""
+    port = urlsplit(url).port
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in one.net_connections("tcp")):
+                return True
+    return False
+
+
+def free_port(wanted: int, host: str = HOST) -> int:
+    """The wanted port, or another one when that is taken, be it by a server elsewhere that is just starting."""
+    claim = Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-port-{wanted}"
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((host, port))
+                if port == 0 or locks.keep(claim):
+                    return int(probe.getsockname()[1])
+    raise TryAgain(f"no port is free on {host}")
+
+
+def reached_at(host: str) -> str:
+    """The address by which others reach what listens at a host, which may be all addresses of the machine."""
+    if host not in _WILDCARDS:
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # an address of nobody (RFC 5737); nothing is sent
+        return str(probe.getsockname()[0])
+    return HOST
+
+
+def url(host: str, port: int) -> str:
+    """The address by which programs of this machine reach what listens at a host."""
+    return f"http://{HOST if host in _WILDCARDS else host}:{port}"

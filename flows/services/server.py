@@ -1,0 +1,113 @@
+"""The Prefect server that a run talks to: one that was found, or a child of the run's own, on loopback."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from components.stage import STATE, TryAgain
+from flows import leash
+from flows.services import network, service, state
+from flows.services.revival import Revived
+from flows.services.service import PREFECT_HEALTH, Service
+
+LOG = STATE / "logs/prefect-server.log"
+
+_START_WITHIN = 60.0  # seconds; a new database takes 9 of them on 2 cores
+_STOP_WITHIN = 10.0
+_SEND_WITHIN = 10.0
+
+
+class Server:
+    """A server that was found running; its end is not ours to bring about."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def wait_until_ready(self) -> None:
+        """Return when the server answers; raise `TryAgain` when it ends or takes too long."""
+        deadline = time.monotonic() + _START_WITHIN
+        while not self._is_ready():
+            if time.monotonic() > deadline:
+                raise TryAgain(f"the Prefect server did not answer at {self.url}: see {LOG}")
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        """Leave it as it was found."""
+
+    def _is_ready(self) -> bool:
+        return network.answers(self.url + PREFECT_HEALTH)
+
+
+class OwnServer(Server):
+    """A child of this process; it comes back at its address when it dies, and what talks to it tries for a minute."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.url)
+        self._revived = Revived(service.start)
+        self._first = self._revived.process
+        state.announce(self.url, os.getpid())
+
+    def close(self) -> None:
+        """End it and all that it started, once it heard the last of the run."""
+        _send_what_is_left()
+        leash.stop(self._revived.end(), _STOP_WITHIN)
+        state.ADDRESS.unlink(missing_ok=True)
+
+    def _is_ready(self) -> bool:
+        """Whether it answers, and not somebody else who took the port while it started."""
+        if self._first.poll() is not None:
+            raise TryAgain(f"the Prefect server ended as it started: see {LOG}")
+        return super()._is_ready() and network.listens(self._first.pid, self.url)
+
+
+@contextmanager
+def prefect_server() -> Iterator[Server]:
+    """A Prefect server to talk to, with `PREFECT_API_URL` set; it is left running when it was found running.
+
+    It may still be starting: call `wait_until_ready` before the first request.
+    """
+    server = found_prefect() or OwnServer(service.prefect(network.free_port(service.PREFECT_PORT)))
+    os.environ["PREFECT_API_URL"] = f"{server.url}/api"
+    try:
+        yield server
+    except Exception as error:
+        if _is_lost(error):
+            raise TryAgain(f"the Prefect server is gone or fails: see {LOG}, then run again") from error
+        raise
+    finally:
+        server.close()
+
+
+def found_prefect() -> Server | None:
+    """The server of `PREFECT_API_URL`, or the one that another command of this folder runs."""
+    chosen = os.environ.get("PREFECT_API_URL")
+    if chosen:
+        url = chosen.removesuffix("/").removesuffix("/api")
+        if not network.answers(url + PREFECT_HEALTH):
+            raise TryAgain(f"no Prefect server answers at {chosen}: start it, or unset PREFECT_API_URL")
+        return Server(url)
+    with suppress(FileNotFoundError):
+        url = json.loads(state.ADDRESS.read_text())["url"]
+        if network.answers(url + PREFECT_HEALTH) or state.is_up():  # and starts it again when it died
+            return Server(url)
+    return None
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether an error is the server's: it does not answer, though its client tried for a minute, or says it cannot."""
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
+    return isinstance(error, httpx.TransportError)
+
+
+def _send_what_is_left() -> None:
+    """Let Prefect send the last lines and states, which it does in the background, while the server is there."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=_SEND_WITHIN)

@@ -1,0 +1,122 @@
+"""What `lmforge up` can start, and how: the servers of Prefect and MLflow, the pages of runs, the worker."""
+
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.stage import STATE
+from flows import environment, leash
+from flows.services import network
+from flows.services.network import HOST
+
+PREFECT_PORT = 4200
+MLFLOW_PORT = 5000
+PAGES_PORT = 4280
+PREFECT_HEALTH = "/api/health"
+RUNS = STATE / "runs"
+"""The reports and Data Docs of the runs that had a worktree, a folder each; and of those by hand, by a link."""
+BY_HAND = "by-hand"
+POOL = "lmforge"
+"""The work pool of the deployments."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a service is started, and where it is then: for programs of this machine, and for people."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    settings: Mapping[str, str]
+    url: str = ""  # empty: it listens to nobody
+    page: str = ""
+    health: str = ""
+
+    @property
+    def log(self) -> Path:
+        """The file with all that it says."""
+        return STATE / "logs" / f"{self.name}-server.log"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers; one without an address is ready as soon as it runs."""
+        return not self.url or network.answers(self.url + self.health)
+
+    def start(self, mode: str = "w") -> "subprocess.Popen[str]":
+        """Start it on the leash of the calling thread; `mode` is that in which its log is opened."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open(mode) as output:
+            env = environment.for_children(**self.settings)
+            return leash.start(self.module, *self.arguments, env=env, output=output)
+
+
+def prefect(port: int, host: str = HOST) -> Service:
+    """Prefect's server with its pages."""
+    page = f"http://{network.reached_at(host)}:{port}"
+    return Service(
+        "prefect",
+        "prefect",
+        ("server", "start", "--host", host, "--port", str(port)),
+        {
+            "PREFECT_SERVER_API_HOST": host,
+            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_UI_API_URL": f"{page}/api",
+            "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+            # In memory, as they are by default, a restart of the server would end every run that holds one.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        },
+        url=network.url(host, port),
+        page=page,
+        health=PREFECT_HEALTH,
+    )
+
+
+def mlflow(store: str, port: int, host: str = HOST) -> Service:
+    """MLflow's pages over a store, such as `sqlite:////path/mlflow.db`."""
+    return Service(
+        "mlflow",
+        "mlflow",
+        ("server", "--host", host, "--port", str(port), "--workers", "1", "--backend-store-uri", store),
+        {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # its job runner and helpers take 2 GB
+        url=network.url(host, port),
+        page=f"http://{network.reached_at(host)}:{port}",
+        health="/health",
+    )
+
+
+def pages(port: int, host: str = HOST) -> Service:
+    """Reports and Data Docs, so that Prefect's pages can lead to them: no browser follows a link to a file."""
+    for folder in (Path("reports"), STATE / "data-docs"):
+        link = RUNS / BY_HAND / folder
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(folder.absolute())
+    return Service(
+        "pages",
+        "http.server",
+        ("--bind", host, "--directory", str(RUNS), str(port)),
+        {},
+        url=network.url(host, port),
+        page=f"http://{network.reached_at(host)}:{port}",
+    )
+
+
+def worker(api: str) -> Service:
+    """The process that starts the runs of deployments, each as a process of its own."""
+    arguments = ("worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name())
+    return Service(
+        "worker",
+        "prefect",
+        (*arguments, "--install-policy", "never"),
+        {
+            "PREFECT_API_URL": api,
+            "PREFECT_WORKER_QUERY_SECONDS": "5",
+        },
+    )
+
+
+def worker_name() -> str:
+    """One for each machine, so that it can be told whose run it was."""
+    return socket.gethostname()
