@@ -51,7 +51,11 @@ def compiles(settings: Optimization, device: torch.device) -> bool:
 
 def prepare_compiler() -> None:
     """Have what is compiled kept on the disk, where the next run finds it."""
+    from torch._inductor import config
+
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((STATE / "inductor").absolute()))
+    # Or it tries each vector extension with a program of its own, 7 s; compilers that know C++20 know them all.
+    config.cpp.vec_isa_ok = True
     print("compiling the model: the first step takes longer", flush=True)
 
 

@@ -6,20 +6,17 @@ import psutil
 import pytest
 
 from flows.services import network
+from flows.watching import CHANGED, DRIFTED
 from tests.flows.running import wait_until
 from tests.flows.team import Team, at_work
 
 pytestmark = pytest.mark.xdist_group("team")
 
-RETRAIN = """
+ASK = """
 from flows import environment
 environment.prepare()
 from prefect.events import emit_event
-emit_event(
-    "lmforge.data.changed",
-    resource={"prefect.resource.id": "lmforge.data"},
-    payload={"sources": {"notes": 120000}, "new_tokens": 120000, "listing": "abc"},
-)
+emit_event({event!r}, resource={{"prefect.resource.id": "lmforge.data"}}, payload={payload!r})
 """
 
 REGISTER_ALL = "from flows import deployments; deployments.main()"
@@ -72,13 +69,25 @@ def test_what_was_set_in_the_pages_stays(team: Team) -> None:
     assert changed["id"] == train["id"]
 
 
-def test_new_data_ask_for_a_training(team: Team) -> None:
+@pytest.mark.parametrize(
+    ("event", "payload", "trigger"),
+    [
+        (CHANGED, {"sources": {"notes": 120000}, "new_tokens": 120000}, "data: +120,000 tokens"),
+        (DRIFTED, {"figure": 0.314, "threshold": 0.25}, "drift: 0.31 > 0.25"),
+    ],
+)
+def test_other_data_ask_for_a_training(team: Team, event: str, payload: dict[str, object], trigger: str) -> None:
+    team.python(ASK.format(event=event, payload=payload | {"listing": "abc"}), PREFECT_API_URL=team.api)
+    found = wait_until(lambda: triggered(team), lambda runs: trigger in runs, 90)
+    assert trigger in found, team.logs()
+    team.ask("POST", f"/flow_runs/{found[trigger]}/set_state", {"state": {"type": "CANCELLING"}})
+
+
+def triggered(team: Team) -> dict[str, str]:
+    """The runs of `retrain-on-data`, by what triggered them."""
     retrain = team.ask("GET", "/deployments/name/train/retrain-on-data")["id"]
-    team.python(RETRAIN, PREFECT_API_URL=team.api)
-    body = {"flow_runs": {"deployment_id": {"any_": [retrain]}}}
-    runs = wait_until(lambda: team.ask("POST", "/flow_runs/filter", body), bool, 90)
-    assert [run["parameters"]["trigger"] for run in runs] == ["data: +120,000 tokens"]
-    team.ask("POST", f"/flow_runs/{runs[0]['id']}/set_state", {"state": {"type": "CANCELLING"}})
+    runs = team.ask("POST", "/flow_runs/filter", {"flow_runs": {"deployment_id": {"any_": [retrain]}}})
+    return {run["parameters"]["trigger"]: run["id"] for run in runs}
 
 
 @pytest.mark.parametrize("name", ["mlflow", "prefect"])
