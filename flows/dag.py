@@ -30,6 +30,8 @@ PIPELINE = "dvc.yaml"
 RECORD = "dvc.lock"
 TRAININGS = ("pretrain", "finetune")
 """The stages that train, without what `@` adds to their names."""
+MODELS_AT_WORK = (*TRAININGS, "evaluate")
+"""Stages that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
 
 _WORDS = {
     "deleted": "{} is missing",

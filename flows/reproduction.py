@@ -25,7 +25,6 @@ from flows import console, dag, environment, leash, locks, worktree
 FOLDER = STATE / "reproductions"
 FROZEN = "ingest"
 """The stage whose outs are taken as they are: its sources may be gone by now."""
-MODELS_AT_WORK = (*dag.TRAININGS, "evaluate")
 DIFFERENT = 3  # exit code
 
 
@@ -133,7 +132,7 @@ def _run(tree: Path, kept: Kept) -> Iterator[tuple[str, tuple[str, ...]]]:
 @contextlib.contextmanager
 def _turn(name: str) -> Iterator[None]:
     """Within it no other stage of this machine has a model at work, if this one has."""
-    if name.partition("@")[0] not in MODELS_AT_WORK:
+    if name.partition("@")[0] not in dag.MODELS_AT_WORK:
         yield
         return
     with locks.hold_accelerators(check=lambda: None):
@@ -157,7 +156,7 @@ def _run_stage(tree: Path, name: str) -> None:
         process.wait()
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            leash.signal_group(process, signal.SIGKILL)
             process.wait()
     if process.returncode:
         with contextlib.chdir(tree):

@@ -25,9 +25,6 @@ from flows import artifacts, console, dag, environment, leash, locks
 from flows.progress import LiveProgress
 from flows.retraining import Meter
 
-MODELS_AT_WORK = (*dag.TRAININGS, "evaluate")
-"""Stages that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
-
 _LOOK_EVERY = 2.0  # seconds between two looks at the progress of a silent stage
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 
@@ -130,7 +127,7 @@ def _turn(name: str) -> Iterator[list[Watcher]]:
     """Within it a stage may run: one with a model at work when it has the GPUs or the processor, any other at once."""
     kind = name.partition("@")[0]
     watchers: list[Watcher] = [LiveProgress(name)] if kind in dag.TRAININGS else []
-    if kind not in MODELS_AT_WORK:
+    if kind not in dag.MODELS_AT_WORK:
         yield watchers
         return
     with locks.hold_accelerators(check=_wait(name)) as accelerators:
