@@ -24,6 +24,7 @@ TRAININGS = ("train", "retrain-on-data")
 PAUSES = (0, 60, 300)  # seconds before each restart; there are no more of them
 MOST = len(PAUSES)
 
+_LOOKED_AT = 50  # runs, of which few were dropped before they began
 _TAG = "restarted "
 _OPEN = ("RUNNING", "PENDING", "CANCELLING")
 _GRACE = timedelta(minutes=1)  # for a run that is due just now
@@ -39,11 +40,15 @@ def release_lost(api: str) -> None:
 
 
 def start_crashed(api: str) -> None:
-    """Start the newest training again if it crashed; a later one has taken the place of those before it."""
-    begun = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
-    for run in _runs(api, begun, deployments={"name": {"any_": TRAININGS}}, limit=1):
-        if _is_ours(run) and run["state"]["type"] == "CRASHED" and restarts(run) < MOST and _is_over(run):
-            _start_again(api, run)
+    """Start the newest training again if it crashed; a later one has taken the place of those before it.
+
+    One that never began, such as one that was dropped because another was at work, takes the place of none.
+    """
+    newest = _newest_training(api)
+    if newest is None or newest["state"]["type"] != "CRASHED" or not _is_ours(newest):
+        return
+    if restarts(newest) < MOST and _is_over(newest):
+        _start_again(api, newest)
 
 
 def at_work(api: str) -> list[Run]:
@@ -96,6 +101,13 @@ def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[Run]:
     body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [service.POOL]}}, "sort": "START_TIME_DESC"} | more
     found: list[Run] = ask(api, "POST", "/flow_runs/filter", body)
     return found
+
+
+def _newest_training(api: str) -> Run | None:
+    """Of the trainings that began, be it that they wait to go on; Prefect has a time of start of dropped ones too."""
+    begun = {"start_time": {"is_null_": False}}
+    runs = _runs(api, begun, deployments={"name": {"any_": TRAININGS}}, limit=_LOOKED_AT)
+    return next((run for run in runs if run["run_count"]), None)
 
 
 def _is_ours(run: Run) -> bool:

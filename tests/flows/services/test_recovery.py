@@ -1,8 +1,9 @@
 """Which runs are started again, and which are not made up for."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flows.services import recovery
+from flows.services import recovery, service
 
 
 def due(deployment: str, name: str, **more: Any) -> dict[str, Any]:
@@ -26,3 +27,53 @@ def test_what_a_person_wanted_or_had_begun_is_never_dropped() -> None:
 def test_restarts_are_counted_by_a_tag() -> None:
     assert recovery.restarts({"tags": ["lmforge"]}) == 0
     assert recovery.restarts({"tags": ["lmforge", "restarted 2"]}) == 2
+
+
+def test_a_run_that_never_began_hides_no_crashed_one(prefect_url: str) -> None:
+    server = Server(f"{prefect_url}/api")
+    crashed = server.run("at work", "RUNNING", "CRASHED")
+    server.run("dropped as another was at work", "CANCELLED")
+    recovery.start_crashed(server.api)
+    assert server.state(crashed) == "AwaitingRetry"
+
+
+def test_a_later_run_takes_the_place_of_a_crashed_one(prefect_url: str) -> None:
+    server = Server(f"{prefect_url}/api")
+    crashed = server.run("at work", "RUNNING", "CRASHED")
+    server.run("after it", "RUNNING", "COMPLETED")
+    recovery.start_crashed(server.api)
+    assert server.state(crashed) == "Crashed"
+
+
+def test_while_one_waits_to_go_on_no_other_is_started(prefect_url: str) -> None:
+    server = Server(f"{prefect_url}/api")
+    before = server.run("before", "RUNNING", "CRASHED")
+    after = server.run("after", "RUNNING", "CRASHED")
+    recovery.start_crashed(server.api)
+    recovery.start_crashed(server.api)
+    assert (server.state(before), server.state(after)) == ("Crashed", "AwaitingRetry")
+
+
+class Server:
+    """Prefect's server, with a deployment `train`; what happens to its runs is told it as a worker would."""
+
+    def __init__(self, api: str) -> None:
+        self.api = api
+        if not recovery.ask(api, "POST", "/work_pools/filter", {"work_pools": {"name": {"any_": [service.POOL]}}}):
+            recovery.ask(api, "POST", "/work_pools/", {"name": service.POOL, "type": "process"})
+        flow = recovery.ask(api, "POST", "/flows/", {"name": "recovered"})["id"]
+        body = {"name": "train", "flow_id": flow, "work_pool_name": service.POOL}
+        self._deployment = recovery.ask(api, "POST", "/deployments/", body)["id"]
+
+    def run(self, name: str, *states: str) -> str:
+        """A run that was due later than all others, and then went through these states."""
+        due = {"scheduled_time": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+        body = {"name": name, "state": {"type": "SCHEDULED", "state_details": due}}
+        path = f"/deployments/{self._deployment}/create_flow_run"
+        run = str(recovery.ask(self.api, "POST", path, body)["id"])
+        for state in states:
+            recovery.ask(self.api, "POST", f"/flow_runs/{run}/set_state", {"state": {"type": state}, "force": True})
+        return run
+
+    def state(self, run: str) -> str:
+        return str(recovery.ask(self.api, "GET", f"/flow_runs/{run}")["state_name"])
