@@ -3,6 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
 from flows.services import recovery, service
 
 
@@ -59,21 +63,28 @@ class Server:
 
     def __init__(self, api: str) -> None:
         self.api = api
-        if not recovery.ask(api, "POST", "/work_pools/filter", {"work_pools": {"name": {"any_": [service.POOL]}}}):
-            recovery.ask(api, "POST", "/work_pools/", {"name": service.POOL, "type": "process"})
-        flow = recovery.ask(api, "POST", "/flows/", {"name": "recovered"})["id"]
-        body = {"name": "train", "flow_id": flow, "work_pool_name": service.POOL}
-        self._deployment = recovery.ask(api, "POST", "/deployments/", body)["id"]
+        self._session = requests.Session()
+        # A server that is just up may say that its database is busy.
+        patience = Retry(8, backoff_factor=0.5, status_forcelist=[503], allowed_methods=None)
+        self._session.mount("http://", HTTPAdapter(max_retries=patience))
+        if not self._ask("/work_pools/filter", work_pools={"name": {"any_": [service.POOL]}}):
+            self._ask("/work_pools/", name=service.POOL, type="process")
+        flow = self._ask("/flows/", name="recovered")["id"]
+        self._deployment = self._ask("/deployments/", name="train", flow_id=flow, work_pool_name=service.POOL)["id"]
 
     def run(self, name: str, *states: str) -> str:
         """A run that was due later than all others, and then went through these states."""
         due = {"scheduled_time": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
-        body = {"name": name, "state": {"type": "SCHEDULED", "state_details": due}}
-        path = f"/deployments/{self._deployment}/create_flow_run"
-        run = str(recovery.ask(self.api, "POST", path, body)["id"])
+        scheduled = {"type": "SCHEDULED", "state_details": due}
+        made = self._ask(f"/deployments/{self._deployment}/create_flow_run", name=name, state=scheduled)
         for state in states:
-            recovery.ask(self.api, "POST", f"/flow_runs/{run}/set_state", {"state": {"type": state}, "force": True})
-        return run
+            self._ask(f"/flow_runs/{made['id']}/set_state", state={"type": state}, force=True)
+        return str(made["id"])
 
     def state(self, run: str) -> str:
         return str(recovery.ask(self.api, "GET", f"/flow_runs/{run}")["state_name"])
+
+    def _ask(self, path: str, **body: Any) -> Any:
+        answer = self._session.post(f"{self.api}{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
