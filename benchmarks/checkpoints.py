@@ -19,7 +19,7 @@ from benchmarks.timing import Contender, Turn, race
 from components.model.transformer import Transformer
 
 TURNS = {"6.8M": 16, "20M": 8}  # steps of a turn
-ROUNDS = 6
+ROUNDS = 4
 
 
 def main() -> None:
@@ -35,10 +35,10 @@ def measure(name: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         contenders = [
             Contender(kind, train, (size, steps, saves), Path(folder) / kind)
-            for kind, saves in (("with one", True), ("with none", False))
+            for kind, saves in (("one", True), ("none", False))
         ]
         times = race(contenders, ROUNDS, lambda: None)
-    lost = [one - none for one, none in zip(times["with one"].turns, times["with none"].turns, strict=True)]
+    lost = [one - none for one, none in zip(times["one"].turns, times["none"].turns, strict=True)]
     middle, low, high = statistics.median(lost), min(lost), max(lost)
     print(f"a checkpoint takes {middle:.2f} s ({low:.2f} to {high:.2f}): {middle / 60:.2%} of the time at one a minute")
     return {"weights": name, "seconds": round(middle, 3), "range": [round(low, 3), round(high, 3)]}
