@@ -3,15 +3,16 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from components.model.transformer import Transformer
 from components.training import hardware
-from components.training.muon import Muon
+from components.training.muon import Block, Muon
 from components.training.settings import Optimization
 
 
-def build(model: nn.Module, settings: Optimization) -> list[Optimizer]:
+def build(model: Transformer, settings: Optimization) -> list[Optimizer]:
     """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest.
 
     Both take the same learning rate. Weights decay in matrices alone. All of them divide the gradients by their
@@ -19,27 +20,35 @@ def build(model: nn.Module, settings: Optimization) -> list[Optimizer]:
     """
     vectors, tables, matrices = _kinds(model)
     if settings.optimizer == "adamw":
-        tables, matrices = [*tables, *matrices], []
+        tables, matrices = [*tables, *matrices], {}
     decaying = {"params": tables, "weight_decay": settings.weight_decay}
     lasting = {"params": vectors, "weight_decay": 0.0}
     adamw = torch.optim.AdamW([decaying, lasting], lr=settings.learning_rate, betas=settings.betas, fused=True)
     if not matrices:
         return [adamw]
-    compiled = hardware.compiles(settings, matrices[0].device)
+    compiled = hardware.compiles(settings, model.embedding.weight.device)
     return [Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, compiled=compiled), adamw]
 
 
-def _kinds(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+def _kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, Block]]:
     """The weights of a model: vectors, tables with a row a token or a place, and the matrices of the layers."""
-    vectors, tables, matrices = [], [], []
+    vectors, tables, matrices = [], [], {}
     for name, weight in model.named_parameters():
         if weight.ndim < 2:
             vectors.append(weight)
         elif name.startswith(("encoder.", "decoder.")):
-            matrices.append(weight)
+            matrices[weight] = _block(name, weight, model.config.head_dim)
         else:
             tables.append(weight)
     return vectors, tables, matrices
+
+
+def _block(name: str, weight: Tensor, head_dim: int) -> Block:
+    """Every head of an attention is a block: rows of what makes its queries, keys and values, columns of its output."""
+    rows, columns = weight.shape
+    if "attention." not in name:
+        return rows, columns
+    return (rows, head_dim) if name.endswith("attention.out.weight") else (head_dim, columns)
 
 
 def learning_rate(step: int, settings: Optimization) -> float:

@@ -24,6 +24,7 @@ class Stepper:
     def __init__(self, model: Transformer, settings: Optimization, parallel: str) -> None:
         self._settings, self.device = settings, hardware.device()
         torch.use_deterministic_algorithms(self.device.type == "cpu")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
         if self.device.type == "cpu":
             hardware.keep_memory()
         self.precision = hardware.precision(settings, self.device)

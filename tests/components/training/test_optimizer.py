@@ -1,9 +1,11 @@
 """The learning rate of a step, and what decays."""
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.model.layers import Attention
 from components.training.optimizer import build, learning_rate
 from components.training.pretrain import build as build_model
 from tests.components.training.sizes import optimization, pretrain
@@ -42,3 +44,26 @@ def test_muon_takes_the_matrices_of_the_layers() -> None:
     assert {id(weight) for weight in muon.param_groups[0]["params"]} == {
         id(weight) for block in model.blocks() for weight in block.parameters() if weight.ndim == 2
     }
+
+
+def test_every_head_moves_by_itself() -> None:
+    """The gradient of one head, however large, changes nothing for the others."""
+    plain, loud = _after_a_step(factor=1.0), _after_a_step(factor=100.0)
+    head = plain.head_dim
+    assert torch.equal(plain.qkv.weight[head:], loud.qkv.weight[head:])
+    assert torch.equal(plain.out.weight[:, head:], loud.out.weight[:, head:])
+
+
+def _after_a_step(factor: float) -> Attention:
+    """The first attention after a step of Muon, the gradient of whose first head was multiplied."""
+    settings = pretrain(optimizer="muon")
+    model = build_model(settings, vocab_size=50)
+    muon, _ = build(model, settings.optimization)
+    generator = torch.Generator().manual_seed(1)
+    for weight in muon.param_groups[0]["params"]:
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    attention = next(model.blocks()).attention
+    attention.qkv.weight.grad[: attention.head_dim] *= factor
+    attention.out.weight.grad[:, : attention.head_dim] *= factor
+    muon.step()
+    return attention
