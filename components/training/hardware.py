@@ -43,10 +43,11 @@ def keep_memory() -> None:
 
 
 def compiles(settings: Optimization, device: torch.device) -> bool:
-    """Whether to compile: on the CPU it takes a C++ compiler."""
+    """Whether to compile: on the CPU it takes a C++ compiler, and paths without spaces, as PyTorch quotes none."""
     if settings.compile != "auto":
         return settings.compile == "always"
-    return device.type == "cuda" or shutil.which("g++") is not None or shutil.which("clang++") is not None
+    able = (shutil.which("g++") or shutil.which("clang++")) and " " not in f"{STATE.absolute()}{torch.__file__}"
+    return device.type == "cuda" or bool(able)
 
 
 def prepare_compiler() -> None:
