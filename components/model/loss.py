@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._compile import _disable_dynamo
 
 IGNORED = -100
 """The target of a position that has no part in the loss."""
@@ -20,7 +19,7 @@ def soft_cap(logits: Tensor, cap: float | None) -> Tensor:
 
 
 def cross_entropy(
-    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, cap: float | None, z_loss: float
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, cap: float | None, z_loss: float, compiled: bool
 ) -> Tensor:
     """The sum, in nats, over the targets that are not `IGNORED`.
 
@@ -30,22 +29,13 @@ def cross_entropy(
     if torch.is_autocast_enabled(hidden_NC.device.type):
         hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
     if torch.is_grad_enabled():
-        loss: Tensor = _with_gradients(hidden_NC, weight_VC, targets_N, cap, z_loss, torch.compiler.is_compiling())
+        body = _compiled() if compiled else _nats_and_gradient
+        loss: Tensor = _CrossEntropy.apply(hidden_NC, weight_VC, targets_N, cap, z_loss, body)  # type: ignore[no-untyped-call]
         return loss
     weight_VC = weight_VC.to(hidden_NC.dtype)
     sums = [_nats(hidden_NC[rows] @ weight_VC.mT, targets_N[rows], cap, z_loss)[0] for rows in _chunks(targets_N)]
     total: Tensor = torch.stack(sums).sum()
     return total
-
-
-@_disable_dynamo  # as torch.compiler.disable, but importing the compiler, which takes a second, when it is called
-def _with_gradients(
-    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, cap: float | None, z_loss: float, compiled: bool
-) -> Tensor:
-    """The same, outside of the graph of the model: one small graph serves all chunks."""
-    body = _compiled() if compiled else _nats_and_gradient
-    loss: Tensor = _CrossEntropy.apply(hidden_NC, weight_VC, targets_N, cap, z_loss, body)  # type: ignore[no-untyped-call]
-    return loss
 
 
 class _CrossEntropy(torch.autograd.Function):

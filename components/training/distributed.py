@@ -7,7 +7,7 @@ a part of the rows of each (`fsdp`: FSDP2, https://arxiv.org/abs/2304.11277), an
 import copy
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -112,18 +112,17 @@ class Replica:
         self._given = model
         self.model = model if size() == 1 or parallel == "ddp" else copy.deepcopy(model)
         self.model.to(device).train()
+        self._compiles = compiles
         if compiles:
             hardware.prepare_compiler()
+            self.model.compile_parts()
         self._module: nn.Module = self.model
         self.loss: Loss = self.model.loss
         if size() > 1 and parallel == "fsdp":
-            _shard(self.model, device, compiles)
+            _shard(self.model, device)
             self.loss = self.model.loss
-            return
-        if size() > 1:
+        elif size() > 1:
             self.loss = self._module = DistributedDataParallel(_Loss(self.model), gradient_as_bucket_view=True)
-        if compiles:
-            self.loss = torch.compile(self.loss, dynamic=False)
 
     def exchange(self, on: bool) -> None:
         """Whether the next `backward` shares its gradients, or keeps them for the micro-batch that follows."""
@@ -136,7 +135,9 @@ class Replica:
     def evaluating(self) -> Iterator[Transformer]:
         """The model for a while not in training."""
         self.model.eval()
-        with torch.no_grad():
+        # Other lengths and batches than those of training would each be compiled anew.
+        plainly = torch.compiler.set_stance("force_eager") if self._compiles else nullcontext()
+        with torch.no_grad(), plainly:
             yield self.model
         self.model.train()
         if isinstance(self._module, FSDPModule):
@@ -144,6 +145,7 @@ class Replica:
 
     def finish(self) -> None:
         """Leave all trained weights in the model that was given, on the CPU of every process."""
+        self.model.leave_uncompiled()
         for given, trained in zip(self._given.parameters(), self.model.parameters(), strict=True):
             if given is not trained:
                 given.data.copy_(whole(trained.detach()))
@@ -151,7 +153,7 @@ class Replica:
 
 
 class _Loss(nn.Module):
-    """DDP and compilation see the forward pass of a module alone."""
+    """DDP sees the forward pass of a module alone."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
@@ -161,12 +163,10 @@ class _Loss(nn.Module):
         return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
 
 
-def _shard(model: Transformer, device: torch.device, compiles: bool) -> None:
+def _shard(model: Transformer, device: torch.device) -> None:
     """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
     mesh = init_device_mesh(device.type, (size(),))
     for block in model.blocks():
-        if compiles:
-            block.compile(dynamic=False)
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
     for module in model.modules():

@@ -39,8 +39,9 @@ class Muon(Optimizer):
         self._blocks = weights
         self.grad_scale: Tensor | None = None
         self.found_inf: Tensor | None = None
-        self._look_ahead = torch.compile(_look_ahead, dynamic=False) if compiled else _look_ahead
-        self._apply = torch.compile(_apply, dynamic=False) if compiled else _apply
+        # One small graph for all matrices: unrolled over them it takes seconds to compile, and more with every layer.
+        self._look_ahead = torch.compile(_look_ahead, dynamic=True) if compiled else _look_ahead
+        self._apply = torch.compile(_apply, dynamic=True) if compiled else _apply
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 (all take one)
@@ -50,14 +51,18 @@ class Muon(Optimizer):
             skipped = torch.zeros((), device=device) if self.found_inf is None else self.found_inf
             scale = torch.ones((), device=device) if self.grad_scale is None else self.grad_scale
             rate = torch.full((), group["lr"], device=device) * (1 - skipped)
-            gradients, momenta = [weight.grad for weight in weights], [self._momentum(weight) for weight in weights]
-            ahead = self._look_ahead(_local(gradients), _local(momenta), scale, skipped)
+            ahead = [
+                self._look_ahead(_local(weight.grad), _local(self._momentum(weight)), scale, skipped)
+                for weight in weights
+            ]
             blocks = [self._blocks[weight] for weight in weights]
             whole = [_whole(part, weight) for part, weight in zip(ahead, weights, strict=True)]
             near = _each_orthogonal(whole, blocks)
-            updates = [_part(update, weight) for update, weight in zip(near, weights, strict=True)]
-            sizes = [0.2 * max(block) ** 0.5 for block in blocks]
-            self._apply(_local(weights), updates, sizes, rate, group["weight_decay"])
+            kept = 1 - rate * group["weight_decay"]
+            for weight, block, update in zip(weights, blocks, near, strict=True):
+                self._apply(
+                    _local(weight).view(-1), _part(update, weight).flatten(), kept, rate * (0.2 * max(block) ** 0.5)
+                )
 
     def _momentum(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
@@ -111,24 +116,20 @@ def _joined(blocks_NRC: Tensor, shape: torch.Size) -> Tensor:
     return blocks_NRC.view(-1, shape[1] // columns, rows, columns).transpose(1, 2).reshape(shape)
 
 
-def _look_ahead(gradients: list[Tensor], momenta: list[Tensor], scale: Tensor, skipped: Tensor) -> list[Tensor]:
-    """Advance the momenta in place; what Nesterov sees one step ahead, in bf16."""
-    ahead = []
-    for gradient, momentum in zip(gradients, momenta, strict=True):
-        scaled = torch.where(skipped > 0, 0.0, gradient / scale)
-        advanced = momentum.lerp(scaled, 1 - MOMENTUM)
-        momentum.copy_(torch.where(skipped > 0, momentum, advanced))
-        ahead.append(scaled.lerp(advanced, MOMENTUM).bfloat16())
-    return ahead
+def _look_ahead(gradient: Tensor, momentum: Tensor, scale: Tensor, skipped: Tensor) -> Tensor:
+    """Advance the momentum in place; what Nesterov sees one step ahead, in bf16."""
+    scaled = torch.where(skipped > 0, 0.0, gradient / scale)
+    advanced = momentum.lerp(scaled, 1 - MOMENTUM)
+    momentum.copy_(torch.where(skipped > 0, momentum, advanced))
+    return scaled.lerp(advanced, MOMENTUM).bfloat16()
 
 
-def _apply(weights: list[Tensor], updates: list[Tensor], sizes: list[float], rate: Tensor, decay: float) -> None:
-    for weight, update, size in zip(weights, updates, sizes, strict=True):
-        weight.copy_(weight * (1 - rate * decay) - update * (rate * size))
+def _apply(weight: Tensor, update: Tensor, kept: Tensor, size: Tensor) -> None:
+    weight.copy_(weight * kept - update * size)
 
 
-def _local(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors]
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _whole(part: Tensor, weight: Tensor) -> Tensor:

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch._dynamo.utils
 from safetensors.torch import load_file
 
 from components.stage import BadSettings
-from components.training import distributed
+from components.training import distributed, start
 from tests.components.training import toy
+from tests.components.training.sizes import pretrain
 from tests.components.training.toy import Row, StoppingAt, WithoutTargets, run, together
 
 ROOT = Path(__file__).parents[3]
@@ -98,3 +101,24 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(distributed, "size", lambda: 3)
     with pytest.raises(BadSettings, match="batch_size of pretrain is 4, which 3 processes cannot share"):
         run(tmp_path / "x")
+
+
+def test_what_is_compiled_is_for_training_alone() -> None:
+    """Evaluations have rows of many lengths, each of which would be compiled; the trained model is a plain one."""
+    batch = toy.rows(np.arange(4)).tensors()
+    plain, model = (start.random(pretrain(), toy.VOCABULARY) for _ in range(2))
+    replica = distributed.Replica(model, "ddp", torch.device("cpu"), compiles=True)
+    torch.testing.assert_close(replica.loss(*batch, z_loss=0.0), plain.train().loss(*batch))
+    compiled = _graphs()
+    assert compiled > 0
+    with replica.evaluating() as evaluated:
+        for length in range(2, 6):
+            evaluated(torch.zeros(1, length, dtype=torch.long))
+    replica.finish()
+    model(torch.zeros(1, 6, dtype=torch.long))
+    assert _graphs() == compiled
+
+
+def _graphs() -> int:
+    """How many this process has compiled."""
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]
