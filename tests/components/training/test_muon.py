@@ -83,7 +83,7 @@ def test_a_step_is_the_one_of_the_paper() -> None:
             weight.mul_(1 - 0.02 * 0.1).sub_(scale * exactly_orthogonal(ahead))
         muon.step()
     for weight, parameter in zip(theirs, ours, strict=True):
-        assert (weight - parameter).abs().max() < 0.3 * 3 * 0.02 * 0.2 * math.sqrt(10)  # 0.23 from 1 in each step
+        assert (weight - parameter).abs().max() < 0.3 * 3 * 0.02 * 0.2 * math.sqrt(10)  # 0.29 from 1 in each step
 
 
 @pytest.mark.parametrize(("shape", "block"), [((12, 10), (4, 10)), ((10, 12), (10, 4)), ((12, 12), (4, 6))])
