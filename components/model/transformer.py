@@ -62,7 +62,7 @@ class Transformer(nn.Module):
         if config.architecture != "encoder":
             self.decoder = Stack(config, causal=True, crosses=self.encoder is not None)
         self.head = nn.Linear(width, config.num_outputs, bias=False)
-        self._compiled = False
+        self.compiled = False
         if config.tie_embeddings and not config.labels:
             self.head.weight = self.embedding.weight
 
@@ -124,7 +124,7 @@ class Transformer(nn.Module):
             targets_BT.flatten(),
             cap=self.config.logit_soft_cap,
             z_loss=z_loss,
-            compiled=self._compiled,
+            compiled=self.compiled,
         )
 
     def compile_parts(self) -> None:
@@ -132,13 +132,13 @@ class Transformer(nn.Module):
 
         A graph of the whole model is hardly faster, and takes longer to compile with each layer.
         """
-        self._compiled = True
+        self.compiled = True
         for block in self.blocks():
             block.compile(dynamic=False)
 
     def leave_uncompiled(self) -> None:
         """Undo `compile_parts`."""
-        self._compiled = False
+        self.compiled = False
         for block in self.blocks():
             block._compiled_call_impl = None  # PyTorch has no other way back
 

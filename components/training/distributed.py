@@ -112,7 +112,6 @@ class Replica:
         self._given = model
         self.model = model if size() == 1 or parallel == "ddp" else copy.deepcopy(model)
         self.model.to(device).train()
-        self._compiles = compiles
         if compiles:
             hardware.prepare_compiler()
             self.model.compile_parts()
@@ -136,7 +135,7 @@ class Replica:
         """The model for a while not in training."""
         self.model.eval()
         # Other lengths and batches than those of training would each be compiled anew.
-        plainly = torch.compiler.set_stance("force_eager") if self._compiles else nullcontext()
+        plainly = torch.compiler.set_stance("force_eager") if self.model.compiled else nullcontext()
         with torch.no_grad(), plainly:
             yield self.model
         self.model.train()

@@ -7,13 +7,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from components.model.transformer import Transformer
-from components.training import hardware
 from components.training.muon import Block, Muon
 from components.training.settings import Optimization
 
 
 def build(model: Transformer, settings: Optimization) -> list[Optimizer]:
-    """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest.
+    """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest; compiled as the model is.
 
     Both take the same learning rate. Weights decay in matrices alone. All of them divide the gradients by their
     attribute `grad_scale`, and skip the step when `found_inf` is 1, both tensors (as `torch.amp.GradScaler` sets them).
@@ -26,8 +25,8 @@ def build(model: Transformer, settings: Optimization) -> list[Optimizer]:
     adamw = torch.optim.AdamW([decaying, lasting], lr=settings.learning_rate, betas=settings.betas, fused=True)
     if not matrices:
         return [adamw]
-    compiled = hardware.compiles(settings, model.embedding.weight.device)
-    return [Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, compiled=compiled), adamw]
+    rate, decay = settings.learning_rate, settings.weight_decay
+    return [Muon(matrices, lr=rate, weight_decay=decay, compiled=model.compiled), adamw]
 
 
 def _kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, Block]]:
