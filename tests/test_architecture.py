@@ -5,10 +5,14 @@ import functools
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
@@ -144,3 +148,12 @@ def test_heavy_libraries_wait_until_they_are_needed(module: str, heavy: list[str
     code = f"import sys, {module}; print(*sorted(set({heavy!r}) & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+def test_all_that_is_locked_runs_on_the_oldest_python() -> None:
+    """pip takes the newest version that runs on the Python that it runs on."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        (oldest,) = SpecifierSet(tomllib.load(file)["project"]["requires-python"])
+    locked = [Requirement(line).name for line in (ROOT / "requirements.lock").read_text().splitlines()]
+    wanted = {name: SpecifierSet(metadata.metadata(name).get("Requires-Python", "")) for name in locked}
+    assert [name for name, pythons in wanted.items() if not pythons.contains(f"{oldest.version}.0")] == []

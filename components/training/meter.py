@@ -13,14 +13,16 @@ class Meter:
     """Counts the tokens and the operations of all processes between two looks."""
 
     def __init__(self, model: Transformer, device: torch.device, precision: torch.dtype) -> None:
-        self._model, self._device = model, device
-        self._peak = hardware.matmul_peak(device, precision) * distributed.size()
+        self._model, self._device, self._precision = model, device, precision
+        self._peak = 0.0  # of all processes, in operations a second
         self.figures: dict[str, str] = {}  # of the last look, ready to print
         self.begin()
 
     def begin(self) -> None:
-        """Count from now."""
-        self._began, self._tokens, self._operations = time.perf_counter(), 0, 0
+        """Count from now. The peak is looked at again, as the machine may have been busy when it was measured."""
+        peak = hardware.matmul_peak(self._device, self._precision) * distributed.size()
+        self._peak = max(self._peak, peak)
+        self._count_anew()
 
     def add(self, share: Share) -> None:
         """Count a step."""
@@ -39,5 +41,8 @@ class Meter:
             "of peak": f"{share:.0%}",
             "memory": f"{memory / 1e9:.1f} GB",
         }
-        self.begin()
+        self._count_anew()
         return {"tokens_per_second": speed, "share_of_peak": share, "memory_gb": memory / 1e9}
+
+    def _count_anew(self) -> None:
+        self._began, self._tokens, self._operations = time.perf_counter(), 0, 0

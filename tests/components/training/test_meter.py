@@ -1,0 +1,53 @@
+"""What a training says of its speed."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from components.training import start
+from components.training.meter import Meter
+from components.training.prefetch import Share
+from tests.components.training import toy
+from tests.components.training.sizes import pretrain
+
+
+@pytest.fixture
+def meter() -> Meter:
+    return Meter(start.random(pretrain(), toy.VOCABULARY), torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("steps", [(3,), (3, 1)])
+def test_it_counts_from_one_look_to_the_next(meter: Meter, steps: tuple[int, ...]) -> None:
+    share = Share([toy.rows(np.arange(4))], torch.tensor(64.0))
+    meter.begin()
+    for count in steps:
+        began = time.perf_counter()
+        for _ in range(count):
+            meter.add(share)
+        time.sleep(0.01)
+        least = time.perf_counter() - began
+        figures = meter.look(loss=1.0, rate=1e-3)
+        assert 0 < figures["tokens_per_second"] <= count * 64 / least
+
+
+def test_the_share_of_the_peak_is_that_of_the_operations(meter: Meter) -> None:
+    """The peak may rise with each look at it, and never falls."""
+    shares = []
+    for _ in range(3):
+        meter.begin()
+        meter.add(Share([toy.rows(np.arange(4))], torch.tensor(64.0)))
+        figures = meter.look(loss=1.0, rate=1e-3)
+        shares.append(figures["share_of_peak"] / figures["tokens_per_second"])
+    assert shares == sorted(shares, reverse=True)
+    flops = start.random(pretrain(), toy.VOCABULARY).flops_per_token(16)
+    assert 1e9 < flops / shares[-1] < 1e16  # operations a second
+
+
+def test_a_look_at_the_peak_leaves_chance_alone(meter: Meter) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    meter.begin()
+    assert torch.equal(torch.rand(3), expected)
