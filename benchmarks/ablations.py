@@ -1,11 +1,12 @@
 """Does each ingredient of the recipe earn its place? The same tokens with and without it, over several seeds.
 
     dvc repro encode
-    python -m benchmarks.ablations [--quick]
+    python -m benchmarks.ablations [--quick | --long]
 
 Each variant changes one thing in `params.yaml`. All are trained on the same documents in the same order for a seed; the
 table shows by how many bits per byte a variant is worse (+) or better (-) than the recipe, as the mean of the
-differences by seed with its 95% interval (Student's t). `--quick` takes one seed and a few steps, to see that it works.
+differences by seed with its 95% interval (Student's t). `--long` takes the size and length of `params.yaml` and one
+seed; `--quick` one seed and a few steps, to see that it works.
 """
 
 import argparse
@@ -26,46 +27,53 @@ from components.training.settings import Pretrain
 from components.training.validation import bits_per_byte
 
 # Small enough that dozens of trainings take no longer than lunch.
-SIZE = {
+SHORT = {
     "model.depth": 2, "validation_rows": 256, "optimization.steps": 300, "optimization.log_every": 100,
     "optimization.validate_every": 300, "optimization.checkpoint_every": 300,
 }  # fmt: skip
+QUICK = SHORT | {"optimization.steps": 20, "optimization.validate_every": 20, "optimization.compile": "never"}
+LONG = {"model.depth": 4, "validation_rows": 256}
 SEEDS = (1, 2, 3)
-VARIANTS: dict[str, dict[str, Any]] = {
-    "AdamW, 1.5e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 1.5e-3},
-    "AdamW, 3e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 3e-3},
-    "AdamW, 6e-3": {"optimization.optimizer": "adamw"},
-    "no QK-norm": {"model.qk_norm": False},
-    "zero projections": {"zero_projections": True},
-    "logits capped at 15": {"model.logit_soft_cap": 15.0},
-    "z-loss of 1e-4": {"optimization.z_loss": 1e-4},
-    "cosine over all steps": {"optimization.decay": "cosine", "optimization.decay_share": 1.0},
-    "linear over all steps": {"optimization.decay_share": 1.0},
-    "no warm-up": {"optimization.warmup_steps": 0},
-    "no weight decay": {"optimization.weight_decay": 0.0},
-    "no clipping": {"optimization.max_gradient_norm": 1e9},
-    "GELU": {"model.activation": "gelu"},
-    "LayerNorm and biases": {"model.norm": "layer"},
-    "learned positions": {"model.positions": "learned"},
-    "every head its own keys": {"model.num_kv_heads": 2},
-    "untied embeddings": {"model.tie_embeddings": False},
-    "no document mask": {"document_mask": False},
-}
+
+
+def variants(depth: int) -> dict[str, dict[str, Any]]:
+    """What each changes in the recipe for so many layers, and as many heads."""
+    return {
+        "AdamW, 1.5e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 1.5e-3},
+        "AdamW, 3e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 3e-3},
+        "AdamW, 6e-3": {"optimization.optimizer": "adamw"},
+        "no QK-norm": {"model.qk_norm": False},
+        "zero projections": {"zero_projections": True},
+        "logits capped at 15": {"model.logit_soft_cap": 15.0},
+        "z-loss of 1e-4": {"optimization.z_loss": 1e-4},
+        "cosine over all steps": {"optimization.decay": "cosine", "optimization.decay_share": 1.0},
+        "linear over all steps": {"optimization.decay_share": 1.0},
+        "no warm-up": {"optimization.warmup_steps": 0},
+        "no weight decay": {"optimization.weight_decay": 0.0},
+        "no clipping": {"optimization.max_gradient_norm": 1e9},
+        "GELU": {"model.activation": "gelu"},
+        "LayerNorm and biases": {"model.norm": "layer"},
+        "learned positions": {"model.positions": "learned"},
+        "every head its own keys": {"model.num_kv_heads": depth},
+        "untied embeddings": {"model.tie_embeddings": False},
+        "no document mask": {"document_mask": False},
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", action="append", choices=sorted(VARIANTS), help="this variant alone, or with others")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--quick", dest="size", action="store_const", const=QUICK, default=SHORT)
+    length.add_argument("--long", dest="size", action="store_const", const=LONG)
+    names = sorted(variants(0))
+    parser.add_argument("--only", action="append", choices=names, help="this variant alone, or with others")
     arguments = parser.parse_args()
-    size = SIZE | (
-        {"optimization.steps": 20, "optimization.validate_every": 20, "optimization.compile": "never"}
-        if arguments.quick
-        else {}
-    )
-    seeds = SEEDS[:1] if arguments.quick else SEEDS
+    size = arguments.size
+    seeds = SEEDS if size is SHORT else SEEDS[:1]
     recipe = params.load(params.PARAMS)["pretrain"]
-    chosen = {name: VARIANTS[name] for name in arguments.only} if arguments.only else VARIANTS
+    chosen = variants(size["model.depth"])
+    if arguments.only:
+        chosen = {name: chosen[name] for name in arguments.only}
     scores = {"the recipe": measure("the recipe", recipe, size, seeds)}
     for name, changes in chosen.items():
         scores[name] = measure(name, recipe, size | changes, seeds)

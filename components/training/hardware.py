@@ -66,7 +66,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
     chance = torch.Generator(device)  # that of a training stays as it is
     left, right = (torch.randn(size, size, generator=chance, device=device, dtype=dtype) for _ in range(2))
     times = []
-    for _ in range(20):
+    for _ in range(5):
         _wait(device)
         began = time.perf_counter()
         left @ right

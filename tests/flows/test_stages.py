@@ -147,7 +147,7 @@ def test_nothing_is_left_when_the_flow_is_killed(pipeline: Path, run_flow: Start
     family = flow.family()
     assert {"left", "pretrain"} <= running_stages(flow)
     os.kill(flow.process.pid, number)
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
     flow.process.wait(20)
     if number != signal.SIGKILL:
