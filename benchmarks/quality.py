@@ -134,7 +134,7 @@ def train_gpt() -> None:
 
 
 def train_ours(steps: int) -> None:
-    """Our engine with a model of about the same size, and but for that the settings of `params.yaml`."""
+    """Our engine with a model of about the same size; but for batch, length and rate the settings of `params.yaml`."""
     learned, held_out, kinds = text()
     rows = windows(held_out, LENGTH)
     model = Transformer(

@@ -18,11 +18,14 @@ def meter() -> Meter:
     return Meter(start.random(pretrain(), toy.VOCABULARY), torch.device("cpu"), torch.float32)
 
 
-@pytest.mark.parametrize("steps", [(3,), (3, 1)])
-def test_it_counts_from_one_look_to_the_next(meter: Meter, steps: tuple[int, ...]) -> None:
-    share = Share([toy.rows(np.arange(4))], torch.tensor(64.0))
-    meter.begin()
-    for count in steps:
+@pytest.fixture
+def share() -> Share:
+    """Four rows of 16 tokens."""
+    return Share([toy.rows(np.arange(4))], torch.tensor(64.0))
+
+
+def test_it_counts_from_one_look_to_the_next(meter: Meter, share: Share) -> None:
+    for count in (3, 1):
         began = time.perf_counter()
         for _ in range(count):
             meter.add(share)
@@ -32,12 +35,12 @@ def test_it_counts_from_one_look_to_the_next(meter: Meter, steps: tuple[int, ...
         assert 0 < figures["tokens_per_second"] <= count * 64 / least
 
 
-def test_the_share_of_the_peak_is_that_of_the_operations(meter: Meter) -> None:
+def test_the_share_of_the_peak_is_that_of_the_operations(meter: Meter, share: Share) -> None:
     """The peak may rise with each look at it, and never falls."""
     shares = []
     for _ in range(3):
         meter.begin()
-        meter.add(Share([toy.rows(np.arange(4))], torch.tensor(64.0)))
+        meter.add(share)
         figures = meter.look(loss=1.0, rate=1e-3)
         shares.append(figures["share_of_peak"] / figures["tokens_per_second"])
     assert shares == sorted(shares, reverse=True)
