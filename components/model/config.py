@@ -37,6 +37,7 @@ class ModelConfig:
     qk_norm: bool
     tie_embeddings: bool
     logit_soft_cap: float | None
+    ngram_rows: int = 0  # of the table of n-grams; 0: a token is looked up alone
 
     @property
     def num_outputs(self) -> int:
@@ -72,6 +73,7 @@ class ModelSettings:
     qk_norm: bool
     tie_embeddings: bool
     logit_soft_cap: Annotated[float, Gt(0)] | None = None
+    ngram_rows: Annotated[int, Ge(0)] = 0
     hidden_size: Annotated[int, Ge(8)] | None = None
     num_heads: Annotated[int, Ge(1)] | None = None
     num_kv_heads: Annotated[int, Ge(1)] | None = None
@@ -83,6 +85,8 @@ class ModelSettings:
             raise ValueError(f"num_heads ({self.heads}) must be a multiple of num_kv_heads ({self.kv_heads})")
         if self.positions == "rotary" and (self.head_dim or HEAD_DIM) % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs")
+        if self.ngram_rows and self.architecture != "decoder":
+            raise ValueError(f"ngram_rows ({self.ngram_rows}) must be 0: only a decoder looks up n-grams")
 
     @property
     def width(self) -> int:
@@ -123,6 +127,7 @@ class ModelSettings:
             qk_norm=self.qk_norm,
             tie_embeddings=self.tie_embeddings,
             logit_soft_cap=self.logit_soft_cap,
+            ngram_rows=self.ngram_rows,
         )
 
 

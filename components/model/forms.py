@@ -72,8 +72,8 @@ _LLAMA_FIXED = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False
 
 
 def _is_llama_like(config: ModelConfig) -> bool:
-    style = (config.positions, config.norm, config.norm_position, config.activation, config.logit_soft_cap)
-    return style == ("rotary", "rms", "pre", "swiglu", None)
+    style = (config.positions, config.norm, config.norm_position, config.activation)
+    return style == ("rotary", "rms", "pre", "swiglu") and config.logit_soft_cap is None and not config.ngram_rows
 
 
 def _llama_names(config: ModelConfig) -> Names:

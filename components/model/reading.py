@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from components.model.layers import KeyValueCache, LayerCache
+from components.model.ngrams import LONGEST
 from components.model.transformer import Transformer
 
 
@@ -17,6 +18,7 @@ class Rows:
 
     model: Transformer
     cache: list[LayerCache]
+    last_BP: Tensor  # tokens read, as many as an n-gram can reach back
     length: int  # tokens read, with padding
     pads_B: Tensor | None  # tokens of padding in front of each row; None: there are none
     memory_mask: Tensor | None  # [B, 1, 1, S]: what of the sources is no padding; None: all of it
@@ -31,7 +33,7 @@ class Rows:
         device = model.embedding.weight.device
         tokens_BT, pads_B = _pad(prompts, device, left=True)
         cache = _caches(model, len(prompts), tokens_BT.shape[1] + room, 0)
-        rows = cls(model, cache, 0, pads_B if pads_B.any() else None, None)
+        rows = cls(model, cache, tokens_BT[:, :0], 0, pads_B if pads_B.any() else None, None)
         return rows, rows.advance(tokens_BT, last_only=True)
 
     @classmethod
@@ -45,8 +47,8 @@ class Rows:
         mask = (
             (torch.arange(length, device=device) < (length - pads_B)[:, None])[:, None, None] if pads_B.any() else None
         )
-        rows = cls(model, _caches(model, len(sources), 1 + room, length), 0, None, mask)
         tokens_B1 = torch.full((len(sources), 1), start, device=device)
+        rows = cls(model, _caches(model, len(sources), 1 + room, length), tokens_B1[:, :0], 0, None, mask)
         return rows, rows.advance(tokens_B1, memory_BSC=model.encode(source_BS, mask))
 
     def advance(self, tokens_BT: Tensor, *, memory_BSC: Tensor | None = None, last_only: bool = False) -> Tensor:
@@ -63,9 +65,11 @@ class Rows:
             positions_BT=positions_BT,
             memory_BSC=memory_BSC,
             memory_mask=self.memory_mask,
+            before_BP=self.last_BP,
             cache=self.cache,
             last_only=last_only,
         )
+        self.last_BP = torch.cat([self.last_BP, tokens_BT], dim=1)[:, 1 - LONGEST :]
         return logits
 
     def select(self, rows: Tensor) -> "Rows":
@@ -73,6 +77,7 @@ class Rows:
         return Rows(
             self.model,
             [layer.select(rows) for layer in self.cache],
+            self.last_BP[rows],
             self.length,
             None if self.pads_B is None else self.pads_B[rows],
             None if self.memory_mask is None else self.memory_mask[rows],

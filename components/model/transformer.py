@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from components.model.config import ModelConfig
 from components.model.layers import Block, Context, LayerCache, RotaryEmbedding, SinusoidalEmbedding, norm
 from components.model.loss import IGNORED, cross_entropy, soft_cap
+from components.model.ngrams import NgramEmbedding
 
 __all__ = ["IGNORED", "PADDING_SEGMENT", "Stack", "Transformer", "same_segment"]
 
@@ -50,6 +51,7 @@ class Transformer(nn.Module):
         self.config = config
         length, width = config.max_sequence_length, config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, width)
+        self.ngrams = NgramEmbedding(config.ngram_rows, width) if config.ngram_rows else None
         self.rotary = RotaryEmbedding(config.head_dim, length, config.rope_theta)
         self.position_embedding: nn.Module | None = None
         if config.positions != "rotary":
@@ -74,6 +76,7 @@ class Transformer(nn.Module):
         positions_BT: Tensor | None = None,
         memory_BSC: Tensor | None = None,
         memory_mask: Tensor | None = None,
+        before_BP: Tensor | None = None,
         cache: Sequence[LayerCache] | None = None,
         last_only: bool = False,
     ) -> Tensor:
@@ -81,10 +84,11 @@ class Transformer(nn.Module):
 
         mask: which tokens each one sees, bool [B, 1, T, S]; absent, a decoder is causal and an encoder sees all.
         positions_BT: 0, 1, ... when absent. memory_BSC: from `encode`, for an encoder-decoder, with the mask of the
-        places that may be seen. cache: one per layer of the decoder; the new tokens are added to it.
+        places that may be seen. cache: one per layer of the decoder; the new tokens are added to it. before_BP: the
+        last tokens in it, for the n-grams that begin there.
         last_only: the logits of the last token alone, [B, 1, V].
         """
-        hidden_BTC = self._hidden(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, cache)
+        hidden_BTC = self._hidden(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, before_BP, cache)
         if last_only:
             hidden_BTC = hidden_BTC[:, -1:]
         return soft_cap(self.head(hidden_BTC), self.config.logit_soft_cap)
@@ -117,7 +121,7 @@ class Transformer(nn.Module):
             memory_BSC = self.encode(source_BS, source_mask, self._positions(source_segments_BS))
             memory_mask = same_segment(segments_BT, source_segments_BS)
         mask = same_segment(segments_BT, segments_BT, causal=self.decoder is not None)
-        hidden_BTC = self._hidden(tokens_BT, mask, self._positions(segments_BT), memory_BSC, memory_mask, None)
+        hidden_BTC = self._hidden(tokens_BT, mask, self._positions(segments_BT), memory_BSC, memory_mask)
         return cross_entropy(
             hidden_BTC.flatten(0, 1),
             self.head.weight,
@@ -190,12 +194,13 @@ class Transformer(nn.Module):
         positions_BT: Tensor | None,
         memory_BSC: Tensor | None,
         memory_mask: Tensor | None,
-        cache: Sequence[LayerCache] | None,
+        before_BP: Tensor | None = None,
+        cache: Sequence[LayerCache] | None = None,
     ) -> Tensor:
         context = self._context(tokens_BT, mask, positions_BT, memory_BSC, memory_mask)
         stack = self.decoder or self.encoder
         assert stack is not None
-        hidden_BTC: Tensor = stack(self._embed(tokens_BT, positions_BT), context, cache)
+        hidden_BTC: Tensor = stack(self._embed(tokens_BT, positions_BT, before_BP), context, cache)
         return hidden_BTC
 
     def _context(
@@ -211,21 +216,23 @@ class Transformer(nn.Module):
         return Context(rotation, mask, memory_BSC, memory_mask)
 
     def _positions(self, segments_BT: Tensor | None) -> Tensor | None:
-        """The place of each token in its segment; rotary positions are relative and need none."""
-        if segments_BT is None or self.config.positions == "rotary":
+        """The place of each token in its segment; rotary positions are relative and need none, but n-grams do."""
+        if segments_BT is None or (self.config.positions == "rotary" and self.ngrams is None):
             return None
         places = torch.arange(segments_BT.shape[1], device=segments_BT.device)
         begins = segments_BT.diff(dim=1, prepend=segments_BT[:, :1] - 1) != 0
         return places - (places * begins).cummax(1).values
 
-    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None) -> Tensor:
+    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None, before_BP: Tensor | None = None) -> Tensor:
         x_BTC: Tensor = self.embedding(tokens_BT)
+        if positions_BT is None:
+            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
+        if self.ngrams is not None:
+            x_BTC = x_BTC + self.ngrams(tokens_BT, positions_BT, before_BP)
         if self.position_embedding is None:
             return x_BTC
         if self.config.positions == "sinusoidal":
             x_BTC = x_BTC * self.config.hidden_size**0.5  # else the waves, of amplitude 1, would drown the tokens
-        if positions_BT is None:
-            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
         out: Tensor = x_BTC + self.position_embedding(positions_BT)
         return out
 

@@ -14,7 +14,7 @@ SETTINGS = {
     "hidden_size": 64,
 }  # fmt: skip
 
-# As GPT, BERT and T5 come by default, and the original Transformer to the letter.
+# As GPT, BERT and T5 come by default, GPT with n-grams, and the original Transformer to the letter.
 DECODER = {"num_heads": 4, "num_kv_heads": 2, "head_dim": 16}
 ENCODER = DECODER | {"architecture": "encoder", "qk_norm": False}
 ENCODER_DECODER = DECODER | {"architecture": "encoder_decoder"}
@@ -22,7 +22,10 @@ ORIGINAL = {
     "architecture": "encoder_decoder", "positions": "sinusoidal", "norm": "layer", "norm_position": "post",
     "norm_eps": 1e-5, "activation": "relu", "qk_norm": False, "num_heads": 4, "num_kv_heads": 4, "head_dim": 16,
 }  # fmt: skip
-ALL = {"decoder": DECODER, "encoder": ENCODER, "encoder_decoder": ENCODER_DECODER, "original": ORIGINAL}
+NGRAMS = DECODER | {"ngram_rows": 50}
+ALL = {
+    "decoder": DECODER, "ngrams": NGRAMS, "encoder": ENCODER, "encoder_decoder": ENCODER_DECODER, "original": ORIGINAL,
+}  # fmt: skip
 
 
 def settings(**changes: object) -> ModelSettings:

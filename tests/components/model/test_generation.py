@@ -19,7 +19,10 @@ from tests.components.model import shapes
 
 VOCABULARY = 61
 START = 60
-KINDS = {"decoder": shapes.DECODER, "encoder_decoder": shapes.ENCODER_DECODER, "original": shapes.ORIGINAL}
+KINDS = {
+    "decoder": shapes.DECODER, "ngrams": shapes.NGRAMS, "encoder_decoder": shapes.ENCODER_DECODER,
+    "original": shapes.ORIGINAL,
+}  # fmt: skip
 WARM = Sampling(temperature=1.0)
 
 

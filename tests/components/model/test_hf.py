@@ -10,7 +10,7 @@ import transformers
 from components.model import forms, hf
 from components.model.transformer import Transformer
 from components.stage import BadData
-from tests.components.model.shapes import DECODER, ENCODER, ENCODER_DECODER, ORIGINAL, config, model, tokens
+from tests.components.model.shapes import DECODER, ENCODER, ENCODER_DECODER, NGRAMS, ORIGINAL, config, model, tokens
 
 FORMS = {
     "qwen3": (DECODER, "AutoModelForCausalLM"),
@@ -58,7 +58,9 @@ def check_gradients(ours: Transformer, theirs: torch.nn.Module) -> None:
         torch.testing.assert_close(gradients[name].grad, expected, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("changes", [DECODER, ENCODER, ENCODER_DECODER, ORIGINAL, DECODER | {"logit_soft_cap": 5.0}])
+@pytest.mark.parametrize(
+    "changes", [DECODER, ENCODER, ENCODER_DECODER, ORIGINAL, NGRAMS, DECODER | {"logit_soft_cap": 5.0}]
+)
 def test_a_folder_holds_the_whole_model(tmp_path: Path, changes: dict[str, object]) -> None:
     ours = model(config(**changes))
     hf.save(ours, tmp_path)
@@ -67,8 +69,11 @@ def test_a_folder_holds_the_whole_model(tmp_path: Path, changes: dict[str, objec
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), loaded.parameters(), strict=True))
 
 
-def test_what_transformers_has_no_form_for_does_not_pass_for_another(tmp_path: Path) -> None:
-    hf.save(model(config(logit_soft_cap=5.0)), tmp_path)
+@pytest.mark.parametrize("changes", [{"logit_soft_cap": 5.0}, NGRAMS])
+def test_what_transformers_has_no_form_for_does_not_pass_for_another(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    hf.save(model(config(**changes)), tmp_path)
     with pytest.raises(ValueError, match="lmforge"):
         transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
 
