@@ -135,7 +135,7 @@ def train_gpt() -> None:
 
 
 def train_ours(steps: int) -> None:
-    """Our engine with layers of the same sizes, and n-grams; but for batch, length and rate as `params.yaml` sets it."""
+    """Our engine with layers of the same sizes, and n-grams; else with the settings of `params.yaml`."""
     learned, held_out, kinds = text()
     rows = windows(held_out, LENGTH)
     model = Transformer(
