@@ -55,7 +55,7 @@ def variants(depth: int) -> dict[str, dict[str, Any]]:
         "LayerNorm and biases": {"model.norm": "layer"},
         "learned positions": {"model.positions": "learned"},
         "every head its own keys": {"model.num_kv_heads": depth},
-        "n-grams in 32,768 rows": {"model.ngram_rows": 32_768},
+        "bigrams in 65,536 rows": {"model.ngram_rows": [65_536]},
         "untied embeddings": {"model.tie_embeddings": False},
         "no document mask": {"document_mask": False},
     }

@@ -40,7 +40,7 @@ CHARACTERS = 1_115_394  # as many as Tiny Shakespeare has
 NAMED = 1.886  # nats a character; what nanoGPT's recipe reaches on Tiny Shakespeare
 PILOT = 200  # steps
 LENGTH, ROWS, RATE = 256, 8, 3e-3
-NGRAM_ROWS = 32_768
+NGRAM_ROWS = (8_192, 16_384, 16_384)  # of 2, 3 and 4 characters
 
 
 def main() -> None:

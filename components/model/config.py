@@ -37,7 +37,7 @@ class ModelConfig:
     qk_norm: bool
     tie_embeddings: bool
     logit_soft_cap: float | None
-    ngram_rows: int = 0  # of the table of n-grams; 0: a token is looked up alone
+    ngram_rows: tuple[int, ...] = ()  # of the tables of 2, 3, ... tokens that are looked up together; none: one alone
 
     @property
     def num_outputs(self) -> int:
@@ -73,7 +73,7 @@ class ModelSettings:
     qk_norm: bool
     tie_embeddings: bool
     logit_soft_cap: Annotated[float, Gt(0)] | None = None
-    ngram_rows: Annotated[int, Ge(0)] = 0
+    ngram_rows: tuple[Annotated[int, Ge(1)], ...] = ()
     hidden_size: Annotated[int, Ge(8)] | None = None
     num_heads: Annotated[int, Ge(1)] | None = None
     num_kv_heads: Annotated[int, Ge(1)] | None = None
@@ -86,7 +86,7 @@ class ModelSettings:
         if self.positions == "rotary" and (self.head_dim or HEAD_DIM) % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even: rotary positions turn pairs")
         if self.ngram_rows and self.architecture != "decoder":
-            raise ValueError(f"ngram_rows ({self.ngram_rows}) must be 0: only a decoder looks up n-grams")
+            raise ValueError("ngram_rows must be left out: only a decoder looks up n-grams")
 
     @property
     def width(self) -> int:

@@ -75,7 +75,8 @@ def read_config(content: dict[str, object], where: str) -> ModelConfig:
     kind = content.get("model_type")
     if kind == OURS:
         sizes = {name: value for name, value in content.items() if name != "model_type"}
-        return ModelConfig(**sizes | {"labels": tuple(sizes["labels"])})  # type: ignore[arg-type]
+        tuples = {name: tuple(value) for name, value in sizes.items() if isinstance(value, list)}
+        return ModelConfig(**sizes | tuples)  # type: ignore[arg-type]
     if kind not in forms.BY_TYPE:
         known = ", ".join(sorted(forms.BY_TYPE))
         raise BadData(f"{where} holds a model of the type {kind!r}: take one of {known}")

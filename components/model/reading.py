@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from components.model.layers import KeyValueCache, LayerCache
-from components.model.ngrams import LONGEST
 from components.model.transformer import Transformer
 
 
@@ -18,7 +17,7 @@ class Rows:
 
     model: Transformer
     cache: list[LayerCache]
-    last_BP: Tensor  # tokens read, as many as an n-gram can reach back
+    last_BP: Tensor  # tokens read, as many as n-grams reach back
     length: int  # tokens read, with padding
     pads_B: Tensor | None  # tokens of padding in front of each row; None: there are none
     memory_mask: Tensor | None  # [B, 1, 1, S]: what of the sources is no padding; None: all of it
@@ -69,7 +68,8 @@ class Rows:
             cache=self.cache,
             last_only=last_only,
         )
-        self.last_BP = torch.cat([self.last_BP, tokens_BT], dim=1)[:, 1 - LONGEST :]
+        read_BP = torch.cat([self.last_BP, tokens_BT], dim=1)
+        self.last_BP = read_BP[:, max(0, read_BP.shape[1] - len(self.model.config.ngram_rows)) :]
         return logits
 
     def select(self, rows: Tensor) -> "Rows":

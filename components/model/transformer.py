@@ -51,7 +51,7 @@ class Transformer(nn.Module):
         self.config = config
         length, width = config.max_sequence_length, config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, width)
-        self.ngrams = NgramEmbedding(config.ngram_rows, width) if config.ngram_rows else None
+        self.ngram_embedding = NgramEmbedding(config.ngram_rows, width) if config.ngram_rows else None
         self.rotary = RotaryEmbedding(config.head_dim, length, config.rope_theta)
         self.position_embedding: nn.Module | None = None
         if config.positions != "rotary":
@@ -217,7 +217,7 @@ class Transformer(nn.Module):
 
     def _positions(self, segments_BT: Tensor | None) -> Tensor | None:
         """The place of each token in its segment; rotary positions are relative and need none, but n-grams do."""
-        if segments_BT is None or (self.config.positions == "rotary" and self.ngrams is None):
+        if segments_BT is None or (self.config.positions == "rotary" and self.ngram_embedding is None):
             return None
         places = torch.arange(segments_BT.shape[1], device=segments_BT.device)
         begins = segments_BT.diff(dim=1, prepend=segments_BT[:, :1] - 1) != 0
@@ -227,8 +227,8 @@ class Transformer(nn.Module):
         x_BTC: Tensor = self.embedding(tokens_BT)
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
-        if self.ngrams is not None:
-            x_BTC = x_BTC + self.ngrams(tokens_BT, positions_BT, before_BP)
+        if self.ngram_embedding is not None:
+            x_BTC = x_BTC + self.ngram_embedding(tokens_BT, positions_BT, before_BP)
         if self.position_embedding is None:
             return x_BTC
         if self.config.positions == "sinusoidal":

@@ -22,7 +22,7 @@ ORIGINAL = {
     "architecture": "encoder_decoder", "positions": "sinusoidal", "norm": "layer", "norm_position": "post",
     "norm_eps": 1e-5, "activation": "relu", "qk_norm": False, "num_heads": 4, "num_kv_heads": 4, "head_dim": 16,
 }  # fmt: skip
-NGRAMS = DECODER | {"ngram_rows": 50}
+NGRAMS = DECODER | {"ngram_rows": (50, 40)}
 ALL = {
     "decoder": DECODER, "ngrams": NGRAMS, "encoder": ENCODER, "encoder_decoder": ENCODER_DECODER, "original": ORIGINAL,
 }  # fmt: skip
