@@ -1,4 +1,4 @@
-"""The road with each of the other architectures, from the stages that a decoder has finished on."""
+"""The road with each of the other architectures and forms, from the stages that a decoder has finished on."""
 
 import json
 import shutil
@@ -18,6 +18,7 @@ TRANSLATION = {"translation_en_zh", "translation_zh_en"}
 @pytest.mark.parametrize(
     ("preset", "form", "tasks"),
     [
+        ("bigrams", "lmforge", CLASSIFICATION | {"question_answering", "description"}),
         ("encoder", "eurobert", CLASSIFICATION | {"question_answering"}),
         ("encoder-decoder", "lmforge", CLASSIFICATION | {"question_answering", "description"}),
         ("translation", "marian", TRANSLATION),
