@@ -53,13 +53,13 @@ def key(made_from: Manifest) -> str:
 
 
 def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
-    """All weights and optimizer states by their names; not copies."""
+    """All weights and optimizer states by their names, in an order that does not tell who began them; not copies."""
     names = {weight: name for name, weight in model.named_parameters()}
     found = {f"model.{name}": weight.detach() for weight, name in names.items()}
     for optimizer in optimizers:
         for weight in _weights(optimizer):
             state: dict[str, Tensor] = optimizer.state.get(weight, {})
-            found |= {f"optimizer.{names[weight]}.{field}": value for field, value in state.items()}
+            found |= {f"optimizer.{names[weight]}.{field}": value for field, value in sorted(state.items())}
     return found
 
 
