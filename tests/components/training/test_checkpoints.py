@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from components.stage import BadSettings
-from components.training import checkpoints
+from components.training import checkpoints, optimizer, start
 from components.training.checkpoints import Writer, newest
 from tests.components.training import toy
-from tests.components.training.sizes import pretrain
+from tests.components.training.sizes import optimization, pretrain
 from tests.components.training.toy import MADE_FROM, run
 
 KILLS = 20
@@ -122,6 +122,21 @@ def test_a_full_disk_ends_the_training_with_its_own_error(tmp_path: Path) -> Non
         run(tmp_path / "x", steps=1000)
     assert names(tmp_path / "x") == [".part-00000000"]
     assert newest(tmp_path / "x", MADE_FROM) is None
+
+
+def test_the_order_of_tensors_does_not_tell_who_began_the_state() -> None:
+    """Else a run that goes on writes the same tensors as one that was left alone, and another file."""
+    model = start.random(pretrain(), toy.VOCABULARY)
+    optimizers = optimizer.build(model, optimization())
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
+    for each in optimizers:
+        each.step()
+    names = list(checkpoints.named_tensors(model, optimizers))
+    for each in optimizers:
+        for weight, state in each.state.items():
+            each.state[weight] = dict(reversed(state.items()))
+    assert list(checkpoints.named_tensors(model, optimizers)) == names
 
 
 SCHEDULE = {"steps": 240, "checkpoint_every": 4, "validate_every": 6, "log_every": 3}
