@@ -1,30 +1,27 @@
 """The stage graph, read from DVC: the one adapter to it. DVC says what runs, after what, and what is still fresh.
 
-Of DVC only `dvc.api` is promised, so whatever else is needed of it stays in this module.
+Of DVC only `dvc.api` is promised, so whatever else is needed of it stays here and in `flows.salvage`.
 """
 
-import hashlib
 import logging
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
-from dvc.fs import localfs
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
-from dvc.rwlock import _edit_rwlock
 from dvc.stage.cache import _get_stage_hash
 from dvc.utils.serialize import modify_yaml
 
 from components.stage import BadSettings, TryAgain
+from flows import salvage
 
 PIPELINE = "dvc.yaml"
 RECORD = "dvc.lock"
@@ -78,7 +75,7 @@ def read_plan() -> Plan:
     Raises `BadSettings` when the graph cannot be read, `TryAgain` while some stage of it is running.
     """
     with _repo() as repo:
-        _release_dead(repo)
+        salvage.put_in_order(repo)
         status = repo.status()
         graph = repo.index.graph
         stages: list[Stage] = []
@@ -113,7 +110,7 @@ def recorded(name: str) -> dict[str, Any]:
 def drop_damaged(name: str) -> list[str]:
     """Remove the outs of a stage that DVC's cache holds damaged, there and in the folder; gives their paths."""
     with _repo() as repo:
-        return _drop_damaged([_find(repo, name)])
+        return salvage.drop_damaged([_find(repo, name)])
 
 
 def forget(name: str) -> None:
@@ -149,8 +146,9 @@ def share_cache(main: str) -> None:
         with ours.config.edit("local") as local:
             local.update(settings)
     with _repo() as repo:
+        salvage.put_in_order(repo)
         repo.checkout(force=True, allow_missing=True)
-        _drop_damaged(repo.index.stages)
+        salvage.drop_damaged(repo.index.stages)
 
 
 def pull(out: str) -> None:
@@ -196,50 +194,6 @@ def _repo() -> Iterator[Repo]:
             raise TryAgain(f"another run is at work in this folder: {_one_line(error)}") from error
         except DvcException as error:
             raise BadSettings(f"{PIPELINE}: {_one_line(error)}") from error
-
-
-def _release_dead(repo: Repo) -> None:
-    """Drop the locks of processes that were killed: another one may have their number by now, and DVC would wait."""
-    with _edit_rwlock(repo.tmp_dir, localfs, repo.config["core"].get("hardlink_lock", False)) as lock:
-        lock["write"] = {path: holder for path, holder in lock["write"].items() if _is_alive(holder)}
-        lock["read"] = {path: list(filter(_is_alive, holders)) for path, holders in lock["read"].items()}
-
-
-def _is_alive(holder: Mapping[str, Any]) -> bool:
-    _, *arguments = holder["cmd"].split(" ")
-    try:
-        return " ".join(psutil.Process(holder["pid"]).cmdline()).endswith(" ".join(arguments))
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _drop_damaged(stages: Iterable[Any]) -> list[str]:
-    """DVC itself trusts an object that is read-only, and would hand out whatever it holds."""
-    damaged = []
-    for out in (out for stage in stages for out in stage.outs):
-        if not (out.use_cache and out.hash_info and out.cache.exists(out.hash_info.value)):
-            continue
-        bad = [path for path in _objects(out) if not _is_whole(path)]
-        for path in bad:
-            path.unlink()
-        if bad:
-            out.remove()
-            damaged.append(str(out))
-    return damaged
-
-
-def _objects(out: Any) -> Iterator[Path]:
-    """The files of the cache that an out consists of; of a folder only its list when that is damaged."""
-    path = Path(out.cache.oid_to_path(out.hash_info.value))
-    yield path
-    if out.hash_info.isdir and _is_whole(path):
-        files = (Path(out.cache.oid_to_path(info.value)) for _, _, info in out.get_obj())
-        yield from filter(Path.exists, files)
-
-
-def _is_whole(path: Path) -> bool:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest() == (path.parent.name + path.stem)
 
 
 def _in_order(repo: Repo) -> list[Any]:

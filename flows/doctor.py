@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import yaml
 
 from components import tracking
 from components.stage import STATE, StageError
@@ -23,6 +24,7 @@ from flows.services.service import PREFECT_HEALTH
 
 LOCKED = Path("requirements.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
+RECORD = Path("dvc.lock")
 NEEDED_GB = 5.0
 
 
@@ -52,6 +54,7 @@ def examine() -> list[Finding]:
         settings,
         disk,
         dvc_locks,
+        dvc_record,
         run_locks,
         prefect_store,
         mlflow_store,
@@ -114,6 +117,17 @@ def dvc_locks() -> Finding:
     if stale:
         return Finding("dvc locks", f"left by process {', '.join(map(str, stale))}, which is gone", f"delete {RWLOCK}")
     return Finding("dvc locks", f"{len(pids)} in use" if pids else "none")
+
+
+def dvc_record() -> Finding:
+    """What DVC knows of earlier runs; it writes the file in place, so that a kill can tear it."""
+    try:
+        stages = yaml.safe_load(RECORD.read_text())["stages"]
+    except FileNotFoundError:
+        return Finding("dvc record", "none")
+    except (yaml.YAMLError, TypeError, KeyError):
+        return Finding("dvc record", f"{RECORD} cannot be read", f"delete {RECORD}: DVC's cache has what it held")
+    return Finding("dvc record", f"{len(stages or ())} stages have run")
 
 
 def run_locks() -> Finding:

@@ -52,6 +52,7 @@ def make(main: Path, flow_run: str) -> Path:
     """The worktree of a flow run: the one that it left, or a new one at the commit that the main tree is at."""
     tree = main / TREES / flow_run
     if (tree / STATE).exists():  # it is made last
+        _drop_locks_of_git(tree)
         return tree
     remove(main, tree)
     git(main, "worktree", "add", "--quiet", "--force", "--force", "--detach", str(tree), "HEAD")
@@ -164,6 +165,12 @@ def git(root: Path, *arguments: str) -> str:
 def _link(target: Path, link: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target)
+
+
+def _drop_locks_of_git(tree: Path) -> None:
+    """A run that was killed as it committed left them; nobody else works in its worktree."""
+    for lock in Path(git(tree, "rev-parse", "--absolute-git-dir")).glob("*.lock"):
+        lock.unlink()
 
 
 def _is_at_work(tree: Path) -> bool:

@@ -31,7 +31,7 @@ def test_a_service(team: Team, name: str, recovered: Recovered) -> None:
     clock = Clock()
     if name == "supervisor":
         team.up()
-    assert team.end(run)["state_name"] == "Completed"
+    team.completed(run)
     recovered(f"kill -9 of the {name} of `lmforge up`", clock)
     is_fresh(team.folder, ALL)
     record_is_true(team.folder)

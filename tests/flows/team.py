@@ -130,6 +130,12 @@ class Team:
         assert found["state_name"] in over, f"{found} {self.logs()}"
         return found
 
+    def completed(self, run_id: str) -> dict[str, Any]:
+        """A run once it has ended well."""
+        found = self.end(run_id)
+        assert found["state_name"] == "Completed", f"{found['state']['message']}\n{self.logs()}"
+        return found
+
     def stage(self, name: str) -> psutil.Process:
         """The process of a stage, once it is at work."""
         started = self.folder / "started.txt"

@@ -148,16 +148,19 @@ def test_doctor_says_what_to_do(copy: Path) -> None:
     good = lmforge("doctor")
     assert re.search(r"^ok  telemetry +off$", good.stdout, re.MULTILINE), good.stdout + good.stderr
     assert re.search(r"^ok  dvc locks +none$", good.stdout, re.MULTILINE)
+    assert re.search(r"^ok  dvc record +(none|\d+ stages have run)$", good.stdout, re.MULTILINE)
     assert re.search(r"^ok  settings +params.yaml is valid$", good.stdout, re.MULTILINE)
 
     (copy / ".dvc/tmp").mkdir(exist_ok=True)
     (copy / ".dvc/tmp/rwlock").write_text('{"write": {"/x": {"pid": 999999999, "cmd": "dvc repro"}}, "read": {}}')
+    (copy / "dvc.lock").write_text("")
     (copy / ".lmforge/mlflow").mkdir(parents=True)
     (copy / ".lmforge/mlflow/mlflow.db").write_text("no database" * 100)
     (copy / "requirements.lock").write_text("numpy==0.0.1\nprefekt==1.0\n")
     bad = lmforge("doctor")
     assert bad.returncode == 1
     assert "left by process 999999999, which is gone -> delete .dvc/tmp/rwlock" in bad.stdout
+    assert "dvc.lock cannot be read -> delete dvc.lock" in bad.stdout
     assert "mlflow.db is damaged" in bad.stdout
     assert "instead of 0.0.1; prefekt missing instead of 1.0 -> pip install -r requirements.lock" in bad.stdout
 

@@ -1,13 +1,8 @@
 """The graph as DVC has it, and what of it is fresh, in words."""
 
-import hashlib
-import json
-import os
-import sys
 import threading
 from pathlib import Path
 
-import psutil
 import pytest
 
 from components.stage import BadSettings
@@ -115,26 +110,3 @@ def test_a_broken_graph_is_one_line(pipeline: Path) -> None:
     with pytest.raises(BadSettings, match=r"^dvc\.yaml: .*failed") as error:
         dag.read_plan()
     assert "\n" not in str(error.value)
-
-
-def test_a_damaged_object_of_the_cache_is_found_and_dropped_with_its_out(pipeline: Path) -> None:
-    toy.dvc(pipeline, "repro")
-    assert dag.drop_damaged("left") == []
-    out = pipeline / "out/left.txt"
-    md5 = hashlib.md5(out.read_bytes()).hexdigest()
-    kept = pipeline / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-    kept.chmod(0o644)
-    kept.write_bytes(bytes(reversed(kept.read_bytes())))
-    kept.chmod(0o444)  # which DVC takes for a promise that it is whole
-    assert dag.drop_damaged("left") == ["out/left.txt"]
-    assert not out.exists()
-    assert not kept.exists()
-    assert [stage.name for stage in dag.read_plan().stale] == ["left", "join"]
-
-
-def test_a_lock_of_a_dead_process_is_dropped_though_its_number_lives(pipeline: Path) -> None:
-    left = {"pid": os.getpid(), "cmd": "dvc repro left"}
-    alive = {"pid": os.getpid(), "cmd": " ".join([sys.argv[0], *psutil.Process().cmdline()[-1:]])}
-    (pipeline / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {"a": left, "b": alive}, "read": {"c": [left]}}))
-    dag.read_plan()
-    assert json.loads((pipeline / ".dvc/tmp/rwlock").read_text()) == {"write": {"b": alive}, "read": {"c": []}}

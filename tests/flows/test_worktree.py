@@ -142,6 +142,15 @@ def test_a_result_goes_to_a_branch_of_its_own_once(main: Path, monkeypatch: pyte
     assert worktree.git(main, "rev-parse", name) == commit
 
 
+def test_a_run_that_was_killed_as_it_committed_can_commit(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(worktree.make(main, "a-run"))
+    (main / ".git/worktrees/a-run/index.lock").touch()
+    with pytest.raises(BadSettings, match=r"index\.lock"):
+        worktree.commit([Path("source.txt")], "0123abcd", "a run", TODAY)
+    worktree.make(main, "a-run")
+    worktree.commit([Path("source.txt")], "0123abcd", "a run", TODAY)
+
+
 def test_old_worktrees_go_but_for_those_that_are_wanted(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trees = [worktree.make(main, f"run-{number}") for number in range(worktree.KEEP_MOST + 4)]
     for age, tree in enumerate(reversed(trees)):

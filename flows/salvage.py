@@ -1,0 +1,90 @@
+"""What killed processes and bad disks leave of DVC's files, put in order before anything is read from them.
+
+With `flows.dag` the one adapter to DVC. All here expect that the caller has the repository locked.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dvc.dvcfile import LOCK_FILE, Lockfile
+from dvc.exceptions import DvcException
+from dvc.fs import localfs
+from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, _edit_rwlock
+
+from flows import console
+
+_CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
+
+
+def put_in_order(repo: Repo) -> None:
+    """Mend what DVC writes in place, so that a kill at the wrong moment leaves a part of it, or nothing."""
+    try:
+        _release_dead(repo)
+    except RWLockFileCorruptedError:  # seen by its guard, so nobody writes it, and nobody else can either
+        (Path(repo.tmp_dir) / RWLOCK_FILE).unlink()
+    _set_torn_record_aside(repo)
+
+
+def drop_damaged(stages: Iterable[Any]) -> list[str]:
+    """Remove the outs of stages that DVC's cache holds damaged, there and in the folder; gives their paths.
+
+    DVC itself trusts an object that is read-only, and would hand out whatever it holds.
+    """
+    damaged = []
+    for out in (out for stage in stages for out in stage.outs):
+        if not (out.use_cache and out.hash_info and out.cache.exists(out.hash_info.value)):
+            continue
+        bad = [path for path in _objects(out) if not _is_whole(path)]
+        for path in bad:
+            path.unlink()
+        if bad:
+            out.remove()
+            damaged.append(str(out))
+    return damaged
+
+
+def _release_dead(repo: Repo) -> None:
+    """Drop the locks of processes that were killed: another one may have their number by now, and DVC would wait."""
+    with _edit_rwlock(repo.tmp_dir, localfs, repo.config["core"].get("hardlink_lock", False)) as lock:
+        lock["write"] = {path: holder for path, holder in lock["write"].items() if _is_alive(holder)}
+        lock["read"] = {path: list(filter(_is_alive, holders)) for path, holders in lock["read"].items()}
+
+
+def _is_alive(holder: Mapping[str, Any]) -> bool:
+    _, *arguments = holder["cmd"].split(" ")
+    try:
+        return " ".join(psutil.Process(holder["pid"]).cmdline()).endswith(" ".join(arguments))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _set_torn_record_aside(repo: Repo) -> None:
+    """Without its record DVC finds in the cache of runs what it knew; one with a conflict of git is for a person."""
+    record = Path(repo.root_dir) / LOCK_FILE
+    try:
+        Lockfile(repo, str(record)).load()
+    except DvcException:
+        if _CONFLICT.search(record.read_text(errors="replace")):
+            raise
+        aside = Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"
+        record.replace(aside)
+        console.say(LOCK_FILE, f"was torn, as by a kill: put aside as {aside}, and made again from DVC's cache")
+
+
+def _objects(out: Any) -> Iterator[Path]:
+    """The files of the cache that an out consists of; of a folder only its list when that is damaged."""
+    path = Path(out.cache.oid_to_path(out.hash_info.value))
+    yield path
+    if out.hash_info.isdir and _is_whole(path):
+        files = (Path(out.cache.oid_to_path(info.value)) for _, _, info in out.get_obj())
+        yield from filter(Path.exists, files)
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest() == (path.parent.name + path.stem)
