@@ -10,7 +10,6 @@ seed; `--quick` one seed and a few steps, to see that it works.
 """
 
 import argparse
-import copy
 import json
 import statistics
 import tempfile
@@ -18,8 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
-
+from benchmarks.variants import changed, row
 from components import params
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import dial, loop, pretrain
@@ -90,21 +88,9 @@ def measure(name: str, recipe: Mapping[str, Any], changes: Mapping[str, Any], se
     found = []
     for seed in seeds:
         settings = changed(recipe, {**changes, "optimization.seed": seed})
-        found.append(train(settings))
+        found.append(train(params.parse(settings, Pretrain, "pretrain")))
         print(f"{name}, seed {seed}: {found[-1]:.4f}", flush=True)
     return found
-
-
-def changed(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> Pretrain:
-    """The section `pretrain` with other values at dotted names."""
-    content: dict[str, Any] = copy.deepcopy(dict(recipe))
-    for key, value in changes.items():
-        *path, last = key.split(".")
-        section = content
-        for part in path:
-            section = section[part]
-        section[last] = value
-    return params.parse(content, Pretrain, "pretrain")
 
 
 def train(settings: Pretrain) -> float:
@@ -128,16 +114,6 @@ def train(settings: Pretrain) -> float:
             )
         )
     return history.validation[-1]["bits_per_byte"]
-
-
-def row(name: str, scores: list[float], recipe: list[float]) -> str:
-    """One line of the table."""
-    differences = [ours - theirs for ours, theirs in zip(scores, recipe, strict=True)]
-    mean = statistics.mean(differences)
-    if len(differences) == 1:
-        return f"{name:26} {mean:+.4f}"
-    half = stats.t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
-    return f"{name:26} {mean:+.4f}  [{mean - half:+.4f}, {mean + half:+.4f}]"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,179 @@
+"""Does each setting of the fine-tuning earn its place? Judged by validation examples, which no score is taken from.
+
+    dvc repro pretrain
+    python -m benchmarks.finetuning [--quick]
+
+Each variant changes one thing in the recipe `assistant` of `params.yaml`, and is taught from the same base model. The
+table shows by how much the mean score of the tasks, and the bits per byte of documents, are above (+) or below (-)
+those of the recipe: the mean of the differences by seed with its 95% interval. `--quick` takes one seed and a few
+steps, to see that it works.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.variants import changed, row
+from components import params
+from components.evaluation import predictions, selection
+from components.evaluation.predictions import Speaker
+from components.evaluation.settings import Evaluate
+from components.model import hf
+from components.model.transformer import Transformer
+from components.progress import Progress
+from components.tasks import TASKS
+from components.tokenizer.tokenizer import Tokenizer
+from components.training import dial, finetune, loop
+from components.training.objectives import Causal
+from components.training.pretrain import of_documents
+from components.training.settings import Finetune
+from components.training.validation import bits_per_byte
+
+RECIPE = "assistant"
+SEEDS = (1, 2)
+DOCUMENTS = 256  # rows of them
+QUICK = {"optimization.steps": 20, "optimization.compile": "never"}
+
+EQUAL = dict.fromkeys(("topic", "sentiment_en", "sentiment_zh", "description", "question_answering"), 1.0)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "half the rate": {"optimization.learning_rate": 0.75e-3},
+    "twice the rate": {"optimization.learning_rate": 3e-3},
+    "AdamW, 5e-4": {"optimization.optimizer": "adamw", "optimization.learning_rate": 5e-4},
+    "no replay": {"replay": 0.0},
+    "twice the replay": {"replay": 0.25},
+    "equal shares": {"tasks": EQUAL},
+    "decay over half": {"optimization.decay_share": 0.5},
+    "examples of 96 tokens": {"max_example_tokens": 96},
+    "examples of 192 tokens": {"max_example_tokens": 192},
+}
+PENALTIES = (1.0, 1.1, 1.3)  # of 1.2
+THE_RECIPE = "the recipe"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a fine-tuned model comes to on the validation split."""
+
+    tasks: Mapping[str, float]
+    bits_per_byte: float
+
+    @property
+    def mean(self) -> float:
+        """Of the tasks."""
+        return statistics.mean(self.tasks.values())
+
+    def __str__(self) -> str:
+        tasks = ", ".join(f"{task} {score:.3f}" for task, score in self.tasks.items())
+        return f"{self.mean:.4f} ({tasks}), {self.bits_per_byte:.4f} bits per byte"
+
+
+FIGURES: dict[str, Callable[[Scores], float]] = {
+    "mean score": lambda scores: scores.mean,
+    "bits per byte": lambda scores: scores.bits_per_byte,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one seed and a few steps, to see that it works")
+    parser.add_argument("--only", action="append", choices=VARIANTS, help="this variant alone, or with others")
+    arguments = parser.parse_args()
+    evaluate = params.read("evaluate", Evaluate)
+    sizes: list[dict[str, Any]] = [{"optimization.seed": seed} for seed in SEEDS]
+    if arguments.quick:
+        evaluate, sizes = replace(evaluate, max_examples=20), [QUICK]
+    found: dict[str, list[Scores]] = {}
+    for size in sizes:
+        for name, scores in measure(arguments.only or VARIANTS, size, evaluate):
+            print(f"{name}: {scores}", flush=True)
+            found.setdefault(name, []).append(scores)
+    report(found)
+
+
+def report(found: Mapping[str, Sequence[Scores]]) -> None:
+    """A table for each figure, and one line of JSON."""
+    for title, figure in FIGURES.items():
+        recipe = [figure(scores) for scores in found[THE_RECIPE]]
+        print(f"\n{THE_RECIPE:26} {statistics.mean(recipe):.4f} {title}")
+        for name in found:
+            if name != THE_RECIPE:
+                print(row(name, [figure(scores) for scores in found[name]], recipe))
+    print(json.dumps({name: [asdict(scores) for scores in found[name]] for name in found}))
+
+
+def measure(names: Iterable[str], size: dict[str, Any], evaluate: Evaluate) -> Iterator[tuple[str, Scores]]:
+    """Teach by the recipe and by variants of it in turn, and score each; a penalty needs no teaching."""
+    section = params.load(params.PARAMS)["finetune"][RECIPE]
+    recipe = read(section, size)
+    taught = teach(recipe)
+    yield THE_RECIPE, taught.scores(evaluate)
+    for penalty in PENALTIES:
+        yield f"a penalty of {penalty}", taught.scores(replace(evaluate, repetition_penalty=penalty))
+    for name in names:
+        variant = read(section, size | VARIANTS[name])
+        longest = evaluate.max_example_tokens + variant.max_example_tokens - recipe.max_example_tokens
+        yield name, teach(variant).scores(replace(evaluate, max_example_tokens=longest))
+
+
+def read(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Finetune:
+    """The settings of the recipe with other values at dotted names."""
+    return params.parse(changed(section, changes), Finetune, f"finetune.{RECIPE}")
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A fine-tuned model, and what documents are to it."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    bits_per_byte: float
+
+    def scores(self, settings: Evaluate) -> Scores:
+        """The validation examples answered."""
+        longest, new, penalty = settings.max_example_tokens, settings.max_new_tokens, settings.repetition_penalty
+        speaker = Speaker(self.model, self.tokenizer, longest, new, penalty)
+        examples = {
+            name: selection.examples(finetune.EXAMPLES / "validation", name, settings.max_examples) for name in EQUAL
+        }
+        with Progress("scores", sum(map(len, examples.values())), "examples") as progress:
+            tables = {
+                name: predictions.table(TASKS[name], asked, speaker.predict(TASKS[name], asked, progress))
+                for name, asked in examples.items()
+            }
+        means = {name: statistics.mean(table["score"].to_pylist()) for name, table in tables.items()}
+        return Scores(means, self.bits_per_byte)
+
+
+def teach(settings: Finetune) -> Taught:
+    """The base model after one fine-tuning."""
+    model, tokenizer = hf.load(finetune.BASE), Tokenizer.load(finetune.BASE)
+    length = model.config.max_sequence_length
+    documents = of_documents("validation", Causal(tokenizer.end_of_text, document_mask=True), length, seed=1)
+    steps = settings.optimization.steps
+    optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
+    with tempfile.TemporaryDirectory() as folder:
+        history = loop.train(
+            loop.Job(
+                stage="fine-tuning",
+                model=model,
+                rows=finetune.training_rows(settings, model, tokenizer),
+                validate=bits_per_byte(documents(np.arange(DOCUMENTS)).split(8), tokenizer),
+                settings=dial.fill(optimization, model, length),
+                parallel="ddp",
+                checkpoints=Path(folder),
+                made_from={},
+                report=None,
+            )
+        )
+    return Taught(model, tokenizer, history.validation[-1]["bits_per_byte"])
+
+
+if __name__ == "__main__":
+    main()
