@@ -11,10 +11,11 @@ from typing import Any
 
 import psutil
 from dvc.dvcfile import LOCK_FILE, Lockfile
-from dvc.exceptions import DvcException
 from dvc.fs import localfs
 from dvc.repo import Repo
 from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, _edit_rwlock
+from dvc.utils.serialize import ParseError
+from dvc.utils.strictyaml import YAMLValidationError
 
 from flows import console
 
@@ -68,7 +69,7 @@ def _set_torn_record_aside(repo: Repo) -> None:
     record = Path(repo.root_dir) / LOCK_FILE
     try:
         Lockfile(repo, str(record)).load()
-    except DvcException:
+    except (ParseError, YAMLValidationError):
         if _CONFLICT.search(record.read_text(errors="replace")):
             raise
         aside = Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"

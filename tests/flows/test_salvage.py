@@ -66,6 +66,16 @@ def test_a_record_that_a_kill_tore_is_made_again_from_the_cache(
     assert told > 1
 
 
+def test_a_whole_record_stays_though_dvc_refuses_it(pipeline: Path) -> None:
+    toy.dvc(pipeline, "repro")
+    before = (pipeline / "dvc.lock").read_bytes()
+    with (pipeline / ".gitignore").open("a") as ignored:
+        ignored.write("/dvc.lock\n")
+    with pytest.raises(BadSettings, match="git-ignored"):
+        dag.read_plan()
+    assert (pipeline / "dvc.lock").read_bytes() == before
+
+
 def test_a_record_in_conflict_is_for_a_person(pipeline: Path) -> None:
     toy.dvc(pipeline, "repro")
     record = pipeline / "dvc.lock"
