@@ -65,16 +65,25 @@ def _is_alive(holder: Mapping[str, Any]) -> bool:
 
 
 def _set_torn_record_aside(repo: Repo) -> None:
-    """Without its record DVC finds in the cache of runs what it knew; one with a conflict of git is for a person."""
-    record = Path(repo.root_dir) / LOCK_FILE
+    """Without its record DVC finds in the cache of runs what it knew."""
+    record, aside = Path(repo.root_dir) / LOCK_FILE, Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"
+    if record.exists() and _is_torn(repo, record):
+        record.replace(aside)
+        console.say(LOCK_FILE, f"was torn, as by a kill: put aside as {aside}, and made again from DVC's cache")
+
+
+def _is_torn(repo: Repo, record: Path) -> bool:
+    """Whether it was cut within a line, which may now read as something else, or where DVC's schema wants more."""
+    text = record.read_text(errors="replace")
+    if _CONFLICT.search(text):  # that is for a person
+        return False
+    if not text.endswith("\n"):
+        return True
     try:
         Lockfile(repo, str(record)).load()
     except (ParseError, YAMLValidationError):
-        if _CONFLICT.search(record.read_text(errors="replace")):
-            raise
-        aside = Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"
-        record.replace(aside)
-        console.say(LOCK_FILE, f"was torn, as by a kill: put aside as {aside}, and made again from DVC's cache")
+        return True
+    return False
 
 
 def _objects(out: Any) -> Iterator[Path]:
