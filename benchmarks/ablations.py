@@ -12,15 +12,13 @@ seed; `--quick` one seed and a few steps, to see that it works.
 import argparse
 import json
 import statistics
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from benchmarks.variants import changed, row
+from benchmarks.variants import changed, row, train
 from components import params
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import dial, loop, pretrain
+from components.training import dial, pretrain
 from components.training.settings import Pretrain
 from components.training.validation import bits_per_byte
 
@@ -88,32 +86,19 @@ def measure(name: str, recipe: Mapping[str, Any], changes: Mapping[str, Any], se
     found = []
     for seed in seeds:
         settings = changed(recipe, {**changes, "optimization.seed": seed})
-        found.append(train(params.parse(settings, Pretrain, "pretrain")))
+        found.append(pretrained(params.parse(settings, Pretrain, "pretrain")))
         print(f"{name}, seed {seed}: {found[-1]:.4f}", flush=True)
     return found
 
 
-def train(settings: Pretrain) -> float:
+def pretrained(settings: Pretrain) -> float:
     """One training; the last bits per byte of its validation."""
     tokenizer = Tokenizer.load(pretrain.TOKENIZER)
     model = pretrain.build(settings, tokenizer.vocab_size)
     rows, sample = pretrain.data(settings, tokenizer)
     optimization = dial.fill(settings.optimization, model, settings.sequence_length)
-    with tempfile.TemporaryDirectory() as folder:
-        history = loop.train(
-            loop.Job(
-                stage="ablation",
-                model=model,
-                rows=rows,
-                validate=bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer),
-                settings=optimization,
-                parallel="ddp",
-                checkpoints=Path(folder),
-                made_from={},
-                report=None,
-            )
-        )
-    return history.validation[-1]["bits_per_byte"]
+    validate = bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer)
+    return train("ablation", model, rows, validate, optimization)
 
 
 if __name__ == "__main__":

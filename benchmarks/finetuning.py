@@ -12,15 +12,13 @@ steps, to see that it works.
 import argparse
 import json
 import statistics
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.variants import changed, row
+from benchmarks.variants import changed, row, train
 from components import params
 from components.evaluation import predictions, selection
 from components.evaluation.predictions import Speaker
@@ -30,7 +28,7 @@ from components.model.transformer import Transformer
 from components.progress import Progress
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import dial, finetune, loop
+from components.training import dial, finetune
 from components.training.objectives import Causal
 from components.training.pretrain import of_documents
 from components.training.settings import Finetune
@@ -62,7 +60,7 @@ class Scores:
     """What a fine-tuned model comes to on the validation split."""
 
     tasks: Mapping[str, float]
-    bits_per_byte: float
+    bits_per_byte: float  # of documents
 
     @property
     def mean(self) -> float:
@@ -156,23 +154,12 @@ def teach(settings: Finetune) -> Taught:
     model, tokenizer = hf.load(finetune.BASE), Tokenizer.load(finetune.BASE)
     length = model.config.max_sequence_length
     documents = of_documents("validation", Causal(tokenizer.end_of_text, document_mask=True), length, seed=1)
+    validate = bits_per_byte(documents(np.arange(DOCUMENTS)).split(8), tokenizer)
     steps = settings.optimization.steps
     optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
-    with tempfile.TemporaryDirectory() as folder:
-        history = loop.train(
-            loop.Job(
-                stage="fine-tuning",
-                model=model,
-                rows=finetune.training_rows(settings, model, tokenizer),
-                validate=bits_per_byte(documents(np.arange(DOCUMENTS)).split(8), tokenizer),
-                settings=dial.fill(optimization, model, length),
-                parallel="ddp",
-                checkpoints=Path(folder),
-                made_from={},
-                report=None,
-            )
-        )
-    return Taught(model, tokenizer, history.validation[-1]["bits_per_byte"])
+    rows = finetune.training_rows(settings, model, tokenizer)
+    found = train("fine-tuning", model, rows, validate, dial.fill(optimization, model, length))
+    return Taught(model, tokenizer, found)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import yaml
 
 from components import tracking
 from components.stage import STATE, StageError
@@ -121,13 +120,16 @@ def dvc_locks() -> Finding:
 
 def dvc_record() -> Finding:
     """What DVC knows of earlier runs; it writes the file in place, so that a kill can tear it."""
-    try:
-        stages = yaml.safe_load(RECORD.read_text())["stages"]
-    except FileNotFoundError:
+    from components import params
+
+    if not RECORD.exists():
         return Finding("dvc record", "none")
-    except (yaml.YAMLError, TypeError, KeyError):
-        return Finding("dvc record", f"{RECORD} cannot be read", f"delete {RECORD}: DVC's cache has what it held")
-    return Finding("dvc record", f"{len(stages or ())} stages have run")
+    try:
+        stages = params.load(RECORD).get("stages") or {}
+    except StageError:
+        advice = f"delete {RECORD}: DVC's cache has what it held; of a conflict of git take one side whole"
+        return Finding("dvc record", f"{RECORD} cannot be read", advice)
+    return Finding("dvc record", f"{len(stages)} stages have run")
 
 
 def run_locks() -> Finding:
