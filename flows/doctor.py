@@ -61,6 +61,7 @@ def examine() -> list[Finding]:
         metrics,
         telemetry,
         gpu,
+        matrix_products,
     ]
     return [look() for look in looks]
 
@@ -189,6 +190,14 @@ def gpu() -> Finding:
     if torch.cuda.is_available():
         return Finding("gpu", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
     return Finding("gpu", f"none: training takes the {os.cpu_count()} cores of {socket.gethostname()}")
+
+
+def matrix_products() -> Finding:
+    """The type of matrix products, and what multiplies them."""
+    from components.model import arithmetic
+    from components.training import hardware
+
+    return Finding("arithmetic", f"matrix products in {arithmetic.of(hardware.device())}")
 
 
 def _installed(name: str) -> str:

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from components import params, stage
 from components.cost import estimate
 from components.cost.estimate import Counts, Training
-from components.model import hf
+from components.model import arithmetic, hf
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
 from components.tokenizer.settings import TrainTokenizer
@@ -86,7 +86,7 @@ def main() -> None:
     for recipe, settings in params.read("finetune", dict[str, Finetune]).items():
         trainings[f"finetune@{recipe}"] = finetuning(settings, config)
     device = hardware.device()
-    dtype = hardware.precision(dial.fill(pretrain.optimization, skeleton(config), config.max_sequence_length), device)
+    dtype = arithmetic.chosen(pretrain.optimization.precision, device)
     estimate.save(Counts(estimate.digest(), trainings, hardware.matmul_peak(device, dtype)))
 
 

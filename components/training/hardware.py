@@ -22,14 +22,6 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def precision(settings: Optimization, device: torch.device) -> torch.dtype:
-    """The type of matrix products: bf16 where the hardware multiplies it, unless the settings say otherwise."""
-    if settings.precision != "auto":
-        return torch.bfloat16 if settings.precision == "bf16" else torch.float32
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
-
-
 def keep_memory() -> None:
     """Have the allocator of the C library keep what is freed, and give it out again in the next step.
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.model import arithmetic
 from components.model.transformer import Transformer
 from components.progress import Progress
 from components.stage import BadSettings, log
@@ -97,6 +98,7 @@ class _Run:
         self._data = Prefetch(job.rows, job.settings.batch_size, job.settings.micro_batch_size)
         self._writer = checkpoints.Writer(job.checkpoints, job.made_from)
         self.meter = Meter(self._stepper.model, self._stepper.device, self._stepper.precision)
+        self._say(f"matrix products in {arithmetic.described(self._stepper.precision, self._stepper.device)}")
         self.done, self._passed_over, self._tokens, self._history = 0, 0, 0, History()
         self.streak = 0  # when last looked at
         torch.manual_seed(job.settings.seed)

@@ -27,16 +27,24 @@ Block = tuple[int, int]
 class Muon(Optimizer):
     """Momentum with steps of one size in all directions of a matrix, scaled to those of AdamW.
 
-    (https://arxiv.org/abs/2502.16982). Takes matrices, also as FSDP2's shards, with the blocks that each is made of.
+    (https://arxiv.org/abs/2502.16982). Takes matrices, also as FSDP2's shards, with the blocks that each is made of,
+    and makes them orthogonal by products of the type `precision`, the one that the hardware multiplies fast.
     Gradients are divided by the tensor `grad_scale`, and where the tensor `found_inf` is 1 nothing changes, as with the
     fused AdamW of PyTorch.
     """
 
     def __init__(
-        self, weights: Mapping[nn.Parameter, Block], *, lr: float, weight_decay: float, compiled: bool
+        self,
+        weights: Mapping[nn.Parameter, Block],
+        *,
+        lr: float,
+        weight_decay: float,
+        precision: torch.dtype,
+        compiled: bool,
     ) -> None:
         super().__init__(list(weights), {"lr": lr, "weight_decay": weight_decay})
         self._blocks = weights
+        self._precision = precision
         self.grad_scale: Tensor | None = None
         self.found_inf: Tensor | None = None
         # One small graph for all matrices: unrolled over them it takes seconds to compile, and more with every layer.
@@ -52,7 +60,7 @@ class Muon(Optimizer):
             scale = torch.ones((), device=device) if self.grad_scale is None else self.grad_scale
             rate = torch.full((), group["lr"], device=device) * (1 - skipped)
             ahead = [
-                self._look_ahead(_local(weight.grad), _local(self._momentum(weight)), scale, skipped)
+                self._look_ahead(_local(weight.grad), _local(self._momentum(weight)), scale, skipped, self._precision)
                 for weight in weights
             ]
             blocks = [self._blocks[weight] for weight in weights]
@@ -73,17 +81,17 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """For each matrix about the nearest one with orthogonal rows or columns, in bf16.
+    """For each matrix about the nearest one with orthogonal rows or columns, in the type of the matrices.
 
     Each polynomial is taken on the matrices themselves. Several in a row on the square X X^T would cost fewer products,
     but where one direction outweighs the others their rounding errors grow beyond all bounds.
     """
     wide = matrices_NRC if matrices_NRC.shape[1] <= matrices_NRC.shape[2] else matrices_NRC.mT
-    x = wide.bfloat16()
+    x = wide
     gram: Tensor = x @ x.mT
     # Between the largest singular value and the norm of the matrix, which is far above it where all are alike.
     largest = torch.linalg.vector_norm(gram, dim=(1, 2), keepdim=True, dtype=torch.float64).sqrt().float() + 1e-15
-    x, gram = (x / largest).bfloat16(), (gram / largest**2).bfloat16()
+    x, gram = (x / largest).to(x.dtype), (gram / largest**2).to(x.dtype)
     for number, (a, b, c) in enumerate(POLYNOMIALS):
         gram = x @ x.mT if number else gram
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
@@ -116,12 +124,12 @@ def _joined(blocks_NRC: Tensor, shape: torch.Size) -> Tensor:
     return blocks_NRC.view(-1, shape[1] // columns, rows, columns).transpose(1, 2).reshape(shape)
 
 
-def _look_ahead(gradient: Tensor, momentum: Tensor, scale: Tensor, skipped: Tensor) -> Tensor:
-    """Advance the momentum in place; what Nesterov sees one step ahead, in bf16."""
+def _look_ahead(gradient: Tensor, momentum: Tensor, scale: Tensor, skipped: Tensor, precision: torch.dtype) -> Tensor:
+    """Advance the momentum in place; what Nesterov sees one step ahead, in the given precision."""
     scaled = torch.where(skipped > 0, 0.0, gradient / scale)
     advanced = momentum.lerp(scaled, 1 - MOMENTUM)
     momentum.copy_(torch.where(skipped > 0, momentum, advanced))
-    return scaled.lerp(advanced, MOMENTUM).bfloat16()
+    return scaled.lerp(advanced, MOMENTUM).to(precision)
 
 
 def _apply(weight: Tensor, update: Tensor, kept: Tensor, size: Tensor) -> None:

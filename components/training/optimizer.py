@@ -11,11 +11,12 @@ from components.training.muon import Block, Muon
 from components.training.settings import Optimization
 
 
-def build(model: Transformer, settings: Optimization) -> list[Optimizer]:
+def build(model: Transformer, settings: Optimization, precision: torch.dtype) -> list[Optimizer]:
     """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest; compiled as the model is.
 
-    Both take the same learning rate. Weights decay in matrices alone. All of them divide the gradients by their
-    attribute `grad_scale`, and skip the step when `found_inf` is 1, both tensors (as `torch.amp.GradScaler` sets them).
+    Both take the same learning rate. The matrix products of Muon have the type `precision`. Weights decay in matrices
+    alone. All of them divide the gradients by their attribute `grad_scale`, and skip the step when `found_inf` is 1,
+    both tensors (as `torch.amp.GradScaler` sets them).
     """
     vectors, tables, matrices = _kinds(model)
     if settings.optimizer == "adamw":
@@ -26,7 +27,7 @@ def build(model: Transformer, settings: Optimization) -> list[Optimizer]:
     if not matrices:
         return [adamw]
     rate, decay = settings.learning_rate, settings.weight_decay
-    return [Muon(matrices, lr=rate, weight_decay=decay, compiled=model.compiled), adamw]
+    return [Muon(matrices, lr=rate, weight_decay=decay, precision=precision, compiled=model.compiled), adamw]
 
 
 def _kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, Block]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from components.model import arithmetic
 from components.model.transformer import Transformer
 from components.training import checkpoints, distributed, hardware
 from components.training.optimizer import build, learning_rate
@@ -27,14 +28,13 @@ class Stepper:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
         if self.device.type == "cpu":
             hardware.keep_memory()
-        self.precision = hardware.precision(settings, self.device)
-        mixed = self.precision is not torch.float32
-        self._autocast = torch.autocast(self.device.type, dtype=self.precision, enabled=mixed)
+        self.precision = arithmetic.chosen(settings.precision, self.device)
+        self._autocast = arithmetic.autocast(self.device, self.precision)
         for stack in model.stacks():
             stack.recomputes = settings.activation_checkpointing
         self._replica = distributed.Replica(model, parallel, self.device, hardware.compiles(settings, self.device))
         self.model = self._replica.model
-        self.optimizers = build(self.model, settings)
+        self.optimizers = build(self.model, settings, self.precision)
         self.spikes = Spikes(self.device, settings.steps)
         self._kinds = _kinds(self.model)
 

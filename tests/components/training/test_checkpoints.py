@@ -127,7 +127,7 @@ def test_a_full_disk_ends_the_training_with_its_own_error(tmp_path: Path) -> Non
 def test_the_order_of_tensors_does_not_tell_who_began_the_state() -> None:
     """Else a run that goes on writes the same tensors as one that was left alone, and another file."""
     model = start.random(pretrain(), toy.VOCABULARY)
-    optimizers = optimizer.build(model, optimization())
+    optimizers = optimizer.build(model, optimization(), torch.float32)
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
     for each in optimizers:

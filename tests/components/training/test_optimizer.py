@@ -31,7 +31,9 @@ def test_every_weight_is_trained_once_and_only_matrices_decay(kind: str) -> None
     settings = pretrain(optimizer=kind)
     model = build_model(settings, vocab_size=50)
     names = {weight: name for name, weight in model.named_parameters()}
-    groups = [group for optimizer in build(model, settings.optimization) for group in optimizer.param_groups]
+    groups = [
+        group for optimizer in build(model, settings.optimization, torch.float32) for group in optimizer.param_groups
+    ]
     trained = {names[weight]: group["weight_decay"] for group in groups for weight in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(names) == len(trained)
     assert all(decay == (0 if "norm" in name else 0.1) for name, decay in trained.items())
@@ -40,7 +42,7 @@ def test_every_weight_is_trained_once_and_only_matrices_decay(kind: str) -> None
 def test_muon_takes_the_matrices_of_the_layers() -> None:
     settings = pretrain(optimizer="muon")
     model = build_model(settings, vocab_size=50)
-    muon, _ = build(model, settings.optimization)
+    muon, _ = build(model, settings.optimization, torch.float32)
     assert {id(weight) for weight in muon.param_groups[0]["params"]} == {
         id(weight) for block in model.blocks() for weight in block.parameters() if weight.ndim == 2
     }
@@ -58,7 +60,7 @@ def _after_a_step(factor: float) -> Attention:
     """The first attention after a step of Muon, the gradient of whose first head was multiplied."""
     settings = pretrain(optimizer="muon")
     model = build_model(settings, vocab_size=50)
-    muon, _ = build(model, settings.optimization)
+    muon, _ = build(model, settings.optimization, torch.float32)
     generator = torch.Generator().manual_seed(1)
     for weight in muon.param_groups[0]["params"]:
         weight.grad = torch.randn(weight.shape, generator=generator)
