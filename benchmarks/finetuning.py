@@ -48,8 +48,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "twice the replay": {"replay": 0.25},
     "equal shares": {"tasks": EQUAL},
     "decay over half": {"optimization.decay_share": 0.5},
-    "examples of 96 tokens": {"max_example_tokens": 96},
-    "examples of 192 tokens": {"max_example_tokens": 192},
+    "prompts of 64 tokens": {"max_prompt_tokens": 64},
+    "prompts of 128 tokens": {"max_prompt_tokens": 128},
 }
 PENALTIES = (1.0, 1.1, 1.3)  # of 1.2
 THE_RECIPE = "the recipe"
@@ -116,8 +116,7 @@ def measure(names: Iterable[str], size: dict[str, Any], evaluate: Evaluate) -> I
         yield f"a penalty of {penalty}", taught.scores(replace(evaluate, repetition_penalty=penalty))
     for name in names:
         variant = read(section, size | VARIANTS[name])
-        longest = evaluate.max_example_tokens + variant.max_example_tokens - recipe.max_example_tokens
-        yield name, teach(variant).scores(replace(evaluate, max_example_tokens=longest))
+        yield name, teach(variant).scores(evaluate)
 
 
 def read(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Finetune:
@@ -131,12 +130,13 @@ class Taught:
 
     model: Transformer
     tokenizer: Tokenizer
+    max_prompt_tokens: int
     bits_per_byte: float
 
     def scores(self, settings: Evaluate) -> Scores:
         """The validation examples answered."""
-        longest, new, penalty = settings.max_example_tokens, settings.max_new_tokens, settings.repetition_penalty
-        speaker = Speaker(self.model, self.tokenizer, longest, new, penalty)
+        new, penalty = settings.max_new_tokens, settings.repetition_penalty
+        speaker = Speaker(self.model, self.tokenizer, self.max_prompt_tokens, new, penalty)
         examples = {
             name: selection.examples(finetune.EXAMPLES / "validation", name, settings.max_examples) for name in EQUAL
         }
@@ -159,7 +159,7 @@ def teach(settings: Finetune) -> Taught:
     optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
     rows = finetune.training_rows(settings, model, tokenizer)
     found = train("fine-tuning", model, rows, validate, dial.fill(optimization, model, length))
-    return Taught(model, tokenizer, found)
+    return Taught(model, tokenizer, settings.max_prompt_tokens, found)
 
 
 if __name__ == "__main__":

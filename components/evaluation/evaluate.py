@@ -20,7 +20,7 @@ from components.model import arithmetic, hf
 from components.model.labelling import ANSWER
 from components.model.transformer import Transformer
 from components.progress import Progress
-from components.tasks import TASKS, Task
+from components.tasks import TASKS, Task, prompts
 from components.tokenizer.tokenizer import Tokenizer
 
 PREPARED = Path("data/prepared")
@@ -66,8 +66,8 @@ def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Pa
             batch = settings.tokens_per_batch
             losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
             found["bits_per_byte"] = scores.bits_per_byte(losses, settings)
-        longest = settings.max_example_tokens
-        speaker = Speaker(model, tokenizer, longest, settings.max_new_tokens, settings.repetition_penalty)
+        prompt_tokens = prompts.budget(folder) or model.config.room(settings.max_new_tokens)
+        speaker = Speaker(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
         answers = _answers(speaker, examples, stage)
         first = _first_of_each(documents, "source", settings.samples)
         texts = samples.of_documents(model, layout, tokenizer, [row["text"] for row in first], settings.seed)

@@ -34,7 +34,7 @@ class Speaker:
 
     model: Transformer
     tokenizer: Tokenizer
-    max_example_tokens: int  # prompt and answer
+    max_prompt_tokens: int  # as the model was taught
     max_new_tokens: int
     repetition_penalty: float
 
@@ -44,8 +44,7 @@ class Speaker:
             answers = self._label if task.labels else self._mark
         else:
             answers = self._choose if task.labels else self._write
-        longest = min(self.max_example_tokens, self.model.config.max_sequence_length) - self._room(task)
-        prompts = [fit(task, example.inputs, self.tokenizer, longest) for example in examples]
+        prompts = [fit(task, example.inputs, self.tokenizer, self.max_prompt_tokens) for example in examples]
         predictions = [""] * len(prompts)
         by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         for start in range(0, len(prompts), BATCH):
@@ -54,12 +53,6 @@ class Speaker:
                 predictions[place] = prediction
             progress.advance(len(places), task=task.name)
         return predictions
-
-    def _room(self, task: Task) -> int:
-        """Tokens that an answer may take of those of an example."""
-        if self.model.config.labels:
-            return 0
-        return max((len(answer(label, self.tokenizer)) for label in task.labels), default=self.max_new_tokens)
 
     def _label(self, task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
         return labelling.classify(self.model, prompts, task.labels)

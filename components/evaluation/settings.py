@@ -14,7 +14,6 @@ class Evaluate:
 
     max_bytes_per_source: Annotated[int, Ge(1)]
     max_examples: Annotated[int, Ge(1)]  # of each task
-    max_example_tokens: Annotated[int, Ge(1)]  # prompt and answer; as many as fine-tuning has shown it
     tokens_per_batch: Annotated[int, Ge(1)]
     max_new_tokens: Annotated[int, Ge(1)]
     repetition_penalty: Annotated[float, Ge(1)]  # of free text; 1 is none

@@ -1,10 +1,26 @@
-"""From an example to token ids, the same for fine-tuning, evaluation and chat."""
+"""From an example to token ids, the same for fine-tuning, evaluation and chat.
 
+A prompt has one budget of tokens, which follows from nothing but the recipe. When what is left of a window after the
+answer was the budget, the length of a cut prompt told a classifier which label was coming: training learned that, and
+evaluation, which cut all prompts alike, had no use for it (docs/decisions.md, Prompts).
+"""
+
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from components.stage import BadData
 from components.tasks.task import Task
 from components.tokenizer.tokenizer import Tokenizer
+
+BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was taught tasks
+
+
+def budget(folder: Path) -> int | None:
+    """The tokens that a prompt may take, as a model folder's `training.json` has it; None when nobody set any."""
+    facts = folder / "training.json"
+    found: int | None = json.loads(facts.read_text()).get(BUDGET) if facts.exists() else None
+    return found
 
 
 def fit(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> list[int]:
@@ -22,7 +38,7 @@ def fit(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens:
         if not text:
             raise BadData(
                 f"task {task.name}: an example without its {task.long_field} still takes {len(ids)} tokens and only "
-                f"{max_tokens} are free: raise max_example_tokens, or leave such rows out"
+                f"{max_tokens} are free: raise max_prompt_tokens, or leave such rows out"
             )
         text = without_end(text, excess, tokenizer)
 

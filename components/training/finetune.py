@@ -8,9 +8,10 @@ import numpy as np
 
 from components import params, stage
 from components.model import hf
+from components.model.config import ModelConfig
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import Transformer
-from components.tasks import TASKS
+from components.tasks import TASKS, prompts
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import checkpoints, mixture, outs, start
 from components.training.batches import Rows
@@ -41,19 +42,18 @@ def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Toke
     """The packed rows of a split of examples, as the model reads them."""
     folder, seed = EXAMPLES / split, settings.optimization.seed
     length = model.config.max_sequence_length
-    longest = min(length, settings.max_example_tokens)
     if model.config.architecture == "encoder":
-        return _labelled(folder, settings, model, tokenizer, longest)
+        return _labelled(folder, settings, model, tokenizer)
     reads_first = model.config.architecture == "encoder_decoder"
-    layout = mixture.AsText(tokenizer, longest, reads_first=reads_first)
+    layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
     # Answers are short beside what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
     return mixture.Rows(folder, settings.tasks, layout, shape, seed)
 
 
-def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer, longest: int) -> Rows:
+def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
     """Rows of classification and of marked answers: the latter have many targets in a row, the former few."""
-    layout = mixture.AsLabels(tokenizer, longest, model.config.labels, tokenizer.byte_lengths())
+    layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
     shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
     chosen = {task: share for task, share in settings.tasks.items() if TASKS[task].labels}
     marked = {task: share for task, share in settings.tasks.items() if TASKS[task].extractive}
@@ -91,10 +91,21 @@ def read(recipe: str) -> Finetune:
     return settings
 
 
+def check_room(settings: Finetune, config: ModelConfig) -> None:
+    """Raise `BadSettings` when the longest prompt, in a decoder with the longest answer, does not fit the window."""
+    answers = settings.max_answer_tokens if config.architecture == "decoder" else 0
+    if settings.max_prompt_tokens + answers > config.max_sequence_length:
+        raise stage.BadSettings(
+            f"max_prompt_tokens ({settings.max_prompt_tokens}) and max_answer_tokens ({settings.max_answer_tokens}) "
+            f"do not fit the window of {config.max_sequence_length} tokens: lower them, or raise sequence_length"
+        )
+
+
 def main(recipe: str) -> None:
     settings = read(recipe)
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
+    check_room(settings, model.config)
     if model.config.architecture == "encoder":
         model = start.labelled(model, labels(settings), optimization.seed)
     held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
@@ -115,7 +126,13 @@ def main(recipe: str) -> None:
     if trained is None:
         return
     tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
-    facts = {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens, "tasks": list(settings.tasks)}
+    facts = {
+        "stage_key": trained.key,
+        "steps": optimization.steps,
+        "tokens": tokens,
+        "tasks": list(settings.tasks),
+        prompts.BUDGET: settings.max_prompt_tokens,
+    }
     shares: dict[Table, float] = {"examples": 1 - settings.replay, "documents": settings.replay}
     reading = trained.reading(optimization, model.config.max_sequence_length, shares, predicts_next=True)
     outs.save_model(model, BASE, Path("models/finetuned") / recipe, facts | {"reading": asdict(reading)})

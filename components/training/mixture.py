@@ -41,12 +41,13 @@ class AsText:
     """The answer follows the prompt, or an encoder-decoder writes it when it has read the prompt."""
 
     tokenizer: Tokenizer
-    max_tokens: int  # of prompt and answer
+    max_prompt_tokens: int
+    max_answer_tokens: int  # a longer one is cut, and then its end is not learned
     reads_first: bool  # the prompt goes to an encoder
 
     def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece:
-        reply = answer(target, self.tokenizer)[: self.max_tokens // 2]
-        prompt = fit(task, inputs, self.tokenizer, self.max_tokens - len(reply))
+        reply = answer(target, self.tokenizer)[: self.max_answer_tokens]
+        prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if self.reads_first:
             return Piece([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
         return Piece([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
@@ -57,12 +58,12 @@ class AsLabels:
     """An encoder labels the tokens of the prompt: the last one for a classification, those of the answer otherwise."""
 
     tokenizer: Tokenizer
-    max_tokens: int
+    max_prompt_tokens: int
     labels: Sequence[str]
     byte_lengths: np.ndarray  # of each id
 
     def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece | None:
-        prompt = fit(task, inputs, self.tokenizer, self.max_tokens)
+        prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if task.labels:
             return Piece(prompt, [IGNORED] * (len(prompt) - 1) + [self.labels.index(target)])
         ends = self.byte_lengths[prompt].cumsum()

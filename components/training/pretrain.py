@@ -65,7 +65,7 @@ def of_documents(split: str, learn: Objective, length: int, seed: int) -> Rows:
 def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     """The rows of a split of examples: one text to read, and the one to write."""
     length = settings.sequence_length
-    layout = mixture.AsText(tokenizer, length, reads_first=True)
+    layout = mixture.AsText(tokenizer, length, length // 2, reads_first=True)
     shape = mixture.Shape(length, length, tokenizer.padding)
     return mixture.Rows(EXAMPLES / split, settings.tasks or {}, layout, shape, settings.optimization.seed)
 

@@ -138,7 +138,8 @@ class Finetune:
 
     tasks: Annotated[dict[str, Annotated[float, Gt(0)]], MinLen(1)]  # the share of each in the mixture, relative
     replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, lest they be forgotten
-    max_example_tokens: Annotated[int, Ge(16)]  # longer prompts are cut
+    max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
+    max_answer_tokens: Annotated[int, Ge(2)]  # with the end of the turn; longer ones are cut
     validation_rows: Annotated[int, Ge(1)]
     optimization: Optimization
 

@@ -19,7 +19,7 @@ from tests.components.evaluation.conftest import TEXTS
 from tests.components.registry.tiny import ASKED
 
 SETTINGS = {
-    "max_bytes_per_source": 2000, "max_examples": 4, "max_example_tokens": 80, "tokens_per_batch": 512,
+    "max_bytes_per_source": 2000, "max_examples": 4, "tokens_per_batch": 512,
     "max_new_tokens": 8, "repetition_penalty": 1.2, "samples": 1, "resamples": 100, "confidence": 0.95, "seed": 1,
     "verbatim_documents": 4, "verbatim_prompt": 12, "verbatim_tokens": 4,
 }  # fmt: skip
@@ -127,7 +127,7 @@ def test_an_answer_does_not_depend_on_the_others(kind, task, tiny_models, prepar
     monkeypatch.chdir(tmp_path)
     folder = tiny_models[kind]
     speaker = Speaker(
-        hf.load(folder), Tokenizer.load(folder), max_example_tokens=90, max_new_tokens=8, repetition_penalty=1.0
+        hf.load(folder), Tokenizer.load(folder), max_prompt_tokens=80, max_new_tokens=8, repetition_penalty=1.0
     )
     examples = selection.examples(prepared / "examples/test", task)
     with Progress("evaluate", 1, "examples") as progress:

@@ -22,7 +22,6 @@ NASTY = "<script>document.title = 'broken'</script> & \"quotes\""
 SETTINGS = Evaluate(
     max_bytes_per_source=500,
     max_examples=2,
-    max_example_tokens=80,
     tokens_per_batch=512,
     max_new_tokens=4,
     repetition_penalty=1.2,

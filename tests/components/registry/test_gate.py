@@ -32,7 +32,6 @@ SETTINGS = Gate(
 EVALUATION = Evaluate(
     max_bytes_per_source=500,
     max_examples=8,
-    max_example_tokens=90,
     tokens_per_batch=512,
     max_new_tokens=4,
     repetition_penalty=1.2,

@@ -1,6 +1,8 @@
 """Fine-tuning data: shares, packing, and a loss on the answers alone, as each architecture reads it."""
 
 import json
+import random
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.model.labelling import ANSWER, OUTSIDE
@@ -49,7 +51,7 @@ def test_packing_keeps_every_piece_whole_and_in_order(given_pieces: list[Piece])
 
 
 def test_an_answer_follows_its_prompt_and_alone_is_in_the_loss(tokenizer: Tokenizer) -> None:
-    piece = AsText(tokenizer, 64, reads_first=False)(TASKS["topic"], {"text": "The fox."}, "Arts")
+    piece = AsText(tokenizer, 48, 16, reads_first=False)(TASKS["topic"], {"text": "The fox."}, "Arts")
     answer = [*tokenizer.encode("Arts"), tokenizer.end_of_turn]
     assert piece.targets[-len(answer) :] == answer
     assert piece.tokens[1 - len(answer) :] == answer[:-1]
@@ -57,8 +59,35 @@ def test_an_answer_follows_its_prompt_and_alone_is_in_the_loss(tokenizer: Tokeni
     assert "The fox." in tokenizer.decode(piece.tokens)
 
 
+def test_the_length_of_a_prompt_tells_nothing_of_its_answer(tokenizer: Tokenizer) -> None:
+    """A classifier that sees how long a prompt is, and nothing else, is at chance, also where prompts are cut."""
+    chance = random.Random(1)
+    layout, task = AsText(tokenizer, 48, 16, reads_first=False), TASKS["topic"]
+    examples = [
+        (layout(task, {"text": "the fox ran " * chance.randint(1, 40)}, label).targets.count(IGNORED), label)
+        for label in chance.choices(task.labels, k=2000)
+    ]
+    seen: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for length, label in examples[:1000]:
+        seen[length][label] += 1
+    right = sum(seen[length].most_common(1) == [(label, seen[length][label])] for length, label in examples[1000:])
+    assert right / 1000 < 1 / len(task.labels) + 0.05
+
+
+@given(st.text(max_size=200), st.sampled_from(sorted(TASKS)), st.data())
+@settings(deadline=None, max_examples=30)
+def test_a_prompt_is_the_same_whatever_its_answer(
+    tokenizer: Tokenizer, text: str, name: str, data: st.DataObject
+) -> None:
+    task = TASKS[name]
+    inputs = {"text": text, "context": text, "question": "Area", "title": "Fox"}
+    answers = st.sampled_from(task.labels) if task.labels else st.text(max_size=50)
+    one, other = (AsText(tokenizer, 64, 16, reads_first=True)(task, inputs, data.draw(answers)) for _ in range(2))
+    assert one.source == other.source
+
+
 def test_an_encoder_decoder_reads_the_prompt_and_writes_the_answer(tokenizer: Tokenizer) -> None:
-    piece = AsText(tokenizer, 64, reads_first=True)(TASKS["topic"], {"text": "The fox."}, "Arts")
+    piece = AsText(tokenizer, 48, 16, reads_first=True)(TASKS["topic"], {"text": "The fox."}, "Arts")
     answer = [*tokenizer.encode("Arts"), tokenizer.end_of_turn]
     assert piece.tokens == [tokenizer.end_of_text, *answer[:-1]]
     assert piece.targets == answer
@@ -129,7 +158,7 @@ def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tok
     write(folder, {"sentiment_en": 20})
 
     def rows() -> mixture.Rows:
-        layout = AsText(tokenizer, 64, reads_first=False)
+        layout = AsText(tokenizer, 48, 16, reads_first=False)
         return mixture.Rows(folder, {"sentiment_en": 1.0}, layout, Shape(128, 0, tokenizer.padding), seed=1)
 
     at_once, piecemeal = rows()(np.arange(40)), rows()
@@ -141,7 +170,7 @@ def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tok
 def test_what_a_step_took_is_told_afterwards(folder: Path, tokenizer: Tokenizer) -> None:
     write(folder, {"topic": 9, "sentiment_en": 20})
     shape = Shape(320, 0, tokenizer.padding)
-    layout = AsText(tokenizer, 200, reads_first=False)
+    layout = AsText(tokenizer, 160, 40, reads_first=False)
     kinds = [mixture.Rows(folder, {task: 1.0}, layout, shape, seed=1) for task in ("topic", "sentiment_en")]
     rows = Alternating([(0.5, kinds[0]), (0.5, kinds[1])], batch_size=2)
     read = {step: rows(np.arange(2 * step - 2, 2 * step)) for step in (1, 2, 4)}
