@@ -1,9 +1,10 @@
 """Examples of several tasks as packed rows, mixed in given shares, with a loss on the answers alone."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -34,6 +35,8 @@ class Piece:
 
 Layout = Callable[[Task, Mapping[str, str], str], Piece | None]
 """Task, inputs and target to a piece; None when the model cannot learn from the example."""
+
+KEPT = 64  # rows that stay in memory
 
 
 @dataclass(frozen=True)
@@ -85,29 +88,38 @@ class Shape:
 
 
 class Rows:
-    """An endless sequence of packed rows of a mixture, shuffled anew each time around; they are made when asked for."""
+    """An endless sequence of packed rows of a mixture, shuffled anew each time around; they are made when asked for.
+
+    They are made one after the other and the last few are kept, so that memory stays constant. What lies further back
+    is made again from the first row on.
+    """
 
     def __init__(self, folder: Path, shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int) -> None:
-        self._made: list[Batch] = []
-        self._examples: list[list[tuple[Mapping[str, str], int]]] = []
-        self._more = _endless(load(folder, shares), shares, layout, shape, seed)
+        self._begin = partial(_endless, load(folder, shares), shares, layout, shape, seed)
         self._shape = shape
+        self._start()
 
     def __call__(self, places: np.ndarray) -> Batch:
         """The rows at the given places."""
-        self._make(int(places.max()))
-        return Batch.cat([self._made[place] for place in places.tolist()])
+        return Batch.cat([side_by_side(self._row(place), self._shape) for place in places.tolist()])
 
     def examples(self, places: np.ndarray) -> Iterator[tuple[Mapping[str, str], int]]:
         """The examples in the rows at the given places, each with its tokens."""
-        self._make(int(places.max()))
-        return chain.from_iterable(self._examples[place] for place in places.tolist())
+        for place in places.tolist():
+            for piece in self._row(place):
+                yield piece.example, len(piece.tokens) + len(piece.source)
 
-    def _make(self, last: int) -> None:
-        while len(self._made) <= last:
-            pieces = next(self._more)
-            self._made.append(side_by_side(pieces, self._shape))
-            self._examples.append([(piece.example, len(piece.tokens) + len(piece.source)) for piece in pieces])
+    def _row(self, place: int) -> list[Piece]:
+        if place < self._made - len(self._kept):
+            self._start()
+        while self._made <= place:
+            self._kept.append(next(self._more))
+            self._made += 1
+        return self._kept[place - self._made]
+
+    def _start(self) -> None:
+        self._more, self._made = self._begin(), 0
+        self._kept: deque[list[Piece]] = deque(maxlen=KEPT)
 
 
 class Alternating:
@@ -121,21 +133,30 @@ class Alternating:
 
     def __call__(self, places: np.ndarray) -> Batch:
         """The rows at the given places, all of one step."""
-        return self.at(places)(places)
+        rows, own = self.at(places)
+        return rows(own)
 
-    def at(self, places: np.ndarray) -> AnyRows:
-        """The kind of the rows at the places."""
+    def at(self, places: np.ndarray) -> tuple[AnyRows, np.ndarray]:
+        """The kind of the rows at the places of one step, and the places among the rows of that kind.
+
+        Rows of examples are numbered without the steps of other kinds, so that none is made in vain. Rows of documents
+        are computed for each place alone and keep their places, from which the lineage computes what a step read.
+        """
         shares = [share for share, _ in self._kinds]
-        return self._kinds[order.kind(int(places[0]) // self._batch_size, shares)][1]
+        slot = int(places[0]) // self._batch_size
+        rows = self._kinds[order.kind(slot, shares)][1]
+        if not isinstance(rows, Rows):
+            return rows, places
+        return rows, places - (slot - order.turn(slot, shares)) * self._batch_size
 
 
 def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
-    """The examples that a training took from its rows, step by step."""
+    """The examples that a training took from its rows, step by step; the rows are made again for it."""
     for step in reading.steps_on("examples"):
         places = reading.places(step)
-        some = rows.at(places) if isinstance(rows, Alternating) else rows
+        some, own = rows.at(places) if isinstance(rows, Alternating) else (rows, places)
         assert isinstance(some, Rows), "examples come from rows of a mixture"
-        for example, tokens in some.examples(places):
+        for example, tokens in some.examples(own):
             yield Taken(step, example["id"], example["source"], example["task"], tokens)
 
 

@@ -1,11 +1,14 @@
 """The order in which a training reads its rows: computed for one place at a time, either way, and never stored."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
-GOLDEN = 0.6180339887498949
+WHOLE = 1 << 64
+GOLDEN = 0x9E3779B97F4A7C15  # the golden ratio's part below 1, times WHOLE
 
 
 def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -40,8 +43,42 @@ def kind(slot: int, shares: Sequence[float]) -> int:
 
     By the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
     """
-    ends = np.cumsum(shares)
-    return int(np.searchsorted(ends, (slot + 1) * GOLDEN % 1.0 * ends[-1], side="right"))
+    return bisect_right(_ends(shares), (slot + 1) * GOLDEN % WHOLE)
+
+
+def turn(slot: int, shares: Sequence[float]) -> int:
+    """How many slots before this one take the same kind as it does; the work grows with the digits of `slot` alone."""
+    ends, mine = _ends(shares), kind(slot, shares)
+    before = _count_below(ends[mine - 1], slot) if mine else 0
+    return _count_below(ends[mine], slot) - before
+
+
+def _ends(shares: Sequence[float]) -> list[int]:
+    """The end of each kind's part of the interval from 0 to WHOLE."""
+    *inner, total = accumulate(shares)
+    return [*(int(end / total * WHOLE) for end in inner), WHOLE]
+
+
+def _count_below(limit: int, slots: int) -> int:
+    """Of the first slots, how many multiples of the golden ratio have a remainder by WHOLE below a limit."""
+    # A remainder x mod m is below l when floor(x / m) and floor((x - l) / m) differ, which is by 1.
+    wholes = _floor_sum(slots, WHOLE, GOLDEN, GOLDEN)
+    return wholes - _floor_sum(slots, WHOLE, GOLDEN, GOLDEN + WHOLE - limit) + slots
+
+
+def _floor_sum(n: int, m: int, a: int, b: int) -> int:
+    """The sum of floor((a * i + b) / m) over i from 0 to n - 1, by Euclid's algorithm.
+
+    https://atcoder.github.io/ac-library/production/document_en/math.html
+    """
+    total = 0
+    while True:
+        total += n * (n - 1) // 2 * (a // m) + n * (b // m)
+        a, b = a % m, b % m
+        last = a * n + b
+        if last < m:
+            return total
+        n, b, m, a = last // m, last % m, a, m
 
 
 def _half(size: int) -> np.uint64:

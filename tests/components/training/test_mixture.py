@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.stage import BadData
-from components.tasks import TASKS
+from components.tasks import TASKS, Task
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import mixture
 from components.training.batches import Batch
@@ -165,6 +165,27 @@ def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tok
     late = piecemeal(np.arange(30, 40))
     assert late.tokens_BT.equal(at_once.tokens_BT[30:])
     assert piecemeal(np.array([3])).tokens_BT.equal(at_once.tokens_BT[3:4])
+
+
+def test_no_row_is_made_in_vain_and_few_are_kept(folder: Path, tokenizer: Tokenizer) -> None:
+    write(folder, {"sentiment_en": 20})
+    made: list[Piece] = []
+
+    def layout(task: Task, inputs: Mapping[str, str], target: str) -> Piece:
+        made.append(AsText(tokenizer, 64, reads_first=False)(task, inputs, target))
+        return made[-1]
+
+    length, batch = 64, 2  # a row has room for a single example
+    examples = mixture.Rows(folder, {"sentiment_en": 1.0}, layout, Shape(length, 0, tokenizer.padding), seed=1)
+    rows = Alternating([(0.5, examples), (0.5, constant(0))], batch_size=batch)
+    steps = [rows(np.arange(slot * batch, (slot + 1) * batch)) for slot in range(200)]
+    read = sum(step.segments_BT is not None for step in steps) * batch
+    assert read <= len(made) <= read + 1  # one that did not fit into the last row
+    assert len(examples._kept) == mixture.KEPT < read
+    again = Alternating([(0.5, examples), (0.5, constant(0))], batch_size=batch)
+    assert all(
+        again(np.arange(slot * batch, slot * batch + 2)).tokens_BT.equal(steps[slot].tokens_BT) for slot in (0, 7)
+    )
 
 
 def test_what_a_step_took_is_told_afterwards(folder: Path, tokenizer: Tokenizer) -> None:

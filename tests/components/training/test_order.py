@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.training.order import order, places
+from components.training.order import kind, order, places, turn
 
 
 @given(st.integers(1, 400), st.integers(0, 9), st.integers(0, 3))
@@ -31,3 +31,21 @@ def test_the_inverse_of_the_order_leads_back(size: int, seed: int, epoch: int, d
     within = st.integers(epoch * size, (epoch + 1) * size - 1)
     indices = np.array(data.draw(st.lists(within, min_size=1, max_size=20)))
     assert places(order(indices, size, seed), epoch + 1, size, seed)[epoch].tolist() == indices.tolist()
+
+
+SHARES = st.lists(st.floats(0, 4), min_size=1, max_size=4).filter(lambda shares: sum(shares) > 0.1)
+
+
+@given(SHARES, st.integers(1, 60))
+def test_the_turn_of_a_slot_counts_those_of_its_kind_before_it(shares: list[float], slots: int) -> None:
+    kinds = [kind(slot, shares) for slot in range(slots)]
+    assert [turn(slot, shares) for slot in range(slots)] == [kinds[:slot].count(kinds[slot]) for slot in range(slots)]
+
+
+@given(st.integers(0, 10**12), st.floats(0.01, 0.99))
+def test_the_turns_of_all_kinds_fill_the_slots(slot: int, share: float) -> None:
+    shares = [share, 1 - share]
+    here, mine = kind(slot, shares), turn(slot, shares)
+    following = next(later for later in range(slot + 1, slot + 10_000) if kind(later, shares) == here)
+    assert turn(following, shares) == mine + 1
+    assert abs(mine - slot * shares[here]) < 50  # evenly spread, however far
