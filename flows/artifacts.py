@@ -112,8 +112,9 @@ def rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Of each measure its name, value, interval and baselines, ready to print."""
     table = []
     if "bits_per_byte" in scores:  # a model that only labels has none
-        bits = scores["bits_per_byte"]["all"]
-        table.append(("bits per byte", f"{bits['value']:.3f}", f"{bits['low']:.3f} to {bits['high']:.3f}", ""))
+        for part, name in (("all", "bits per byte, sources equal"), ("by_size", "bits per byte, sources by size")):
+            bits = scores["bits_per_byte"][part]
+            table.append((name, f"{bits['value']:.3f}", f"{bits['low']:.3f} to {bits['high']:.3f}", ""))
     for name, task in sorted(scores["tasks"].items()):
         baselines = ", ".join(
             f"{baseline.replace('_', ' ')} {score['value']:.3f}"

@@ -53,6 +53,11 @@ def words_after_is(train: Sequence[Example], test: Sequence[Example]) -> list[st
     return [" ".join(start.split()[:words]) for start in starts]
 
 
+def line_of_question(_train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """What follows the question and a colon on a line of the context; nothing when no line begins so."""
+    return [_line(example.inputs["context"], f"{example.inputs['question']}: ") for example in test]
+
+
 def tfidf_logistic_regression(train: Sequence[Example], test: Sequence[Example], field: str) -> list[str]:
     """One logistic regression a label over TF-IDF."""
     texts = [example.inputs[field] for example in train]
@@ -78,7 +83,7 @@ AFTER_IS = re.compile(r"\b(?:is|was|are|were) (?:an? |the )?([^,.;]+)")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 FREE_TEXT: dict[str, dict[str, Baseline]] = {
     "description": {"words_after_is": words_after_is},
-    "question_answering": {"majority_by_question": majority_by_question},
+    "question_answering": {"majority_by_question": majority_by_question, "line_of_question": line_of_question},
     "translation_en_zh": {"tfidf_nearest": tfidf_nearest},
     "translation_zh_en": {"tfidf_nearest": tfidf_nearest},
 }
@@ -89,6 +94,10 @@ def _tfidf(texts: Sequence[str]) -> TfidfVectorizer:
     chinese = sum(bool(CHINESE.search(text)) for text in texts) > len(texts) / 2
     units = {"analyzer": "char", "ngram_range": (1, 2)} if chinese else {"analyzer": "word"}
     return TfidfVectorizer(**units, sublinear_tf=True, max_features=30_000)
+
+
+def _line(text: str, beginning: str) -> str:
+    return next((line.removeprefix(beginning) for line in text.splitlines() if line.startswith(beginning)), "")
 
 
 def _most_frequent(targets: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Pa
         if layout is not None:
             batch = settings.tokens_per_batch
             losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
-            found["bits_per_byte"] = scores.bits_per_byte(losses, settings)
+            found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
         prompt_tokens = prompts.budget(folder) or model.config.room(settings.max_new_tokens)
         speaker = Speaker(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
         answers = _answers(speaker, examples, stage)

@@ -19,6 +19,9 @@ TEMPLATE = Path(__file__).with_name("report.html.j2")
 TRIVIAL = "majority"
 STYLES = {TRIVIAL: "trivial"}  # any other baseline is a "rival"
 WORDS = {
+    "all": "all, sources equal",
+    "by_size": "all, sources by size",
+    "line_of_question": "line that begins with the question",
     "majority": "most frequent answer",
     "majority_by_question": "most frequent answer to the question",
     "rouge_l": "ROUGE-L",
@@ -125,7 +128,8 @@ def _bits_rows(models: Sequence[Scores], kind: str) -> list[tuple[str, list[Mark
     rows: dict[str, list[Mark]] = {}
     for style, scores in zip(("model", "base"), models, strict=True):
         bits = scores.get("bits_per_byte")
-        for name, part in {"all": bits["all"], **bits[kind]}.items() if bits else ():
+        parts = {"all": bits["all"], "by_size": bits["by_size"], **bits[kind]} if bits else {}
+        for name, part in parts.items():
             rows.setdefault(words(name), []).append(_mark(style, scores["model"], part))
     return list(rows.items())
 

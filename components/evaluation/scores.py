@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
 
 from components.evaluation.settings import Evaluate
 from components.evaluation.statistics import Interval, bootstrap_interval, wilson_interval
@@ -14,10 +15,18 @@ from components.tasks import Task
 DIGITS = 6
 
 
-def bits_per_byte(losses: pa.Table, settings: Evaluate) -> dict[str, object]:
-    """Bits per byte of all documents, of each source and of each language, as sums over documents."""
+def bits_per_byte(losses: pa.Table, weights: ArrayLike, settings: Evaluate) -> dict[str, object]:
+    """Bits per byte of all documents, of each source and of each language, as sums over documents.
+
+    `all` is the sum of the bits of the scored documents over the sum of their bytes. As `selection.documents` takes
+    about as many bytes of each source, each source counts alike there. `by_size` is what the whole test split would
+    have: sum(B_s * b_s) / sum(B_s) over the sources s, with b_s the bits per byte of the scored documents of s, and
+    B_s the bytes of all its documents in the test split. `weights` has, for each document, B_s over the scored bytes
+    of its source: the same ratio is sum(weight * bits) / sum(weight * bytes) over documents.
+    """
     return {
         "all": _bits_per_byte(losses, settings),
+        "by_size": _bits_per_byte(losses, settings, np.asarray(weights)),
         "source": _by(losses, "source", settings),
         "language": _by(losses, "language", settings),
     }
@@ -50,10 +59,16 @@ def _by(losses: pa.Table, column: str, settings: Evaluate) -> dict[str, object]:
     return {name: _bits_per_byte(losses.filter(pc.field(column) == name), settings) for name in names}
 
 
-def _bits_per_byte(losses: pa.Table, settings: Evaluate) -> dict[str, object]:
+def _bits_per_byte(
+    losses: pa.Table, settings: Evaluate, weights: NDArray[np.float64] | float = 1.0
+) -> dict[str, object]:
     bits, sizes = losses["nats"].to_numpy() / math.log(2), losses["bytes"].to_numpy()
     interval = bootstrap_interval(
-        bits, sizes, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence
+        bits * weights,
+        sizes * weights,
+        resamples=settings.resamples,
+        seed=settings.seed,
+        confidence=settings.confidence,
     )
     return {**_figures(interval), "documents": len(losses), "bytes": int(sizes.sum())}
 

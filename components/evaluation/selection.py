@@ -1,6 +1,7 @@
 """Which rows of the prepared tables are scored: the same ones every time, whatever else is in the tables."""
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,21 +22,26 @@ class Example:
 
 
 def documents(folder: Path, max_bytes_per_source: int) -> pa.Table:
-    """Documents of a split (id, source, language, text): of each source until its share of bytes is full.
+    """Documents of a split (id, source, language, text, weight): of each source until its share of bytes is full.
 
-    They come in the order of their ids, which are hashes: a fair choice that keeps when rows are added.
+    They come in the order of their ids, which are hashes: a fair choice that keeps when rows are added. The weight is
+    that of the source: the bytes of all its documents in the split over those of its documents here.
     """
     table = pq.read_table(folder, columns=["id", "source", "language", "text"], partitioning=None)
     if not len(table):
         raise BadData(f"{folder} holds no documents, so there is nothing to score: ingest more")
     table = table.sort_by([("source", "ascending"), ("id", "ascending")])
     sources, sizes = table["source"].to_pylist(), pc.binary_length(table["text"]).to_pylist()
-    used: dict[str, int] = {}
+    used: dict[str, int] = defaultdict(int)
+    scored: dict[str, int] = defaultdict(int)
     kept = []
     for source, size in zip(sources, sizes, strict=True):
-        kept.append(used.get(source, 0) < max_bytes_per_source)
-        used[source] = used.get(source, 0) + size
-    return table.filter(pa.array(kept, pa.bool_()))
+        kept.append(used[source] < max_bytes_per_source)
+        used[source] += size
+        scored[source] += size * kept[-1]
+    found = table.filter(pa.array(kept, pa.bool_()))
+    weights = [used[source] / scored[source] for source in found["source"].to_pylist()]
+    return found.append_column("weight", pa.array(weights, pa.float64()))
 
 
 def examples(folder: Path, task: str, limit: int | None = None) -> list[Example]:

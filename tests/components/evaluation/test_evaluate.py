@@ -1,12 +1,14 @@
 """The stage `evaluate`, whole, on a tiny model of each architecture."""
 
 import json
+import math
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from components import params
-from components.evaluation import selection
+from components.evaluation import scores, selection
 from components.evaluation.evaluate import evaluate
 from components.evaluation.predictions import Speaker
 from components.evaluation.settings import Evaluate
@@ -38,13 +40,29 @@ def evaluation(evaluations):
 
 
 def test_bits_per_byte_by_source_and_language_add_up(evaluation):
-    scores = evaluation.scores["bits_per_byte"]
-    assert set(scores["source"]) == {"source_0", "source_1"}
-    assert set(scores["language"]) == {"en", "zh"}
-    for parts in (scores["source"], scores["language"]):
-        assert sum(part["documents"] for part in parts.values()) == scores["all"]["documents"] == 12
+    found = evaluation.scores["bits_per_byte"]
+    assert set(found["source"]) == {"source_0", "source_1"}
+    assert set(found["language"]) == {"en", "zh"}
+    for parts in (found["source"], found["language"]):
+        assert sum(part["documents"] for part in parts.values()) == found["all"]["documents"] == 12
         bits = sum(part["value"] * part["bytes"] for part in parts.values())
-        assert bits / scores["all"]["bytes"] == pytest.approx(scores["all"]["value"], rel=1e-5)
+        assert bits / found["all"]["bytes"] == pytest.approx(found["all"]["value"], rel=1e-5)
+
+
+def test_sources_count_alike_or_by_their_bytes_in_the_test_split():
+    rows = [("a", 10, 8.0), ("b", 10, 20.0)]
+    losses = pa.table(
+        {
+            "document": [source for source, *_ in rows],
+            "source": [source for source, *_ in rows],
+            "language": ["en"] * 2,
+            "bytes": [size for _, size, _ in rows],
+            "nats": [bits * math.log(2) for *_, bits in rows],
+        }
+    )
+    found = scores.bits_per_byte(losses, [9.0, 1.0], Evaluate(**SETTINGS))  # `a` has nine times the text
+    assert found["all"]["value"] == pytest.approx((0.8 + 2.0) / 2)
+    assert found["by_size"]["value"] == pytest.approx(0.9 * 0.8 + 0.1 * 2.0)
 
 
 def test_every_task_has_a_score_with_an_interval_beside_its_baselines(evaluation):

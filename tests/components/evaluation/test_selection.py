@@ -25,7 +25,13 @@ def test_each_source_gets_its_share_in_the_order_of_ids(tmp_path):
     rows = [document(f"{n:02}", f"source_{n % 2}", "é" * 5) for n in reversed(range(20))]
     kept = selection.documents(write(tmp_path / "a", rows), max_bytes_per_source=25)
     assert kept["id"].to_pylist() == ["00", "02", "04", "01", "03", "05"]
-    assert kept.column_names == ["id", "source", "language", "text"]
+    assert kept.column_names == ["id", "source", "language", "text", "weight"]
+
+
+def test_the_weight_of_a_document_is_what_its_source_has_over_what_of_it_is_scored(tmp_path):
+    rows = [document(f"{n:02}", "large", "é" * 5) for n in range(9)] + [document("x", "small", "abc")]
+    kept = selection.documents(write(tmp_path / "a", rows), max_bytes_per_source=25)
+    assert dict(zip(kept["source"].to_pylist(), kept["weight"].to_pylist(), strict=True)) == {"large": 3, "small": 1}
 
 
 def test_rows_added_elsewhere_change_nothing(tmp_path):

@@ -110,7 +110,7 @@ def scores(topic: float = 0.8, kind: str = "decoder") -> dict[str, object]:
     """What evaluation writes: one task, two languages."""
     figure = {"value": 2.5, "low": 2.4, "high": 2.6, "documents": 6, "bytes": 400}
     parts = {"source_0": figure, "source_1": figure}, {"en": figure, "zh": figure}
-    bits = {"all": figure, "source": parts[0], "language": parts[1]}
+    bits = {"all": figure, "by_size": figure, "source": parts[0], "language": parts[1]}
     return {
         "model": "assistant",
         "architecture": KINDS[kind].get("architecture", "decoder"),
