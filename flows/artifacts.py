@@ -9,6 +9,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from components import tracking
+from components.evaluation.scores import SAME_INPUT
 from components.stage import STATE
 from flows import worktree
 from flows.dag import Plan
@@ -116,10 +117,17 @@ def rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             bits = scores["bits_per_byte"][part]
             table.append((name, f"{bits['value']:.3f}", f"{bits['low']:.3f} to {bits['high']:.3f}", ""))
     for name, task in sorted(scores["tasks"].items()):
-        baselines = ", ".join(
-            f"{baseline.replace('_', ' ')} {score['value']:.3f}"
-            for baseline, score in sorted(task["baselines"].items())
-        )
         interval = f"{task['low']:.3f} to {task['high']:.3f}"
+        baselines = _baselines(task["baselines"])
         table.append((f"{name} ({task['metric']})", f"{task['value']:.3f}", interval, baselines))
     return table
+
+
+def _baselines(scores: Mapping[str, Any]) -> str:
+    """In one line, each with its score from the same input as the model's behind it in brackets."""
+    parts = []
+    for name in sorted(name for name in scores if not name.endswith(SAME_INPUT)):
+        same = scores.get(f"{name}{SAME_INPUT}")
+        more = f" (same input {same['value']:.3f})" if same else ""
+        parts.append(f"{name.replace('_', ' ')} {scores[name]['value']:.3f}{more}")
+    return ", ".join(parts)

@@ -7,6 +7,7 @@ something from its input.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,19 +16,54 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 
+from components.evaluation.scores import SAME_INPUT, TRIVIAL
 from components.evaluation.selection import Example
-from components.tasks import Task
+from components.tasks import Task, prompts
+from components.tokenizer.tokenizer import Tokenizer
 
 Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
 """train and test examples of one task -> predictions for the test examples"""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a model reads of examples."""
+
+    tokenizer: Tokenizer
+    max_prompt_tokens: int
+    taught: frozenset[str]  # ids of train examples
+
+    def train(self, task: Task, examples: list[Example]) -> list[Example]:
+        """Those that it was taught, as it read them."""
+        return self.test(task, [example for example in examples if example.id in self.taught])
+
+    def test(self, task: Task, examples: list[Example]) -> list[Example]:
+        """The examples, as it reads them."""
+        return [replace(example, inputs=self._cut(task, example)) for example in examples]
+
+    def _cut(self, task: Task, example: Example) -> dict[str, str]:
+        return prompts.cut(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+
+
+def answers(task: Task, train: list[Example], test: list[Example], reader: Reader) -> dict[str, list[str]]:
+    """What each baseline of a task answers to the test examples.
+
+    All but the trivial one answer twice where the reader was taught some of the train examples: once with all examples
+    and whole texts, and once with what the reader has read of them.
+    """
+    rivals = baselines(task)
+    found = {name: baseline(train, test) for name, baseline in rivals.items()}
+    read, asked = reader.train(task, train), reader.test(task, test)
+    same = {name: baseline(read, asked) for name, baseline in rivals.items() if name != TRIVIAL} if read else {}
+    return found | {f"{name}{SAME_INPUT}": predictions for name, predictions in same.items()}
 
 
 def baselines(task: Task) -> dict[str, Baseline]:
     """The baselines of a task by name."""
     if task.labels:
         classifier = partial(tfidf_logistic_regression, field=task.long_field)
-        return {"majority": majority, "tfidf_logistic_regression": classifier}
-    return {"majority": majority} | FREE_TEXT.get(task.name, {})
+        return {TRIVIAL: majority, "tfidf_logistic_regression": classifier}
+    return {TRIVIAL: majority} | FREE_TEXT.get(task.name, {})
 
 
 def majority(train: Sequence[Example], test: Sequence[Example]) -> list[str]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components import params, stage
-from components.evaluation import bits_per_byte, likelihood, predictions, safety, samples, scores, selection
-from components.evaluation.baselines import baselines
+from components.evaluation import baselines, bits_per_byte, likelihood, predictions, safety, samples, scores, selection
+from components.evaluation.baselines import Reader
 from components.evaluation.predictions import Speaker
 from components.evaluation.selection import Example
 from components.evaluation.settings import Evaluate
@@ -45,8 +45,18 @@ class Evaluation:
         pq.write_table(self.predictions, folder / "predictions.parquet", compression="zstd")
 
 
-def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Path = PREPARED) -> Evaluation:
-    """Score the model of a folder on the test split of the prepared tables; the scores call it `name`."""
+def evaluate(
+    folder: Path,
+    settings: Evaluate,
+    name: str = "model",
+    prepared: Path = PREPARED,
+    taught: Collection[str] = frozenset(),
+) -> Evaluation:
+    """Score the model of a folder on the test split of the prepared tables; the scores call it `name`.
+
+    `taught` are the ids of the train examples that the model has read, where somebody knows. The baselines then also
+    learn from these alone, with all texts cut as the model reads them.
+    """
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
     layout = likelihood.layout(model, tokenizer)
     documents = selection.documents(prepared / "documents/test", settings.max_bytes_per_source)
@@ -69,10 +79,13 @@ def evaluate(folder: Path, settings: Evaluate, name: str = "model", prepared: Pa
         prompt_tokens = prompts.budget(folder) or model.config.room(settings.max_new_tokens)
         speaker = Speaker(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
         answers = _answers(speaker, examples, stage)
+        reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
         first = _first_of_each(documents, "source", settings.samples)
         texts = samples.of_documents(model, layout, tokenizer, [row["text"] for row in first], settings.seed)
         completed = safety.completions(model, layout, tokenizer, prepared / "documents/train", settings)
-    found["tasks"] = {task: _score(TASKS[task], table, *examples[task], settings) for task, table in answers.items()}
+    found["tasks"] = {
+        task: _score(TASKS[task], table, *examples[task], reader, settings) for task, table in answers.items()
+    }
     all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
     if model.config.architecture != "encoder":
         written = [*_written(texts, answers), *(tokenizer.decode(said) for said, _ in completed)]
@@ -128,13 +141,11 @@ def _answers(
 
 
 def _score(
-    task: Task, answers: pa.Table, train: list[Example], test: list[Example], settings: Evaluate
+    task: Task, answers: pa.Table, train: list[Example], test: list[Example], reader: Reader, settings: Evaluate
 ) -> dict[str, object]:
-    rivals = {
-        name: predictions.table(task, test, baseline(train, test))["score"].to_pylist()
-        for name, baseline in baselines(task).items()
-    }
-    return scores.task_score(task, answers["score"].to_pylist(), rivals, settings)
+    rivals = baselines.answers(task, train, test, reader)
+    right = {name: predictions.table(task, test, said)["score"].to_pylist() for name, said in rivals.items()}
+    return scores.task_score(task, answers["score"].to_pylist(), right, settings)
 
 
 def _written(texts: list[samples.Sample], answers: dict[str, pa.Table]) -> Iterator[str]:
@@ -177,8 +188,9 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def main() -> None:
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    evaluate(folder, params.read("evaluate", Evaluate), name).write(REPORTS / name)
+    name, folder, training = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    taught = pq.read_table(training / "examples.parquet", columns=["example"])["example"].unique().to_pylist()
+    evaluate(folder, params.read("evaluate", Evaluate), name, taught=taught).write(REPORTS / name)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from markupsafe import Markup
 from components import templates
 from components.evaluation import charts, data_summary
 from components.evaluation.charts import Mark
+from components.evaluation.scores import SAME_INPUT, TRIVIAL
 
 if TYPE_CHECKING:
     from components.lineage.chain import Link
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-TRIVIAL = "majority"
 STYLES = {TRIVIAL: "trivial"}  # any other baseline is a "rival"
 WORDS = {
     "all": "all, sources equal",
@@ -121,7 +121,8 @@ def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
 
 def words(name: str) -> str:
     """A name from the reports, for people."""
-    return WORDS.get(name, name.replace("_", " "))
+    plain = name.removesuffix(SAME_INPUT)
+    return WORDS.get(plain, plain.replace("_", " ")) + (", same input" if plain != name else "")
 
 
 def _bits_rows(models: Sequence[Scores], kind: str) -> list[tuple[str, list[Mark]]]:

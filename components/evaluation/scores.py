@@ -14,6 +14,12 @@ from components.tasks import Task
 
 DIGITS = 6
 
+TRIVIAL = "majority"
+"""The name of the baseline that every task has."""
+
+SAME_INPUT = "_same_input"
+"""Ends the name of a baseline that learned from the examples and the cut texts that the model read, and no more."""
+
 
 def bits_per_byte(losses: pa.Table, weights: ArrayLike, settings: Evaluate) -> dict[str, object]:
     """Bits per byte of all documents, of each source and of each language, as sums over documents.

@@ -28,13 +28,24 @@ def fit(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens:
 
     It ends where the answer begins. Raises `BadData` when the other fields alone are too long.
     """
+    return _fitted(task, inputs, tokenizer, max_tokens)[1]
+
+
+def cut(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> dict[str, str]:
+    """The inputs of an example with the long field as `fit` cuts it: what the model reads of them."""
+    return _fitted(task, inputs, tokenizer, max_tokens)[0]
+
+
+def _fitted(
+    task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int
+) -> tuple[dict[str, str], list[int]]:
     text = inputs[task.long_field]
     while True:
-        message = task.prompt({**inputs, task.long_field: text})
-        ids = tokenizer.chat_prompt([{"role": "user", "content": message}])
+        kept = {**inputs, task.long_field: text}
+        ids = tokenizer.chat_prompt([{"role": "user", "content": task.prompt(kept)}])
         excess = len(ids) - max_tokens
         if excess <= 0:
-            return ids
+            return kept, ids
         if not text:
             raise BadData(
                 f"task {task.name}: an example without its {task.long_field} still takes {len(ids)} tokens and only "

@@ -1,11 +1,13 @@
 """Baselines learn from the train split alone, and do what their names say."""
 
 import json
+from dataclasses import replace
 
 from components.data.parsers import factbook
 from components.data.records import Example as Question
 from components.data.sources.archive import Archive
 from components.evaluation.baselines import (
+    Reader,
     baselines,
     line_of_question,
     majority,
@@ -15,7 +17,9 @@ from components.evaluation.baselines import (
 )
 from components.evaluation.selection import Example
 from components.tasks import TASKS
+from components.tasks.prompts import fit
 from components.tasks.task import Task
+from components.tokenizer.tokenizer import Tokenizer
 
 
 def example(target, **inputs):
@@ -59,6 +63,19 @@ def test_every_question_of_the_factbook_is_answered_by_its_line():
     asked = [example(row.target, **row.inputs) for row in records if isinstance(row, Question)]
     assert asked
     assert line_of_question([], asked) == [row.target for row in asked]
+
+
+def test_a_reader_has_the_examples_that_it_was_taught_cut_as_its_prompts_are(tiny_model):
+    tokenizer = Tokenizer.load(tiny_model)
+    task = TASKS["sentiment_en"]
+    shown = [replace(example("positive", text="the lazy dog " * 40), id=str(n)) for n in range(3)]
+    reader = Reader(tokenizer, 60, frozenset({"1"}))
+    [taught] = reader.train(task, shown)
+    assert taught.id == "1"
+    assert "the lazy dog" in taught.inputs["text"]
+    ids = tokenizer.chat_prompt([{"role": "user", "content": task.prompt(taught.inputs)}])
+    assert ids == fit(task, shown[1].inputs, tokenizer, 60)
+    assert [row.inputs for row in reader.test(task, shown)] == [taught.inputs] * 3
 
 
 def test_words_after_is():

@@ -75,6 +75,17 @@ def test_every_task_has_a_score_with_an_interval_beside_its_baselines(evaluation
     assert evaluation.scores["tasks"]["topic"]["baselines"]["tfidf_logistic_regression"]["value"] == 1
 
 
+def test_a_baseline_also_answers_from_what_the_model_has_read(tiny_model, prepared, tmp_path, monkeypatch):
+    """Taught a single label and a few tokens of each text, a linear classifier knows no more than the majority."""
+    monkeypatch.chdir(tmp_path)
+    found = evaluate(tiny_model, Evaluate(**SETTINGS), "tiny", prepared, taught={"topic-0", "topic-2", "unknown"})
+    topic = found.scores["tasks"]["topic"]["baselines"]
+    assert set(topic) == {"majority", "tfidf_logistic_regression", "tfidf_logistic_regression_same_input"}
+    assert topic["tfidf_logistic_regression"]["value"] == 1
+    assert topic["tfidf_logistic_regression_same_input"]["value"] == topic["majority"]["value"] == 0.5
+    assert "words_after_is_same_input" not in found.scores["tasks"]["description"]["baselines"], "none was taught"
+
+
 def test_predictions_hold_what_was_scored(evaluation):
     rows = evaluation.predictions.to_pylist()
     for row in rows:

@@ -172,7 +172,7 @@ def test_no_row_is_made_in_vain_and_few_are_kept(folder: Path, tokenizer: Tokeni
     made: list[Piece] = []
 
     def layout(task: Task, inputs: Mapping[str, str], target: str) -> Piece:
-        made.append(AsText(tokenizer, 64, reads_first=False)(task, inputs, target))
+        made.append(AsText(tokenizer, 48, 16, reads_first=False)(task, inputs, target))
         return made[-1]
 
     length, batch = 64, 2  # a row has room for a single example
