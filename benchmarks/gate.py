@@ -4,7 +4,9 @@
 
 The documents are as many and as long as those that the default settings score, and what two models differ by on one is
 what two trainings of the default model differed by. An equal model is one that neither is favoured by: on any document
-a difference is as likely as its opposite; among the lopsided ones just the mean is 0. The last line is one JSON object.
+a difference is as likely as its opposite; among the lopsided ones just the mean is 0. Where seeds differ, each of the
+two trainings is moved by a normal error, and the gate knows its size from trainings with a few other seeds, drawn anew
+for each pair, or does not know it. The last line is one JSON object.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from components import params
 from components.evaluation.statistics import paired_ends
@@ -30,6 +33,9 @@ TASKS, EXAMPLES, DISCORDANT = 5, 500, 0.2  # share of the examples that just one
 RESAMPLES = 2000
 BATCH, BATCHES = 250, 16  # pairs; each batch has documents and resamples of its own
 GAINS = (0, 0.5, 1, 1.5, 2, 3, 4)  # times the least one
+DEVIATIONS = (0.001, 0.002, 0.005, 0.01)  # of trainings that differ in their seed alone, bits per byte
+SEEDS = 5  # that were measured
+DRAWS = 10  # of seeds, for each pair
 
 
 def main() -> None:
@@ -38,7 +44,8 @@ def main() -> None:
     levels = dict(show_level(settings))
     power = dict(show_power(settings))
     show_documents(settings)
-    print(json.dumps({"stated": 1 - settings.confidence, "level": levels, "power": power}))
+    seeds = dict(show_seeds(settings))
+    print(json.dumps({"stated": 1 - settings.confidence, "level": levels, "power": power, "seeds": seeds}))
 
 
 def show_level(settings: Gate) -> Iterator[tuple[str, float]]:
@@ -70,6 +77,43 @@ def show_documents(settings: Gate) -> None:
     for documents in (DOCUMENTS, 3 * DOCUMENTS, 10 * DOCUMENTS):
         rates = [seen(gain, documents, settings.confidence) for gain in gains]
         print(f"| {documents} | " + " | ".join(f"{100 * rate:.1f}" for rate in rates) + " |", flush=True)
+
+
+def show_seeds(settings: Gate) -> Iterator[tuple[str, float]]:
+    """How often a model is found to be better and passes the least gain, by how far seeds differ."""
+    gains = [settings.min_gain * times for times in (0, 1, 2, 4, 8)]
+    print(f"\nA model is found to be better, in %, by the spread of seeds (measured with {SEEDS}) and its true gain\n")
+    print("| standard deviation | measured | " + " | ".join(f"{gain:.4g}" for gain in gains) + " |")
+    print("| ---: | --- | " + "---: | " * len(gains))
+    figures, uppers = equal_pairs(settings)
+    for deviation in DEVIATIONS:
+        for known in (False, True):
+            rates = [better(figures, uppers, gain, deviation, known, settings) for gain in gains]
+            cells = " | ".join(f"{100 * rate:.1f}" for rate in rates)
+            print(f"| {deviation:g} | {'yes' if known else 'no'} | {cells} |", flush=True)
+            yield f"{deviation:g}, {'measured' if known else 'not measured'}", rates[0]
+
+
+def equal_pairs(settings: Gate) -> tuple[Floats, Floats]:
+    """The change in bits per byte of pairs of equal models, and the upper end of its interval over documents."""
+    figures, uppers = [], []
+    for seed in range(BATCHES):
+        sizes, bits = draw(tails, DOCUMENTS, seed)
+        figures.append(bits.sum(axis=0) / sizes.sum())
+        uppers.append(upper_ends(sizes, bits, seed, settings.confidence))
+    return np.concatenate(figures), np.concatenate(uppers)
+
+
+def better(figures: Floats, uppers: Floats, gain: float, deviation: float, known: bool, settings: Gate) -> float:
+    """How often both rules about the gain hold, when the pairs differ by a gain and by their seeds too."""
+    random = np.random.default_rng(1)
+    shape = (DRAWS, len(figures))
+    moved = random.normal(0, math.sqrt(2) * deviation, shape) - gain
+    measured = deviation * np.sqrt(random.chisquare(SEEDS - 1, shape) / (SEEDS - 1)) if known else np.zeros(shape)
+    half = stats.t.ppf((1 + settings.confidence) / 2, SEEDS - 1) * math.sqrt(2) * measured
+    # What moves all documents alike moves both ends by as much.
+    changes, ends = figures + moved, figures + moved + np.hypot(uppers - figures, half)
+    return float(np.mean((ends < 0) & (changes <= -settings.min_gain)))
 
 
 def level(noise: Noise, documents: int, confidence: float) -> tuple[float, float]:

@@ -123,6 +123,19 @@ def rollback(
     by_hand.rollback(by or _person(), reason)
 
 
+@app.command()
+def noise(
+    seeds: Annotated[int, typer.Option(min=2, help="How many trainings to compare.")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Of each pretraining and fine-tuning, at most.")] = 200,
+) -> None:
+    """Measure how far trainings differ that differ in their seed alone, so that the gate takes it into account."""
+    from flows import noise as measurement
+    from flows import settings
+
+    settings.check()
+    print(measurement.measure(RECIPE, seeds, steps))
+
+
 ledger = typer.Typer(help="What was decided about models, by whom and why.", invoke_without_command=True)
 app.add_typer(ledger, name="ledger")
 

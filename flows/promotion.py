@@ -19,7 +19,7 @@ from pydantic import Field
 from components import params
 from components.evaluation.settings import Evaluate
 from components.lineage import kept
-from components.registry import champion, gate, lineage, store
+from components.registry import champion, gate, lineage, spread, store
 from components.registry.gate import Candidate, Decision
 from components.registry.settings import Gate
 from components.registry.store import Version
@@ -137,14 +137,15 @@ def _judge(version: Version, present: Version | None) -> Decision:
     settings, evaluation = params.read("gate", Gate), params.read("evaluate", Evaluate)
     recipe = version.name.removeprefix(model_name(""))
     reports, gaps = Path("reports/evaluation") / recipe, lineage.missing(Path.cwd(), recipe, dag.in_remote)
-    key = gate.key(version.digest, present.digest if present else None, reports, gaps, settings, evaluation)
+    found = spread.find(recipe)
+    key = gate.key(version.digest, present.digest if present else None, reports, gaps, found, settings, evaluation)
     known = champion.decided(version, key)
     if known:
         decision = Decision.from_json(known)
     else:
         challenger = _candidate(version, Path("models/package") / recipe)
         standing = _candidate(present, store.fetch(present.name, str(present.number))) if present else None
-        decision = gate.judge(challenger, standing, reports, gaps, settings, evaluation)
+        decision = gate.judge(challenger, standing, reports, gaps, found, settings, evaluation)
     champion.decide(version, decision, present.number if present else None, key)
     return decision
 

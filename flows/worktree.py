@@ -27,6 +27,7 @@ SHARED = (
     "listing",
     "metrics",
     "mlflow",
+    "noise",
     "pace",
     "packages",
     "prefect",

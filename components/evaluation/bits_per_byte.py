@@ -1,5 +1,6 @@
 """How many nats each document costs the model, whatever the tokenizer: the ground of bits per byte."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,6 +44,11 @@ def losses(
         "nats": costs,
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def of_all(losses: pa.Table) -> float:
+    """The bits of all documents over the bytes of all."""
+    return float(losses["nats"].to_numpy().sum() / math.log(2) / losses["bytes"].to_numpy().sum())
 
 
 def batches(parts: Sequence[Part], tokens_per_batch: int) -> list[list[Part]]:

@@ -1,5 +1,6 @@
 """Intervals: what a score would have been on other documents of the same kind."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -78,6 +79,17 @@ def paired_ends(
         ratios[part] = taken @ differences / (taken @ weights)[:, None]
     ordered = np.partition(ratios, (tail - 1, resamples - tail), axis=0)
     return ordered[tail - 1], ordered[resamples - tail]
+
+
+def widened(interval: Interval, half_width: float) -> Interval:
+    """The interval when an independent error with an interval of this half width is added to the figure.
+
+    Each side becomes the root of the sum of squares. With t intervals the confidence is at least the stated one
+    (Banerjee, Sankhya 22, 1960).
+    """
+    low = math.hypot(interval.value - interval.low, half_width)
+    high = math.hypot(interval.high - interval.value, half_width)
+    return Interval(interval.value, interval.value - low, interval.value + high)
 
 
 def wilson_interval(scores: ArrayLike, *, confidence: float) -> Interval:

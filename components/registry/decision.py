@@ -70,6 +70,7 @@ class Evidence:
     data: Mapping[str, str]  # sha256 of what was compared, by its name
     gate: Mapping[str, Any]  # the settings
     evaluation: Mapping[str, Any]
+    seeds: Mapping[str, Any] = field(default_factory=dict)  # what was known of their spread; older ones say nothing
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ WIDTH, HEIGHT = 220.0, 22.0  # of an interval
 TITLES: dict[Group, tuple[str, str]] = {
     "gain": (
         "Is it better?",
-        "Both models on the same test documents, challenger minus champion. Shown beyond noise, or it stays out.",
+        "Both models on the same test documents, challenger minus champion. Shown beyond noise, or it stays out. "
+        "The noise is that of the documents; where the spread of seeds was measured, that of the trainings too.",
     ),
     "floors": (
         "Is it good enough?",

@@ -20,6 +20,7 @@ from components.evaluation.settings import Evaluate
 from components.registry import cost, rules
 from components.registry.decision import GROUPS, Contender, Decision, Evidence, Rule
 from components.registry.settings import Gate
+from components.registry.spread import Spread
 from components.stage import BadData
 
 __all__ = ["Candidate", "Decision", "judge", "key"]
@@ -51,13 +52,19 @@ class Scored:
 
 
 def key(
-    challenger: str, champion: str | None, reports: Path, missing: Sequence[str], settings: Gate, evaluation: Evaluate
+    challenger: str,
+    champion: str | None,
+    reports: Path,
+    missing: Sequence[str],
+    spread: Spread,
+    settings: Gate,
+    evaluation: Evaluate,
 ) -> str:
     """sha256 of all that a decision follows from, but for the speed of the machine, so that it is made once.
 
     `challenger` and `champion` are the digests of the models; for the rest see `judge`.
     """
-    content = [challenger, champion, list(missing), asdict(settings), asdict(evaluation)]
+    content = [challenger, champion, list(missing), asdict(spread), asdict(settings), asdict(evaluation)]
     total = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in REPORTS:
         total.update((reports / name).read_bytes())
@@ -69,20 +76,22 @@ def judge(
     champion: Candidate | None,
     reports: Path,
     missing: Sequence[str],
+    spread: Spread,
     settings: Gate,
     evaluation: Evaluate,
 ) -> Decision:
     """Decide on the challenger, whose evaluation lies in the folder `reports`.
 
     The champion is scored afresh, as the test split may have changed since; the challenger's reports must come from
-    today's data and the settings `evaluation`. `missing` names the gaps in the challenger's lineage.
+    today's data and the settings `evaluation`. `missing` names the gaps in the challenger's lineage, `spread` is how
+    far the seed alone moves a training.
     """
     ours = Scored.read(reports)
     found = [
         *rules.floors(ours.scores, ours.losses, settings),
         *rules.safe(ours.scores, settings),
         rules.traceable(missing, settings),
-        *(_compared(ours, challenger, champion, settings, evaluation) if champion else ()),
+        *(_compared(ours, challenger, champion, spread, settings, evaluation) if champion else ()),
     ]
     evidence = Evidence(
         challenger=_named(challenger),
@@ -90,6 +99,7 @@ def judge(
         data=_digests(ours, reports),
         gate=asdict(settings),
         evaluation=asdict(evaluation),
+        seeds={"spread": spread.note, "bits_per_byte": list(spread.bits_per_byte)},
     )
     return Decision(
         promote=all(rule.holds for rule in found),
@@ -100,7 +110,7 @@ def judge(
 
 
 def _compared(
-    ours: Scored, challenger: Candidate, champion: Candidate, settings: Gate, evaluation: Evaluate
+    ours: Scored, challenger: Candidate, champion: Candidate, spread: Spread, settings: Gate, evaluation: Evaluate
 ) -> Iterator[Rule]:
     """The rules about what was gained and lost, and what it costs."""
     from components.evaluation.evaluate import evaluate
@@ -113,7 +123,7 @@ def _compared(
     theirs = evaluate(champion.package, evaluation, "champion")
     losses, predictions = (ours.losses, theirs.losses), (ours.predictions, theirs.predictions)
     if ours.scores["architecture"] == theirs.scores["architecture"] and all(map(len, losses)):
-        yield from rules.fewer_bits(*losses, settings)
+        yield from rules.fewer_bits(*losses, spread, settings)
         yield from rules.no_loss(losses, predictions, settings)
     else:
         yield from rules.better_answers(*predictions, settings)

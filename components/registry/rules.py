@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap
+from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap, widened
 from components.registry.cost import Cost
 from components.registry.decision import Group, Rule
 from components.registry.settings import Gate
+from components.registry.spread import Spread
 from components.stage import BadData
 
 TRIVIAL = "majority"  # the baseline that every task has
@@ -30,22 +31,27 @@ TRIVIAL = "majority"  # the baseline that every task has
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def fewer_bits(challenger: pa.Table, champion: pa.Table, settings: Gate) -> list[Rule]:
+def fewer_bits(challenger: pa.Table, champion: pa.Table, spread: Spread, settings: Gate) -> list[Rule]:
     """Fewer bits per byte on the same documents (columns document, bytes, nats), beyond noise and by `min_gain`.
 
     Bits of all documents over bytes of all. When neither model is favoured, the first rule holds in
     (1 - confidence) / 2 of all cases; stated is 1 - confidence, which leaves room for lopsided differences.
+    The noise is that of the documents, and that of the seeds where their spread is known.
     """
     ours, theirs = paired(challenger, champion, "document")
     name = "change in bits per byte"
     if len(ours) < settings.min_documents:
         return [_fails("gain", name, f"{_few(len(ours), 'documents', settings)} to compare models by")]
     change = _bits_change(ours, theirs, settings, settings.confidence)
-    least = f"figure at most {0 - settings.min_gain:.4g}"
-    return [
-        _rule("gain", name, change, 0.0, "upper end below 0", holds=change.high < 0),
+    needs, least = "upper end below 0", f"figure at most {0 - settings.min_gain:.4g}"
+    if spread.known:
+        change = widened(change, spread.half_width(settings.confidence))
+        needs = f"{needs}, beyond the spread of seeds ({spread.note})"
+    found = [
+        _rule("gain", name, change, 0.0, needs, holds=change.high < 0),
         _rule("gain", "least gain", change, 0 - settings.min_gain, least, holds=change.value <= -settings.min_gain),
     ]
+    return found if spread.known else [*found, _not_judged("gain", "spread of seeds", spread.note)]
 
 
 def better_answers(challenger: pa.Table, champion: pa.Table, settings: Gate) -> list[Rule]:

@@ -12,6 +12,7 @@ from components.registry import gate
 from components.registry.decision import Decision, Rule
 from components.registry.gate import Candidate
 from components.registry.settings import Gate
+from components.registry.spread import Spread
 
 SETTINGS = Gate(
     max_bits_per_byte=100.0,
@@ -44,6 +45,8 @@ EVALUATION = Evaluate(
     seed=0,
 )
 REPORTS = Path("reports")
+UNKNOWN = Spread("not measured (`lmforge noise`)")
+KNOWN = Spread("2 seeds", (2.0, 2.01), 200)
 
 Judge = Callable[..., Decision]
 
@@ -62,7 +65,7 @@ def judge(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> J
     ) -> Decision:
         evaluate(model, EVALUATION, "assistant").write(REPORTS)
         present = candidate("version 1", champion) if champion else None
-        return gate.judge(candidate("version 2", model), present, REPORTS, missing, settings, EVALUATION)
+        return gate.judge(candidate("version 2", model), present, REPORTS, missing, UNKNOWN, settings, EVALUATION)
 
     return decide
 
@@ -88,6 +91,7 @@ def test_a_champion_is_scored_afresh_and_keeps_its_place_in_a_tie(judge: Judge, 
     decision = judge(tiny_model, tiny_model)
     assert (decision.promote, decision.against) == (False, "champion")
     assert [rule.name for rule in decision.rules if not rule.holds] == ["change in bits per byte"]
+    assert rules(decision)["spread of seeds"].needs == UNKNOWN.note
     assert rules(decision)["change in topic"].holds
     assert rules(decision)["ratio of bytes of the weights"].figure.value == 1
 
@@ -152,15 +156,16 @@ def test_a_gap_in_the_lineage_keeps_a_model_out_where_it_is_required(judge: Judg
 
 def test_the_key_follows_from_all_that_decides(judge: Judge, tiny_model: Path) -> None:
     judge(tiny_model, None)
-    one = ("a", "b", REPORTS, ["gap"], SETTINGS, EVALUATION)
+    one = ("a", "b", REPORTS, ["gap"], UNKNOWN, SETTINGS, EVALUATION)
     others = [
         ("x", *one[1:]),
         ("a", None, *one[2:]),
         (*one[:3], [], *one[4:]),
-        (*one[:4], replace(SETTINGS, seed=1), EVALUATION),
-        (*one[:5], replace(EVALUATION, seed=1)),
+        (*one[:4], KNOWN, *one[5:]),
+        (*one[:5], replace(SETTINGS, seed=1), EVALUATION),
+        (*one[:6], replace(EVALUATION, seed=1)),
     ]
     assert gate.key(*one) == gate.key(*one)
     keys = {gate.key(*one), *(gate.key(*other) for other in others)}
     (REPORTS / "scores.json").write_text("{}")
-    assert len(keys | {gate.key(*one)}) == 7
+    assert len(keys | {gate.key(*one)}) == 8

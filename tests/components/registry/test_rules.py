@@ -14,11 +14,13 @@ from components.evaluation.statistics import Interval
 from components.registry import rules
 from components.registry.cost import Cost
 from components.registry.decision import Rule
+from components.registry.spread import Spread
 from components.stage import BadData
 from tests.components.registry.test_gate import SETTINGS as LOOSE
 from tests.components.registry.tiny import scores
 
 SETTINGS = replace(LOOSE, max_bits_per_byte=3.0, max_slice_bits_per_byte=3.0, min_margin=0.1, min_documents=20)
+UNKNOWN = Spread("not measured")
 STATED = (1 - SETTINGS.confidence) / 2
 
 
@@ -66,7 +68,7 @@ def passes(found: list[Rule]) -> bool:
 def test_equal_models_pass_no_more_often_than_stated(count: int) -> None:
     random = np.random.default_rng(1)
     trials = 600
-    passed = sum(passes(rules.fewer_bits(*pair(random, 0.0, count), SETTINGS)) for _ in range(trials))
+    passed = sum(passes(rules.fewer_bits(*pair(random, 0.0, count), UNKNOWN, SETTINGS)) for _ in range(trials))
     assert passed / trials < STATED + 3 * math.sqrt(STATED / trials)
 
 
@@ -78,7 +80,7 @@ def test_equal_models_pass_all_rules_no_more_often_and_better_ones_nearly_always
         passed = 0
         for _ in range(trials):
             documents, examples = pair(random, gain), answers(random)
-            found = [*rules.fewer_bits(*documents, SETTINGS), *rules.no_loss(documents, examples, SETTINGS)]
+            found = [*rules.fewer_bits(*documents, UNKNOWN, SETTINGS), *rules.no_loss(documents, examples, SETTINGS)]
             passed += passes(found)
         return passed / trials
 
@@ -86,10 +88,39 @@ def test_equal_models_pass_all_rules_no_more_often_and_better_ones_nearly_always
     assert rate(0.1) > 1 - STATED - 3 * math.sqrt(STATED / trials)
 
 
+def test_another_seed_passes_no_more_often_than_stated_where_the_spread_was_measured() -> None:
+    """Models of one recipe, whose seeds move them; the spread is measured with five other seeds for each pair."""
+    random = np.random.default_rng(6)
+    trials, deviation = 400, 0.05
+    passed, unmeasured = 0, 0
+    for _ in range(trials):
+        documents = pair(random, random.normal(0, math.sqrt(2) * deviation))
+        spread = Spread("measured", tuple(random.normal(2, deviation, 5).tolist()))
+        passed += passes(rules.fewer_bits(*documents, spread, SETTINGS))
+        unmeasured += passes(rules.fewer_bits(*documents, UNKNOWN, SETTINGS))
+    assert passed / trials < STATED + 3 * math.sqrt(STATED / trials)
+    assert unmeasured / trials > 5 * STATED
+
+
+def test_the_spread_of_seeds_widens_the_interval_and_says_so() -> None:
+    documents = pair(np.random.default_rng(7), gain=0.1)
+    narrow, _, unknown = rules.fewer_bits(*documents, UNKNOWN, SETTINGS)
+    wide, _ = rules.fewer_bits(*documents, Spread("3 seeds", (2.0, 2.1, 2.2)), SETTINGS)
+    assert (str(unknown), unknown.holds) == ("spread of seeds: not measured: not judged", True)
+    assert narrow.figure
+    assert wide.figure
+    assert wide.figure.value == narrow.figure.value
+    half = 4.303 * math.sqrt(2) * 0.1  # Student's t with 2 degrees of freedom
+    assert wide.figure.value - wide.figure.low == pytest.approx(
+        math.hypot(half, narrow.figure.value - narrow.figure.low), rel=1e-3
+    )
+    assert wide.needs == "needs upper end below 0, beyond the spread of seeds (3 seeds)"
+
+
 def test_a_better_model_passes_and_a_worse_one_does_not() -> None:
     random = np.random.default_rng(2)
-    assert all(passes(rules.fewer_bits(*pair(random, gain=0.1), SETTINGS)) for _ in range(20))
-    assert not any(passes(rules.fewer_bits(*pair(random, gain=-0.1), SETTINGS)) for _ in range(20))
+    assert all(passes(rules.fewer_bits(*pair(random, gain=0.1), UNKNOWN, SETTINGS)) for _ in range(20))
+    assert not any(passes(rules.fewer_bits(*pair(random, gain=-0.1), UNKNOWN, SETTINGS)) for _ in range(20))
 
 
 def test_equal_models_lose_some_slice_or_task_no_more_often_than_stated() -> None:
@@ -130,7 +161,7 @@ def test_a_slice_of_few_documents_is_not_judged_and_says_so() -> None:
     found = {rule.name: rule for rule in rules.no_loss((ours, theirs), answers(random, 1), SETTINGS)}
     assert not found["change in language en"].holds
     assert str(found["change in source one"]) == "change in source one: 15 documents, fewer than 20: not judged"
-    [refused] = rules.fewer_bits(ours.slice(0, 10), theirs.slice(0, 10), SETTINGS)
+    [refused] = rules.fewer_bits(ours.slice(0, 10), theirs.slice(0, 10), UNKNOWN, SETTINGS)
     assert (refused.verdict, refused.needs) == ("fails", "10 documents, fewer than 20 to compare models by")
 
 
@@ -141,7 +172,7 @@ def test_a_slice_of_few_documents_is_not_judged_and_says_so() -> None:
 @settings(max_examples=50, deadline=None)
 def test_a_model_never_beats_itself(rows: list[tuple[float, int]], seed: int) -> None:
     nats, sizes = (np.array(column) for column in zip(*rows, strict=True))
-    rule, _ = rules.fewer_bits(losses(nats, sizes), losses(nats, sizes), replace(SETTINGS, seed=seed))
+    rule, *_ = rules.fewer_bits(losses(nats, sizes), losses(nats, sizes), UNKNOWN, replace(SETTINGS, seed=seed))
     assert not rule.holds
     assert rule.figure == Interval(0, 0, 0)
 
@@ -151,14 +182,16 @@ def test_a_model_never_beats_itself(rows: list[tuple[float, int]], seed: int) ->
 def test_the_order_of_rows_does_not_matter(order: list[int]) -> None:
     ours, theirs = pair(np.random.default_rng(5), gain=0.02)
     ours, theirs = ours.slice(0, 40), theirs.slice(0, 40)
-    assert rules.fewer_bits(ours.take(order), theirs, SETTINGS) == rules.fewer_bits(ours, theirs, SETTINGS)
+    shuffled = rules.fewer_bits(ours.take(order), theirs, UNKNOWN, SETTINGS)
+    assert shuffled == rules.fewer_bits(ours, theirs, UNKNOWN, SETTINGS)
 
 
 def test_the_change_is_in_bits_of_all_over_bytes_of_all() -> None:
     sizes = np.array([100, 900] * 10)
-    rule, _ = rules.fewer_bits(
+    rule, *_ = rules.fewer_bits(
         losses(np.array([100.0, 900.0] * 10) * math.log(2), sizes),
         losses(np.array([100.0, 1800.0] * 10) * math.log(2), sizes),
+        UNKNOWN,
         SETTINGS,
     )
     assert rule.figure is not None
@@ -167,15 +200,15 @@ def test_the_change_is_in_bits_of_all_over_bytes_of_all() -> None:
 
 def test_a_gain_below_the_least_one_does_not_count() -> None:
     ours, theirs = pair(np.random.default_rng(6), gain=0.1)
-    assert passes(rules.fewer_bits(ours, theirs, SETTINGS))
-    beyond_noise, least = rules.fewer_bits(ours, theirs, replace(SETTINGS, min_gain=0.2))
+    assert passes(rules.fewer_bits(ours, theirs, UNKNOWN, SETTINGS))
+    beyond_noise, least, _ = rules.fewer_bits(ours, theirs, UNKNOWN, replace(SETTINGS, min_gain=0.2))
     assert (beyond_noise.holds, least.holds) == (True, False)
 
 
 def test_models_that_saw_different_documents_are_not_compared() -> None:
     ours, theirs = pair(np.random.default_rng(7), gain=0.1)
     with pytest.raises(BadData, match="not scored on the same documents"):
-        rules.fewer_bits(ours.slice(1), theirs, SETTINGS)
+        rules.fewer_bits(ours.slice(1), theirs, UNKNOWN, SETTINGS)
 
 
 def test_a_task_that_only_one_was_taught_counts_as_answered_wrong_by_the_other() -> None:

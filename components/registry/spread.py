@@ -1,0 +1,102 @@
+"""How far the seed alone moves a training: what `lmforge noise` measured, and what the gate makes of it."""
+
+import hashlib
+import json
+import math
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from components import params
+from components.stage import STATE, write_atomically
+
+FOLDER = STATE / "noise"
+SECTIONS = ("ingest", "prepare", "tokenizer", "encode", "pretrain")  # and the recipe
+TELL = "`lmforge noise`"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Bits per byte of the same documents after trainings that differ in their seed alone; `note` says it in words."""
+
+    note: str
+    bits_per_byte: tuple[float, ...] = ()  # one a seed; fewer than two say nothing
+    steps: int = 0  # at most, of the pretraining and of the fine-tuning
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a standard deviation."""
+        return len(self.bits_per_byte) > 1
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of a training, in bits per byte, estimated with n - 1."""
+        return statistics.stdev(self.bits_per_byte)
+
+    def half_width(self, confidence: float) -> float:
+        """Half of the interval of what two trainings differ by because of their seeds, in bits per byte.
+
+        t * sqrt(2) * s: both have the variance s^2, and t is the quantile (1 + confidence) / 2 of Student's t with
+        n - 1 degrees of freedom, as s comes from n seeds. Exact for normal differences, the chance of the measurement
+        included (https://www.itl.nist.gov/div898/handbook/eda/section3/eda352.htm).
+        """
+        from scipy.stats import t  # 0.5 s, which a gate without a measurement can do without
+
+        return float(t.ppf((1 + confidence) / 2, len(self.bits_per_byte) - 1)) * math.sqrt(2) * self.deviation
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was measured so far, for the settings and data of its key."""
+
+    steps: int  # at most, of each training
+    bits_per_byte: dict[int, float]  # by seed
+
+    def with_seed(self, seed: int, bits: float) -> "Record":
+        """With one more."""
+        return replace(self, bits_per_byte={**self.bits_per_byte, seed: bits})
+
+    def write(self, key: str) -> None:
+        """Keep it in `.lmforge/noise/<key>.json`."""
+        content = {"steps": self.steps, "bits_per_byte": self.bits_per_byte}
+        write_atomically(FOLDER / f"{key}.json", json.dumps(content, indent=2) + "\n")
+
+
+def key(recipe: str, path: Path = params.PARAMS) -> str:
+    """sha256 of what a measurement belongs to: the settings of data and training but for the seeds, and the sources.
+
+    Of the data it is the catalogue that counts, with its pinned versions, not the rows: new rows from the same sources
+    would else end every measurement on the night after it.
+    """
+    content = params.load(path)
+    settings: dict[str, Any] = {name: content[name] for name in SECTIONS} | {"finetune": content["finetune"][recipe]}
+    for stage in ("pretrain", "finetune"):
+        optimization = {name: value for name, value in settings[stage]["optimization"].items() if name != "seed"}
+        settings[stage] = settings[stage] | {"optimization": optimization}
+    total = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    total.update(Path(content["ingest"]["sources"]).read_bytes())
+    return total.hexdigest()
+
+
+def read(key: str) -> Record | None:
+    """What was measured for a key."""
+    path = FOLDER / f"{key}.json"
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Record(content["steps"], {int(seed): bits for seed, bits in content["bits_per_byte"].items()})
+
+
+def find(recipe: str) -> Spread:
+    """The spread for the present settings and data."""
+    if not any(FOLDER.glob("*.json")):
+        return Spread(f"not measured ({TELL})")
+    record = read(key(recipe))
+    if record is None:
+        return Spread(f"measured for other settings or data, so not counted ({TELL})")
+    bits = tuple(record.bits_per_byte.values())
+    if len(bits) < 2:
+        return Spread(f"measured with a single seed, which says nothing ({TELL})")
+    note = f"{len(bits)} seeds of {record.steps} steps, standard deviation {statistics.stdev(bits):.4f}"
+    return Spread(note, bits, record.steps)
