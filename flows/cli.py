@@ -50,11 +50,11 @@ def prepare() -> None:
 @app.command()
 def run() -> None:
     """Bring every stage up to date, register the model, and promote it if it is better than the champion."""
-    from flows import console, settings
+    from flows import console, forecast, settings
     from flows.services.server import prefect_server
 
     settings.check()
-    with prefect_server() as server:
+    with forecast.counting(), prefect_server() as server:
         from flows import summary, training
 
         server.wait_until_ready()
@@ -65,21 +65,21 @@ def run() -> None:
 
 @app.command()
 def plan() -> None:
-    """Say of each stage whether it would run, and why; and what the trainings among them will cost."""
-    from components.cost import estimate
-    from flows import settings
+    """Say of each stage whether it would run, and why; how long all will take, and what the trainings will cost."""
+    from flows import forecast, settings
 
     settings.check()
-    with estimate.counting() as counting:
+    with forecast.counting():
         from components.data import listing
         from flows import console, dag
 
         listing.refresh()
         found = dag.read_plan()
         console.show_plan(found)
-        trainings = [stage.name for stage in found.stale if stage.name.partition("@")[0] in dag.TRAININGS]
-        for name, line in (counting.lines(trainings) if trainings else {}).items():
+        for name, line in forecast.trainings(found).items():
             console.say(name, line)
+        for line in forecast.lines(found):
+            console.say("time", line)
 
 
 @app.command()

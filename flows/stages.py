@@ -21,7 +21,7 @@ from prefect.states import Completed
 from prefect.tasks import Task
 
 from components import stage
-from flows import artifacts, console, dag, environment, leash, locks
+from flows import artifacts, console, dag, environment, forecast, leash, locks
 from flows.progress import LiveProgress
 from flows.retraining import Meter
 
@@ -87,7 +87,9 @@ def run_stage(name: str, fresh: bool) -> State[None]:
         ran = _reproduce(name, get_run_logger(), watchers)
     if not ran:
         return _cached(name, "same inputs as an earlier run")
-    line = f"done in {time.monotonic() - began:.0f} s"
+    seconds = time.monotonic() - began
+    forecast.remember(name, seconds)
+    line = f"done in {seconds:.0f} s"
     console.say(name, line)
     return Completed(message=line)
 

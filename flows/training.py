@@ -23,7 +23,7 @@ from components.registry import champion, lineage, store
 from components.registry.decision import Decision, Rule
 from components.registry.store import Version
 from components.stage import TryAgain, write_atomically
-from flows import arrivals, artifacts, dag, locks, notifications, retraining, stages, worktree
+from flows import arrivals, artifacts, console, dag, forecast, locks, notifications, retraining, stages, worktree
 from flows.dag import Plan
 from flows.promotion import RECIPE, gate_model, model_name, promote_model, register_model
 from flows.retraining import BY_HAND, CALENDAR, DRIFT, Record, Request, Retraining
@@ -175,6 +175,9 @@ def bring_up_to_date() -> None:
     """Run what is stale of the graph; what it made has to be what the folder holds then, or `TryAgain` is raised."""
     plan = dag.read_plan()
     artifacts.show_plan(plan)
+    for line in forecast.lines(plan):
+        console.say("time", line)
+        get_run_logger().info(line)
     run_graph(plan)
     check_nothing_changed()
 

@@ -1,113 +1,102 @@
-"""The cost of trainings, as lines for people: weights, tokens, arithmetic, hours, energy where the machine tells.
+"""How long the stages of a run will take on this machine, and what its trainings will cost, as lines for people."""
 
-What has to be counted with PyTorch is kept, so that an estimate is quick as long as the settings stay the same.
-"""
-
-import hashlib
-import json
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from components import params, stage
-from components.stage import STATE, write_atomically
+from components.cost import durations
+from components.cost.words import duration, short
 from components.training import pace
 
-COUNTS = STATE / "cost.json"
-SECTIONS = ("pretrain", "finetune", "tokenizer")  # what the sizes follow from
-SHARE = 0.35  # of the peak, for a training that never ran here
 POWERCAP = Path("/sys/class/powercap")
+SLOW = 20 * 60  # seconds; of a run that takes more, the presets are named that take less
+PARTS = 3  # that a line names
+AFTER = "register, judge and report"
+"""What a run does when its stages are done, as if it were a stage."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How large a training is."""
+    """How large a training is, and what it would take by the probe."""
 
     weights: int
     tokens: int
     flops_per_token: int  # forward and backward
+    start: float  # seconds to the first step
+    seconds: float  # from then on
 
 
 @dataclass(frozen=True)
-class Counts:
-    """All trainings of some settings, and the peak of this machine in matrix products."""
+class Road:
+    """What is expected of each stage with some settings, in seconds, whatever it took before on this machine."""
 
-    digest: str
-    trainings: dict[str, Training]
-    peak: float  # floating-point operations a second
+    trainings: Mapping[str, Training]
+    others: Mapping[str, float]
 
+    @property
+    def stages(self) -> list[str]:
+        """All of which something is expected."""
+        return [*self.trainings, *self.others]
 
-def save(counts: Counts) -> None:
-    """Keep the counts for later estimates."""
-    write_atomically(COUNTS, json.dumps(asdict(counts)))
+    def seconds(self, stage: str) -> float | None:
+        """Of a stage, by its last time on this machine where there was one; None for a stage that nobody knows."""
+        if stage in self.trainings:
+            training = self.trainings[stage]
+            return training.start + steps(stage, training)[0]
+        if stage in self.others:
+            return self.others[stage] * durations.correction(stage)
+        return None
 
-
-def load() -> Counts | None:
-    """The counts of the present settings, if they were made."""
-    with suppress(FileNotFoundError):
-        content = json.loads(COUNTS.read_text())
-        if content["digest"] == digest():
-            trainings = {name: Training(**training) for name, training in content["trainings"].items()}
-            return Counts(content["digest"], trainings, content["peak"])
-    return None
-
-
-def digest() -> str:
-    """Of the settings that the sizes follow from."""
-    settings = params.load(params.PARAMS)
-    content = json.dumps([settings[section] for section in SECTIONS], sort_keys=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()
+    def remember(self, stage: str, seconds: float) -> None:
+        """Keep what a stage took, for the next estimate. Trainings keep their own pace."""
+        if stage in self.others:
+            durations.remember(stage, seconds, self.others[stage])
 
 
-@contextmanager
-def counting() -> Iterator["Counting"]:
-    """Count in the background where nobody counted these settings yet; whoever does not ask does not wait."""
-    process = None
-    if load() is None:
-        process = subprocess.Popen([sys.executable, "-m", "components.cost.count"], stderr=subprocess.DEVNULL)
-    try:
-        yield Counting(process)
-    finally:
-        if process is not None:
-            process.terminate()
-            process.wait()
+def steps(stage: str, training: Training) -> tuple[float, str]:
+    """Seconds of the steps of a training, and where the figure comes from."""
+    known = pace.recall(stage, training.flops_per_token)
+    if known is not None:
+        return training.tokens / known, "as last time"
+    return training.seconds, "by a probe of this machine"
 
 
-class Counting:
-    """Counts that may be still under way."""
-
-    def __init__(self, process: "subprocess.Popen[bytes] | None") -> None:
-        self._process = process
-
-    def lines(self, names: Sequence[str]) -> dict[str, str]:
-        """What each of these trainings will cost; none where they are no trainings, or the reason why not."""
-        if self._process is not None and self._process.wait() != 0:
-            return {"cost": f"not known: {stage.outcome('cost')[1]}"}
-        counts = load()
-        assert counts is not None, "counted, and yet not there"
-        return {name: describe(name, counts.trainings[name], counts.peak) for name in names if name in counts.trainings}
+def total(road: Road, stages: Iterable[str]) -> float:
+    """Seconds of these stages, one after the other."""
+    return sum(road.seconds(stage) or 0.0 for stage in stages)
 
 
-def describe(name: str, training: Training, peak: float) -> str:
-    """One line about a training. Its speed is that of the last one on this machine, or else a guess."""
+def foretell(road: Road, stages: Sequence[str]) -> str:
+    """One line about the stages that will run: how long all of them take at most, and those that take most."""
+    parts = {stage: seconds for stage in stages if (seconds := road.seconds(stage)) is not None}
+    unknown = [stage for stage in stages if stage not in parts]
+    longest = sorted(parts, key=parts.__getitem__, reverse=True)[:PARTS]
+    named = ", ".join(f"{stage} {duration(parts[stage])}" for stage in longest)
+    beside = f", and {' and '.join(unknown)}, of which nothing is known" if unknown else ""
+    return f"at most about {duration(sum(parts.values()))} on this machine: {named}{beside}"
+
+
+def quicker(seconds: float, presets: Mapping[str, float]) -> list[str]:
+    """One line that names the presets that take less than a slow run, the quickest first; none when it is not slow."""
+    less = sorted((other, name) for name, other in presets.items() if other < seconds)
+    if seconds <= SLOW or not less:
+        return []
+    named = ", ".join(f"{name} {duration(other)}" for other, name in less)
+    return [f"with a preset it takes less: {named}; `lmforge preset {less[0][1]} && make run` tries the first"]
+
+
+def describe(stage: str, training: Training) -> str:
+    """One line about a training: its size, its arithmetic, its time, and its energy where the machine tells."""
     flops = training.tokens * training.flops_per_token
-    known = pace.recall(name)
-    if known is None:
-        speed, source = SHARE * peak, f"a guess: {SHARE:.0%} of the matrix peak, {_short(peak, 'FLOP/s')}"
-    elif known.flops_per_token == training.flops_per_token:
-        speed, source = known.flops_per_second, "as last time"
-    else:
-        speed, source = known.flops_per_second, f"{_short(known.flops_per_second, 'FLOP/s')}, as last time"
-    seconds = flops / speed
+    seconds, source = steps(stage, training)
     watts = power_limit()
-    energy = f", at most {_short(watts * seconds / 3600, 'Wh')}" if watts else ""
+    energy = f", at most {short(watts * seconds / 3600, 'Wh')}" if watts else ""
     return (
-        f"{_short(training.weights)} weights, {_short(training.tokens)} tokens, {_short(flops, 'FLOP')}: "
-        f"about {_duration(seconds)} at {training.tokens / seconds:,.0f} tokens/s ({source}){energy}"
+        f"{short(training.weights)} weights, {short(training.tokens)} tokens, {short(flops, 'FLOP')}: "
+        f"about {duration(seconds)} at {training.tokens / seconds:,.0f} tokens/s ({source}){energy}"
     )
 
 
@@ -122,21 +111,3 @@ def power_limit() -> float | None:
     with suppress(OSError, ValueError):
         return sum(int(limit.read_text()) for limit in limits) / 1e6 or None
     return None
-
-
-def _short(number: float, unit: str = "") -> str:
-    """With two or three digits: 4.0M, or with a unit 27 TFLOP."""
-    letters = " kMGTPEZ" if unit else " kMBT"
-    step = 0
-    while number >= 999.5 and step < len(letters) - 1:
-        number, step = number / 1000, step + 1
-    digits = f"{number:.1f}" if number < 9.95 else f"{number:.0f}"
-    letter = letters[step].strip()
-    return f"{digits} {letter}{unit}" if unit else digits + letter
-
-
-def _duration(seconds: float) -> str:
-    for size, unit, longest in ((1, "s", 90), (60, "min", 90 * 60), (3600, "h", 48 * 3600)):
-        if seconds < longest:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86400:.2g} days"

@@ -24,7 +24,11 @@ Listing = dict[str, dict[str, str]]
 
 def sources() -> list[Source]:
     """Those of the catalogue that `ingest` reads by the settings of the current folder."""
-    settings = params.read("ingest", Ingest)
+    return read_by(params.read("ingest", Ingest))
+
+
+def read_by(settings: Ingest) -> list[Source]:
+    """Those of the catalogue that `ingest` reads by some settings."""
     return [
         source
         for source in catalog.load(Path(settings.sources))

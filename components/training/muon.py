@@ -99,6 +99,16 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
     return near
 
 
+def flops(matrices: Mapping[nn.Parameter, Block]) -> int:
+    """Operations of a step in products, given the matrices with their blocks: X X^T, its square, and that times X."""
+    total = 0
+    for matrix, block in matrices.items():
+        shorter, longer = sorted(block)
+        count = matrix.numel() // (shorter * longer)
+        total += count * len(POLYNOMIALS) * (4 * shorter**2 * longer + 2 * shorter**3)
+    return total
+
+
 def _each_orthogonal(matrices: Sequence[Tensor], blocks: Sequence[Block]) -> list[Tensor]:
     """All blocks of one shape at once."""
     places: defaultdict[Block, list[int]] = defaultdict(list)

@@ -18,7 +18,7 @@ def build(model: Transformer, settings: Optimization, precision: torch.dtype) ->
     alone. All of them divide the gradients by their attribute `grad_scale`, and skip the step when `found_inf` is 1,
     both tensors (as `torch.amp.GradScaler` sets them).
     """
-    vectors, tables, matrices = _kinds(model)
+    vectors, tables, matrices = kinds(model)
     if settings.optimizer == "adamw":
         tables, matrices = [*tables, *matrices], {}
     decaying = {"params": tables, "weight_decay": settings.weight_decay}
@@ -30,7 +30,7 @@ def build(model: Transformer, settings: Optimization, precision: torch.dtype) ->
     return [Muon(matrices, lr=rate, weight_decay=decay, precision=precision, compiled=model.compiled), adamw]
 
 
-def _kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, Block]]:
+def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, Block]]:
     """The weights of a model: vectors, tables with a row a token or a place, and the matrices of the layers."""
     vectors, tables, matrices = [], [], {}
     for name, weight in model.named_parameters():

@@ -65,8 +65,10 @@ def test_plan_from_a_folder_below(copy: Path) -> None:
     )
     assert lines[0].split(maxsplit=1)[1] == "run: never run"
     assert lines[end] == f"{len(stages)} of {len(stages)} stages would run"
-    assert [line.split()[0] for line in lines[end + 1 :]] == ["pretrain", "finetune@assistant"]
-    assert all(re.search(r"weights, .* tokens, .*FLOP: about .* tokens/s", line) for line in lines[end + 1 :])
+    trainings, total = lines[end + 1 : end + 3], lines[end + 3]
+    assert [line.split()[0] for line in trainings] == ["pretrain", "finetune@assistant"]
+    assert all(re.search(r"weights, .* tokens, .*FLOP: about .* tokens/s", line) for line in trainings)
+    assert re.match(r"time +at most about .* on this machine: ", total)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,9 @@ def test_a_preset_keeps_comments_and_is_undone_by_laptop(copy: Path) -> None:
     assert presets.apply(["laptop"]) == [], "the default is not the preset `laptop`"
     assert path.read_text() == before
     for name in presets.names():
+        expected = presets.settings_of([name], params.load(path))
         presets.apply([name])
+        assert params.load(path) == expected
         settings.check()
         assert comments(path.read_text()) == comments(before)
         assert presets.apply([name]) == []

@@ -1,15 +1,16 @@
-"""The cost of a training in words, with a speed from the last run where there was one."""
+"""How long a run takes and a training costs, in words, by earlier runs where there were any."""
 
 from pathlib import Path
 
 import pytest
 
 from components.cost import estimate
-from components.cost.estimate import Training, describe
+from components.cost.estimate import Road, Training, describe
 from components.training import pace
 from components.training.pace import Pace
 
-TRAINING = Training(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000)
+TRAINING = Training(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000, start=20, seconds=300)
+ROAD = Road({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})
 
 
 @pytest.fixture(autouse=True)
@@ -20,27 +21,54 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "POWERCAP", tmp_path / "powercap")
 
 
-def test_the_first_one_is_a_guess() -> None:
-    assert describe("pretrain", TRAINING, peak=0.9e12) == (
-        "4.0M weights, 1.1M tokens, 29 TFLOP: about 1.5 min at 12,600 tokens/s "
-        "(a guess: 35% of the matrix peak, 900 GFLOP/s)"
-    )
+def test_the_first_training_is_by_the_probe() -> None:
+    line = "4.0M weights, 1.1M tokens, 29 TFLOP: about 5 min at 3,823 tokens/s (by a probe of this machine)"
+    assert describe("pretrain", TRAINING) == line
+    assert ROAD.seconds("pretrain") == 320
 
 
 def test_then_it_is_as_last_time() -> None:
     pace.remember("pretrain", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
     line = "4.0M weights, 1.1M tokens, 29 TFLOP: about 1.7 min at 11,500 tokens/s (as last time)"
-    assert describe("pretrain", TRAINING, peak=0.9e12) == line
+    assert describe("pretrain", TRAINING) == line
+    assert ROAD.seconds("pretrain") == pytest.approx(20 + 1_146_880 / 11_500)
 
 
-def test_another_size_runs_at_the_speed_of_the_last() -> None:
-    pace.remember("pretrain", Pace(tokens_per_second=11_500, flops_per_token=50_000_000))
-    assert describe("finetune@assistant", TRAINING, peak=0.9e12).endswith(
-        "about 50 s at 23,000 tokens/s (575 GFLOP/s, as last time)"
+def test_another_training_tells_of_models_of_its_size_alone() -> None:
+    pace.remember("finetune@assistant", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
+    assert "11,500 tokens/s (as last time)" in describe("pretrain", TRAINING)
+    pace.remember("pretrain", Pace(tokens_per_second=10_000, flops_per_token=25_000_000))
+    assert "10,000 tokens/s (as last time)" in describe("pretrain", TRAINING)
+    for stage in ("pretrain", "finetune@assistant"):
+        pace.remember(stage, Pace(tokens_per_second=50_000, flops_per_token=500_000))
+    assert "by a probe" in describe("pretrain", TRAINING), "a small model says nothing of a larger one"
+
+
+def test_another_stage_takes_what_it_took_also_with_more_data() -> None:
+    ROAD.remember("ingest", seconds=25.0)
+    assert ROAD.seconds("ingest") == 25
+    assert Road({}, {"ingest": 100.0}).seconds("ingest") == 250
+    assert ROAD.seconds("encode") == 5
+    assert ROAD.seconds("a stage of somebody") is None
+    ROAD.remember("a stage of somebody", seconds=25.0)
+
+
+def test_a_run_is_told_in_a_line() -> None:
+    assert estimate.foretell(ROAD, ["ingest", "encode", "pretrain", "evaluate@base"]) == (
+        "at most about 6.2 min on this machine: pretrain 5.3 min, evaluate@base 40 s, ingest 10 s"
     )
-    pace.remember("finetune@assistant", Pace(tokens_per_second=10_000, flops_per_token=25_000_000))
-    pace.remember("pretrain", Pace(tokens_per_second=1, flops_per_token=1))
-    assert "10,000 tokens/s (as last time)" in describe("finetune@assistant", TRAINING, peak=0.9e12)
+    assert estimate.foretell(ROAD, ["mine", "encode"]) == (
+        "at most about 5 s on this machine: encode 5 s, and mine, of which nothing is known"
+    )
+
+
+def test_presets_are_named_when_a_run_is_slow() -> None:
+    presets = {"encoder": 900.0, "smoke": 80.0, "gpu": 90_000.0}
+    assert estimate.quicker(1199, presets) == []
+    assert estimate.quicker(1201, presets) == [
+        "with a preset it takes less: smoke 80 s, encoder 15 min; `lmforge preset smoke && make run` tries the first"
+    ]
+    assert estimate.quicker(1201, {"gpu": 90_000.0}) == []
 
 
 def test_energy_where_the_machine_tells(tmp_path: Path) -> None:
@@ -49,41 +77,8 @@ def test_energy_where_the_machine_tells(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "constraint_0_power_limit_uw").write_text("65000000\n")
     assert estimate.power_limit() == 130
-    assert describe("pretrain", TRAINING, peak=0.9e12).endswith(", at most 3.3 Wh")
+    assert describe("pretrain", TRAINING).endswith(", at most 11 Wh")
 
     (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 700.00\necho 700.00\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     assert estimate.power_limit() == 1400
-
-
-@pytest.mark.parametrize(
-    ("number", "unit", "text"),
-    [
-        (999.4, "", "999"),
-        (999.6, "", "1.0k"),
-        (4_000_512, "", "4.0M"),
-        (124e6, "", "124M"),
-        (2.6e9, "", "2.6B"),
-        (2.9e13, "FLOP", "29 TFLOP"),
-        (3.2e21, "FLOP", "3.2 ZFLOP"),
-        (12, "Wh", "12 Wh"),
-    ],
-)
-def test_numbers_are_short(number: float, unit: str, text: str) -> None:
-    assert estimate._short(number, unit) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (5, "5 s"),
-        (89, "89 s"),
-        (95, "1.6 min"),
-        (5000, "83 min"),
-        (6000, "1.7 h"),
-        (40 * 3600, "40 h"),
-        (1e6, "12 days"),
-    ],
-)
-def test_durations_are_short(seconds: float, text: str) -> None:
-    assert estimate._duration(seconds) == text

@@ -1,39 +1,79 @@
-"""`python -m components.cost.count`: how large the trainings in params.yaml are, and how fast this machine may be.
-
-A process of its own, as importing PyTorch takes longer than the plan that shows the estimate. No weight is drawn.
-"""
+"""How large the trainings of some settings are, counted without drawing a weight."""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from components import params, stage
-from components.cost import estimate
-from components.cost.estimate import Counts, Training
 from components.model import arithmetic, hf
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
 from components.tokenizer.settings import TrainTokenizer
-from components.training import dial, hardware
+from components.training import dial, hardware, muon, optimizer
 from components.training.objectives import SpanCorruption
 from components.training.settings import DialledOptimization, Finetune, Pretrain
 
 
-def training(optimization: DialledOptimization, config: ModelConfig, length: int, source_length: int) -> Training:
+@dataclass(frozen=True)
+class Size:
+    """What a training has to compute, and in which arithmetic."""
+
+    config: ModelConfig
+    weights: int
+    steps: int
+    tokens: int  # of a step
+    flops_per_token: int  # forward and backward
+    traffic_per_token: float  # numbers that the matrices take in and give out for a token, forward
+    optimizer_flops: int  # of a step
+    dtype: torch.dtype  # of the matrix products
+    compiled: bool
+
+    @property
+    def flops(self) -> int:
+        """Operations of the whole training."""
+        return self.steps * (self.tokens * self.flops_per_token + self.optimizer_flops)
+
+
+def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
+    """The trainings of what params.yaml holds, by the names of their stages.
+
+    Raises `BadData` when the model that `pretrain.start` names is not there.
+    """
+    pretrain = params.parse(settings["pretrain"], Pretrain, "pretrain")
+    config = base(pretrain, params.parse(settings["tokenizer"], TrainTokenizer, "tokenizer").vocab_size)
+    recipes = params.parse(settings["finetune"], dict[str, Finetune], "finetune")
+    found = {"pretrain": training(pretrain.optimization, config, *row_lengths(pretrain))}
+    return found | {f"finetune@{name}": finetuning(recipe, config) for name, recipe in recipes.items()}
+
+
+def training(optimization: DialledOptimization, config: ModelConfig, length: int, source_length: int) -> Size:
     """A training on rows of so many tokens for the decoder (or the only stack) and the encoder in front of it."""
-    model = skeleton(config)
+    model, device = skeleton(config), hardware.device()
     filled = dial.fill(optimization, model, config.max_sequence_length)
-    return Training(
+    flops = model.flops_per_token(length, source_length)
+    matrices = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    numbers = sum(matrix.in_features + matrix.out_features for matrix in matrices)
+    passed = flops / (6 * sum(matrix.weight.numel() for matrix in matrices))  # of two stacks a token passes one
+    return Size(
+        config=config,
         weights=sum(weight.numel() for weight in model.parameters()),
-        tokens=filled.steps * filled.batch_size * (length + source_length),
-        flops_per_token=model.flops_per_token(length, source_length),
+        steps=filled.steps,
+        tokens=filled.batch_size * (length + source_length),
+        flops_per_token=flops,
+        traffic_per_token=numbers * passed,
+        optimizer_flops=muon.flops(optimizer.kinds(model)[2]) if filled.optimizer == "muon" else 0,
+        dtype=arithmetic.chosen(filled.precision, device),
+        compiled=hardware.compiles(filled, device),
     )
 
 
-def finetuning(settings: Finetune, config: ModelConfig) -> Training:
+def finetuning(settings: Finetune, config: ModelConfig) -> Size:
     """The training of a recipe; an encoder gets a head for its labels, of which two stand for all."""
     length = config.max_sequence_length
     if config.architecture == "encoder":
@@ -77,18 +117,3 @@ class _Unset(TorchFunctionMode):
         if getattr(func, "__module__", "") == "torch.nn.init":
             return None
         return func(*args, **(kwargs or {}))
-
-
-def main() -> None:
-    pretrain = params.read("pretrain", Pretrain)
-    config = base(pretrain, params.read("tokenizer", TrainTokenizer).vocab_size)
-    trainings = {"pretrain": training(pretrain.optimization, config, *row_lengths(pretrain))}
-    for recipe, settings in params.read("finetune", dict[str, Finetune]).items():
-        trainings[f"finetune@{recipe}"] = finetuning(settings, config)
-    device = hardware.device()
-    dtype = arithmetic.chosen(pretrain.optimization.precision, device)
-    estimate.save(Counts(estimate.digest(), trainings, hardware.matmul_peak(device, dtype)))
-
-
-if __name__ == "__main__":
-    stage.run("cost", main)

@@ -1,0 +1,39 @@
+"""What a run of all stages is expected to take with some settings: their sizes, and a probe of this machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components import params
+from components.cost import probe, stages
+from components.cost.estimate import AFTER, Road, Training
+from components.cost.sizes import Size
+from components.data import listing
+from components.data.settings import Ingest
+from components.evaluation.settings import Evaluate
+
+START = 8.0  # seconds until a training takes its first step: imports and data
+COMPILATION = 15.0  # seconds more where the model is compiled
+EVALUATION = 18.0  # seconds of an evaluation beside what the model does: imports, baselines, intervals
+
+
+def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> Road:
+    """The seconds of each stage, from the sizes of the trainings. Raises `BadSettings` for sources that cannot be."""
+    sources = listing.read_by(params.parse(settings["ingest"], Ingest, "ingest"))
+    reads = stages.tokens_to_evaluate(params.parse(settings["evaluate"], Evaluate, "evaluate"), sources)
+    others = {**stages.of_text(sources), AFTER: stages.AFTER}
+    for name, size in sizes.items():
+        model = name.partition("@")[2] or "base"
+        others[f"evaluate@{model}"] = EVALUATION + probe.reading(size, reads)
+        if model != "base":
+            others[f"package@{model}"] = stages.PACKAGE
+    return Road({name: _training(size) for name, size in sizes.items()}, others)
+
+
+def _training(size: Size) -> Training:
+    return Training(
+        weights=size.weights,
+        tokens=size.steps * size.tokens,
+        flops_per_token=size.flops_per_token,
+        start=START + (COMPILATION if size.compiled else 0),
+        seconds=probe.training(size),
+    )

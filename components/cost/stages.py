@@ -1,0 +1,64 @@
+"""What the stages that do not train take, by the amount of their data: the estimate of a first run.
+
+Measured on two cores (docs/decisions.md, "What a run will take"); the machine's own figures correct it from the second
+run on (`durations`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from components.data.sources.source import Source
+from components.evaluation.settings import Evaluate
+
+MEGABYTE = 1_000_000
+TYPICAL_MEGABYTES = 3.8  # of text in a source that states none: the mean of the nine default ones
+BYTES_PER_TOKEN = 3.0
+SHARE_WRITTEN = 0.4  # of the tasks: two of five have answers in free text
+READ_PER_WRITTEN = 5  # tokens that are read in the time in which one is written
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a stage: to begin with, and for each megabyte of text."""
+
+    fixed: float
+    per_megabyte: float
+
+    def seconds(self, megabytes: float) -> float:
+        """Of so much text."""
+        return self.fixed + self.per_megabyte * megabytes
+
+
+OF_TEXT = {
+    "ingest": Cost(3, 0.3),
+    "validate@raw": Cost(10, 0.03),
+    "prepare": Cost(4, 0.5),
+    "validate@prepared": Cost(10, 0.03),
+    "tokenizer": Cost(3, 0.07),
+    "encode": Cost(3, 0.03),
+}
+PACKAGE = 10.0
+AFTER = 15.0  # registering, the gate with its timing of both models, and the report
+
+
+def of_text(sources: Sequence[Source]) -> dict[str, float]:
+    """Seconds of the stages before the trainings."""
+    megabytes = sum(map(_megabytes, sources))
+    return {name: cost.seconds(megabytes) for name, cost in OF_TEXT.items()}
+
+
+def tokens_to_evaluate(evaluate: Evaluate, sources: Sequence[Source]) -> float:
+    """How much an evaluation reads; what it writes is counted as what it would read in that time."""
+    tasks = {kind for source in sources for kind in source.yields} - {"documents"}
+    documents = evaluate.max_bytes_per_source * len(sources) / BYTES_PER_TOKEN
+    examples = evaluate.max_examples * len(tasks) * evaluate.max_example_tokens
+    written = evaluate.max_examples * len(tasks) * SHARE_WRITTEN * evaluate.max_new_tokens
+    verbatim = evaluate.verbatim_documents * evaluate.verbatim_tokens
+    return documents + examples + READ_PER_WRITTEN * (written + verbatim)
+
+
+def _megabytes(source: Source) -> float:
+    """Of text that a source gives: by its cap, or by its files on this machine, or else as many as most do."""
+    files = source.local_files()
+    found = sum(file.stat().st_size for file in files) / MEGABYTE if files else TYPICAL_MEGABYTES
+    return min(found, source.cap_mb or found)
