@@ -31,8 +31,11 @@ def training(size: Size) -> float:
 
 
 def reading(size: Size, tokens: float) -> float:
-    """Seconds in which the model of a training reads so many tokens, without learning and without compilation."""
-    return tokens * _token(size, compiled=False) / 3
+    """Seconds in which the model of a training reads so many tokens, without learning and without compilation.
+
+    Less than a third of a step, as nothing is kept for a gradient.
+    """
+    return tokens * _token(size, compiled=False) / 4
 
 
 def _token(size: Size, *, compiled: bool) -> float:

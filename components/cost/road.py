@@ -13,7 +13,7 @@ from components.evaluation.settings import Evaluate
 
 START = 8.0  # seconds until a training takes its first step: imports and data
 COMPILATION = 15.0  # seconds more where the model is compiled
-EVALUATION = 18.0  # seconds of an evaluation beside what the model does: imports, baselines, intervals
+EVALUATION = 12.0  # seconds of an evaluation beside what the model does: imports, baselines, intervals
 
 
 def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> Road:

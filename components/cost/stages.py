@@ -1,6 +1,6 @@
 """What the stages that do not train take, by the amount of their data: the estimate of a first run.
 
-Measured on two cores (docs/decisions.md, "What a run will take"); the machine's own figures correct it from the second
+Measured on two cores (docs/decisions.md, "How long a run will take"); the machine's own figures correct it from the second
 run on (`durations`).
 """
 
@@ -14,7 +14,7 @@ MEGABYTE = 1_000_000
 TYPICAL_MEGABYTES = 3.8  # of text in a source that states none: the mean of the nine default ones
 BYTES_PER_TOKEN = 3.0
 SHARE_WRITTEN = 0.4  # of the tasks: two of five have answers in free text
-READ_PER_WRITTEN = 5  # tokens that are read in the time in which one is written
+READ_PER_WRITTEN = 3  # tokens that are read in the time in which one is written
 
 
 @dataclass(frozen=True)

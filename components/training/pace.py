@@ -24,7 +24,7 @@ def remember(stage: str, pace: Pace) -> None:
 def recall(stage: str, flops_per_token: float) -> float | None:
     """Tokens a second of a stage the last time, or of another training of such a model; None when none ran here.
 
-    Of models of other sizes nothing follows: a small one reaches a tenth of the operations a second of a larger one.
+    Nothing follows from models of other sizes: what a step does beside its products weighs more in a small one.
     """
     files = sorted(FOLDER.glob("*.json"), key=lambda file: (file.stem == stage, file.stat().st_mtime))
     known = [Pace(**json.loads(file.read_text())) for file in files]

@@ -34,6 +34,8 @@ def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
     assert re.search(r"^prefect +watch this run at http://127\.0\.0\.1:\d+/runs$", output, re.MULTILINE), output
     for stage in STAGES:
         assert re.search(rf"^{stage} +done in \d+ s$", output, re.MULTILINE), output
+    assert output.index("at most about ") < output.index(" started"), "how long it takes is told before"
+    assert (road.folder / ".lmforge/pace/stages/ingest.json").exists()
     assert "lmforge-assistant version 1" in output
     assert "@champion" in output
     for command in ("lmforge up", "lmforge chat"):
