@@ -16,7 +16,7 @@ from components.training import hardware
 ROWS = 512  # of a product: as fast as the thousands of a step, and done in milliseconds
 NUMBERS = 1 << 18  # of an operation on each number: 1 MB
 LARGER_ON_GPU = 64  # times as many rows and numbers, or it would idle
-LOOK = 0.12  # seconds for each kind of work
+LOOK = 0.05  # seconds for each kind of work, by the clock of the thread
 
 # How often a step passes over each number that its matrices take in or give out, in calls of a sigmoid: forward,
 # gradient, norms, rotary positions, attention and the loss (docs/decisions.md, "How long a run will take").
@@ -80,8 +80,8 @@ def _quickest(work: Callable[[], object], device: torch.device) -> float:
     torch.set_num_threads(1)
     clock = time.thread_time if device.type == "cpu" else time.perf_counter
     times: list[float] = []
-    end = time.perf_counter() + LOOK / 3
-    while len(times) < 3 or time.perf_counter() < end:
+    end = clock() + LOOK
+    while len(times) < 3 or clock() < end:
         began = clock()
         work()
         if device.type == "cuda":

@@ -10,6 +10,7 @@ from components.cost.sizes import Size
 from components.data import listing
 from components.data.settings import Ingest
 from components.evaluation.settings import Evaluate
+from components.training.settings import Finetune
 
 START = 8.0  # seconds until a training takes its first step: imports and data
 COMPILATION = 15.0  # seconds more where the model is compiled
@@ -19,7 +20,9 @@ EVALUATION = 12.0  # seconds of an evaluation beside what the model does: import
 def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> Road:
     """The seconds of each stage, from the sizes of the trainings. Raises `BadSettings` for sources that cannot be."""
     sources = listing.read_by(params.parse(settings["ingest"], Ingest, "ingest"))
-    reads = stages.tokens_to_evaluate(params.parse(settings["evaluate"], Evaluate, "evaluate"), sources)
+    recipes = params.parse(settings["finetune"], dict[str, Finetune], "finetune")
+    longest = max(recipe.max_prompt_tokens for recipe in recipes.values())
+    reads = stages.tokens_to_evaluate(params.parse(settings["evaluate"], Evaluate, "evaluate"), longest, sources)
     others = {**stages.of_text(sources), AFTER: stages.AFTER}
     for name, size in sizes.items():
         model = name.partition("@")[2] or "base"

@@ -1,7 +1,7 @@
 """What the stages that do not train take, by the amount of their data: the estimate of a first run.
 
-Measured on two cores (docs/decisions.md, "How long a run will take"); the machine's own figures correct it from the second
-run on (`durations`).
+Measured on two cores (docs/decisions.md, "How long a run will take"); from the second run on the machine's own figures
+correct it (`durations`).
 """
 
 from collections.abc import Sequence
@@ -47,11 +47,11 @@ def of_text(sources: Sequence[Source]) -> dict[str, float]:
     return {name: cost.seconds(megabytes) for name, cost in OF_TEXT.items()}
 
 
-def tokens_to_evaluate(evaluate: Evaluate, sources: Sequence[Source]) -> float:
-    """How much an evaluation reads; what it writes is counted as what it would read in that time."""
+def tokens_to_evaluate(evaluate: Evaluate, prompt: int, sources: Sequence[Source]) -> float:
+    """How much an evaluation reads, prompts being so long; what it writes counts as what it would read in that time."""
     tasks = {kind for source in sources for kind in source.yields} - {"documents"}
     documents = evaluate.max_bytes_per_source * len(sources) / BYTES_PER_TOKEN
-    examples = evaluate.max_examples * len(tasks) * evaluate.max_example_tokens
+    examples = evaluate.max_examples * len(tasks) * prompt
     written = evaluate.max_examples * len(tasks) * SHARE_WRITTEN * evaluate.max_new_tokens
     verbatim = evaluate.verbatim_documents * evaluate.verbatim_tokens
     return documents + examples + READ_PER_WRITTEN * (written + verbatim)

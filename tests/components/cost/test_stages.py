@@ -37,5 +37,5 @@ def test_files_of_this_machine_count_by_their_bytes(tmp_path: Path, monkeypatch:
 def test_more_examples_are_more_to_read() -> None:
     settings = params.read("evaluate", Evaluate, ROOT / "params.yaml")
     sources = catalog.load(ROOT / "data/sources.yaml")
-    less = stages.tokens_to_evaluate(replace(settings, max_examples=100), sources)
-    assert less < stages.tokens_to_evaluate(settings, sources)
+    less = stages.tokens_to_evaluate(replace(settings, max_examples=100), 96, sources)
+    assert less < stages.tokens_to_evaluate(settings, 96, sources)
