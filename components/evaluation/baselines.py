@@ -96,11 +96,13 @@ def line_of_question(_train: Sequence[Example], test: Sequence[Example]) -> list
 
 def tfidf_logistic_regression(train: Sequence[Example], test: Sequence[Example], field: str) -> list[str]:
     """One logistic regression a label over TF-IDF."""
-    texts = [example.inputs[field] for example in train]
+    texts, targets = [example.inputs[field] for example in train], [example.target for example in train]
+    if len(set(targets)) == 1:  # there is nothing to tell apart
+        return targets[:1] * len(test)
     # liblinear keeps to one thread: the same result everywhere, and no struggle for the processor.
     classifier = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", random_state=0))
     pipeline = make_pipeline(_tfidf(texts), classifier)
-    pipeline.fit(texts, [example.target for example in train])
+    pipeline.fit(texts, targets)
     predictions: list[str] = pipeline.predict([example.inputs[field] for example in test]).tolist()
     return predictions
 
