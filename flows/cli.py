@@ -28,6 +28,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with full_disk_is_told():
+            _check_encoding(sys.argv[1:])
             app()
     except StageError as error:
         print(f"lmforge: {error}", file=sys.stderr)
@@ -256,6 +257,15 @@ def preset(
         print(change)
     chosen = f"the preset {' and '.join(names)}"
     print(f"params.yaml {'now has' if changes else 'had'} {chosen}{'' if changes else ' already'}")
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Raise `BadSettings` for an argument that is not UTF-8: Python passes its bytes on as half characters."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise BadSettings(f"{argument!a} is not UTF-8 text") from None
 
 
 def _person() -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 NUCLEUS = 64  # tokens among which a nucleus is sought first
+COLD = 1e-6  # temperature below which the likeliest token has all the probability; logits over less would overflow
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def draw(logits_BV: Tensor, answers_BN: Tensor, chances_B: Tensor, sampling: Sam
     logits_BV = logits_BV.float()
     if sampling.repetition_penalty != 1:
         logits_BV = _penalised(logits_BV, answers_BN, sampling.repetition_penalty)
-    if sampling.temperature == 0:
+    if sampling.temperature < COLD:
         return logits_BV.argmax(-1)
     logits_BV = logits_BV / sampling.temperature
     if sampling.top_k is None and sampling.top_p is None:

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.serving.request import Options
+
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
@@ -16,7 +18,11 @@ PYFUNC = COMPONENTS / "serving" / "pyfunc.py"
 IMPORTED = (  # by pyfunc.py
     "__init__.py",
     "model",
+    "serving/__init__.py",
+    "serving/answering.py",
+    "serving/request.py",
     "stage.py",
+    "tasks",
     "tokenizer/__init__.py",
     "tokenizer/text.py",
     "tokenizer/tokenizer.py",
@@ -50,23 +56,26 @@ def save(package: Path, folder: Path, model_id: str) -> None:
 def signature(package: Path) -> "ModelSignature":
     """One unnamed column of prompts in, one of answers out; a model that writes takes parameters too.
 
-    Their defaults are those of the package.
+    A prompt is a text or a list of messages: as text alone, MLflow would make "None" of null. The defaults of the
+    parameters are those of the package.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
-    text = Schema([ColSpec("string")])
+    prompts = Schema([ColSpec(AnyType())])  # type: ignore[no-untyped-call]
+    answers = Schema([ColSpec("string")])
     if not (package / "generation_config.json").exists():
-        return ModelSignature(inputs=text, outputs=text)
-    defaults = json.loads((package / "generation_config.json").read_text())
+        return ModelSignature(inputs=prompts, outputs=answers)
+    defaults = Options.of_package(json.loads((package / "generation_config.json").read_text()))
     params = [
-        ParamSpec("max_new_tokens", "integer", defaults["max_new_tokens"]),
-        ParamSpec("temperature", "double", defaults.get("temperature", 0.0)),
-        ParamSpec("top_p", "double", defaults.get("top_p", 1.0)),
-        ParamSpec("seed", "integer", 0),
-        ParamSpec("stop", "string", [], shape=(-1,)),
+        ParamSpec("max_new_tokens", "long", defaults.max_new_tokens),
+        ParamSpec("temperature", "double", defaults.temperature),
+        ParamSpec("top_p", "double", defaults.top_p),
+        ParamSpec("seed", "long", defaults.seed),
+        ParamSpec("stop", "string", list(defaults.stop), shape=(-1,)),
     ]
-    return ModelSignature(inputs=text, outputs=text, params=ParamSchema(params))
+    return ModelSignature(inputs=prompts, outputs=answers, params=ParamSchema(params))
 
 
 def requirements() -> list[str]:

@@ -5,6 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
+from components.serving.request import MaxNewTokens, Temperature, TopP
+
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
@@ -13,9 +15,9 @@ class Package:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     license: Annotated[str, MinLen(1)]  # of the weights, as an SPDX identifier
-    max_new_tokens: Annotated[int, Ge(1)]  # of an answer, when nobody asks for more
-    temperature: Annotated[float, Ge(0)]  # 0 takes the likeliest token
-    top_p: Annotated[float, Gt(0), Le(1)]
+    max_new_tokens: MaxNewTokens  # of an answer, when nobody asks for more
+    temperature: Temperature  # 0 takes the likeliest token
+    top_p: TopP
     repetition_penalty: Annotated[float, Ge(1)]  # 1 is none
 
 

@@ -1,129 +1,74 @@
 """A conversation in the terminal, with the answer appearing as it is written."""
 
 import contextlib
-import json
+import io
 import random
 import readline  # noqa: F401 (gives `input` its history and line editing)
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
 
-from components.model import hf, labelling
-from components.model.generation import Sampling, stream
-from components.model.packed import pack
-from components.model.transformer import Transformer
-from components.tasks.prompts import without_end
-from components.tokenizer.text import characters, until
-from components.tokenizer.tokenizer import Message, Tokenizer
+from components.serving import answering, request
+from components.serving.answering import Conversation, Labeller
+from components.stage import StageError
+from components.tokenizer.tokenizer import Message
 
 QUIT = "/quit"
 
-
-@dataclass(frozen=True)
-class Assistant:
-    """A package, loaded: a model that writes, and how."""
-
-    model: Transformer
-    tokenizer: Tokenizer
-    max_new_tokens: int
-    stop: tuple[int, ...]
-    stop_strings: tuple[str, ...]
-    sampling: Sampling
-
-    @classmethod
-    def load(cls, package: Path, stop: Sequence[str]) -> Self:
-        """From a package folder; its `generation_config.json` says how to sample. `stop`: texts that end an answer."""
-        config = json.loads((package / "generation_config.json").read_text(encoding="utf-8"))
-        temperature = config["temperature"] if config["do_sample"] else 0.0
-        return cls(
-            model=pack(hf.load(package)),
-            tokenizer=Tokenizer.load(package),
-            max_new_tokens=config["max_new_tokens"],
-            stop=tuple(config["eos_token_id"]),
-            stop_strings=tuple(stop),
-            sampling=Sampling(
-                temperature, config.get("top_k"), config.get("top_p"), repetition_penalty=config["repetition_penalty"]
-            ),
-        )
-
-    def reply(self, conversation: list[Message], seed: int) -> Iterator[str]:
-        """The answer to the last message, in pieces of whole characters."""
-        prompt = fit(conversation, self.tokenizer, self.model.config.room(self.max_new_tokens))
-        tokens = stream(
-            self.model,
-            prompt,
-            max_new_tokens=self.max_new_tokens,
-            start=self.tokenizer.end_of_text,
-            stop=self.stop,
-            sampling=self.sampling,
-            seed=seed,
-        )
-        return until(characters(tokens, self.tokenizer), self.stop_strings)
-
-
-@dataclass(frozen=True)
-class Labeller:
-    """A package, loaded: an encoder, which answers the last message alone."""
-
-    model: Transformer
-    tokenizer: Tokenizer
-
-    def reply(self, conversation: list[Message], seed: int) -> Iterator[str]:  # noqa: ARG002 (nothing to draw)
-        """The label of the last message, or what the model marks in it."""
-        prompt = fit(conversation[-1:], self.tokenizer, self.model.config.max_sequence_length)
-        [said] = labelling.reply(self.model, [prompt])
-        yield said if isinstance(said, str) else self.tokenizer.decode(prompt[said]).strip()
-
-
-def load(package: Path, stop: Sequence[str] = ()) -> Assistant | Labeller:
-    """What a package folder holds; `generation_config.json` is there when it writes, and says how."""
-    if (package / "generation_config.json").exists():
-        return Assistant.load(package, stop)
-    return Labeller(hf.load(package), Tokenizer.load(package))
+Answer = Callable[[Conversation], Iterator[str]]
+"""A conversation to the pieces of its answer."""
 
 
 def chat(package: Path, prompt: str | None, stop: Sequence[str] = ()) -> None:
-    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C ends an answer."""
-    assistant = load(package, stop)
+    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C ends an answer.
+
+    Raises `StageError` for a prompt that cannot be answered, or a `stop` text that can end nothing.
+    """
+    answer = load(package, stop)
     if prompt is not None:
-        _say(assistant, [{"role": "user", "content": prompt}])
+        _say(answer, request.conversation(prompt))
         return
     print(f"{QUIT} or Ctrl-D ends the conversation, Ctrl-C an answer.")
     conversation: list[Message] = []
-    while (message := _ask()) is not None:
-        conversation.append({"role": "user", "content": message})
-        conversation.append({"role": "assistant", "content": _say(assistant, conversation)})
+    for message in _messages():
+        turns = [*conversation, *request.conversation(message)]
+        try:
+            conversation = [*turns, {"role": "assistant", "content": _say(answer, turns)}]
+        except StageError as error:  # the conversation goes on without this message
+            print(error, file=sys.stderr)
 
 
-def fit(conversation: list[Message], tokenizer: Tokenizer, max_tokens: int) -> list[int]:
-    """The prompt of a conversation: its oldest turns left out, and at last its only message cut, until it fits."""
-    turns = list(conversation)
-    while (excess := len(ids := tokenizer.chat_prompt(turns)) - max_tokens) > 0:
-        if len(turns) > 1:
-            turns = turns[2:]  # a question goes with its answer
-        else:
-            turns = [{"role": "user", "content": without_end(turns[0]["content"], excess, tokenizer)}]
-    return ids
+def load(package: Path, stop: Sequence[str] = ()) -> Answer:
+    """What answers from a package folder; each of the texts in `stop` ends an answer."""
+    model = answering.load(package)
+    if isinstance(model, Labeller):
+        return lambda conversation: iter(model.answers([conversation]))
+    options = model.defaults.having({"stop": stop})
+    return lambda conversation: model.stream(conversation, options.having({"seed": random.getrandbits(31)}))
 
 
-def _ask() -> str | None:
-    """The next message of the user, or None when there is no more."""
-    try:
-        message = input("> ").strip()
-    except (EOFError, KeyboardInterrupt):
-        print()
-        return None
-    if message == QUIT:
-        return None
-    return message or _ask()
+def _messages() -> Iterator[str]:
+    """The messages of the user, until there are no more; bytes that are no UTF-8 are told to the user later."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    while True:
+        try:
+            message = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return
+        if message == QUIT:
+            return
+        if message:
+            yield message
 
 
-def _say(assistant: Assistant | Labeller, conversation: list[Message]) -> str:
+def _say(answer: Answer, conversation: Conversation) -> str:
     """Print the answer as it comes, and give it back."""
     said = ""
+    pieces = answer(conversation)
     with contextlib.suppress(KeyboardInterrupt):
-        for piece in assistant.reply(conversation, seed=random.getrandbits(31)):
+        for piece in pieces:
             print(piece, end="", flush=True)
             said += piece
     print()

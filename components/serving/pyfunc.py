@@ -1,90 +1,143 @@
-"""The assistant as MLflow serves it: prompts in, answers out.
+"""The assistant as MLflow serves it: prompts or conversations in, answers out.
 
 MLflow copies this file into the model and runs the copy when it loads it ("models from code"), with the few
 modules it imports beside it; nothing is pickled. Its artifacts are the files of a package.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from components.model import hf, labelling
-from components.model.generation import Sampling, generate
-from components.model.packed import pack
-from components.tokenizer.text import before, stopped
-from components.tokenizer.tokenizer import Tokenizer
+from components.serving import answering, request
+from components.serving.answering import Labeller
+from components.stage import BadData, BadSettings, StageError
+from components.tokenizer.tokenizer import Message
+
+Params = Mapping[str, Any]
+NAMES = ("messages", "prompt", "input")  # in an object that asks for one answer
 
 
 class Assistant(PythonModel):
-    """Answers each prompt by itself, as the user's only message."""
+    """Answers each prompt or conversation by itself."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read model, tokenizer and the defaults of generation from the package."""
-        folder = Path(context.artifacts["config.json"]).parent
-        self.model = pack(hf.load(folder))
-        self.tokenizer = Tokenizer.load(folder)
-        if not self.model.config.labels:
-            self.defaults: dict[str, Any] = json.loads((folder / "generation_config.json").read_text())
+        self.model = answering.load(Path(context.artifacts["config.json"]).parent)
+        _check_before_mlflow()
 
     def predict(
         self,
         context: PythonModelContext,  # noqa: ARG002 (MLflow passes it by name)
         model_input: pd.DataFrame,
-        params: Mapping[str, Any] | None = None,
+        params: Params | None = None,
     ) -> list[str]:
-        """The answers to the prompts in the first column: written, or by an encoder, a label or a part of the prompt.
+        """The answers: written, or by an encoder, a label or a part of the prompt.
 
-        `params`, where it writes: max_new_tokens; temperature (0 takes the likeliest token); top_p; seed; stop (texts
-        that end an answer, left out).
+        The rows of `model_input` are texts (the user's only message) or lists of messages. `params`, where it writes,
+        are those of `components.serving.request.Options`.
         """
-        texts = [str(text) for text in model_input.iloc[:, 0]]
-        return self.label(texts) if self.model.config.labels else self.write(texts, params or {})
+        with _as_bad_request():
+            conversations, asked = _parse(model_input, params)
+            if isinstance(self.model, Labeller):
+                return self.model.answers(conversations)
+            return self.model.answers(conversations, self.model.defaults.having(asked))
 
-    def label(self, texts: Sequence[str]) -> list[str]:
-        """The label of each text, or what the model marks in it."""
-        prompts = [self.prompt(text, self.model.config.max_sequence_length) for text in texts]
-        return [
-            said if isinstance(said, str) else self.tokenizer.decode(prompt[said]).strip()
-            for prompt, said in zip(prompts, labelling.reply(self.model, prompts), strict=True)
-        ]
+    def checked_request(self, model_input: object, params: Params | None) -> tuple[pd.DataFrame, Params]:
+        """A request in the form that MLflow passes on unchanged: a column of conversations, and the parameters.
 
-    def write(self, texts: Sequence[str], params: Mapping[str, Any]) -> list[str]:
-        """What the model writes to each text."""
-        asked = self.defaults | dict(params)
-        stop = list(asked.get("stop", ()))
-        room = self.model.config.room(asked["max_new_tokens"])
-        answers = generate(
-            self.model,
-            [self.prompt(text, room) for text in texts],
-            max_new_tokens=asked["max_new_tokens"],
-            start=self.tokenizer.end_of_text,
-            stop=self.defaults["eos_token_id"],
-            ended=stopped(self.tokenizer, stop) if stop else None,
-            sampling=Sampling(
-                asked.get("temperature", 0.0),
-                top_p=asked.get("top_p"),
-                repetition_penalty=self.defaults["repetition_penalty"],
-            ),
-            seed=asked.get("seed", 0),
-        )
-        return [before(self.tokenizer.decode(ids), stop).strip() for ids in answers]
+        Raises `MlflowException`, which a server answers with 400, for what a model does not know or accept.
+        """
+        with _as_bad_request():
+            conversations, asked = _parse(model_input, params)
+            if not isinstance(self.model, Labeller):
+                self.model.defaults.having(asked)
+            elif asked:
+                raise BadSettings(f"`{next(iter(asked))}` is not a parameter: a model that labels has none")
+        return pd.DataFrame({"conversation": conversations}, dtype=object), asked
 
-    def prompt(self, text: str, room: int) -> list[int]:
-        """The ids of the user's message, cut at its end until they take at most `room` tokens."""
-        while len(ids := self.tokenizer.chat_prompt([{"role": "user", "content": text}])) > room:
-            if not text:
-                raise MlflowException.invalid_parameter_value(
-                    f"max_new_tokens leaves {room} of {self.model.config.max_sequence_length} tokens for the prompt"
-                )
-            kept = self.tokenizer.encode(text)[: room - len(ids)]
-            text = self.tokenizer.decode(kept).rstrip("\ufffd")
-        return ids
+
+def _parse(model_input: object, params: Params | None) -> tuple[list[list[Message]], Params]:
+    """The conversations of a request and its parameters, some of which may stand beside the prompt."""
+    prompts, beside = _prompts(_plain(model_input))
+    conversations = []
+    for number, prompt in enumerate(prompts, start=1):
+        try:
+            conversations.append(request.conversation(prompt))
+        except BadData as error:
+            raise BadData(f"prompt {number}: {error}") from None
+    if not isinstance(params or {}, Mapping):
+        raise BadSettings("params should be an object of names and values")
+    return conversations, {**beside, **(params or {})}
+
+
+def _prompts(asked: object) -> tuple[list[object], Params]:
+    """Each prompt by itself, and what stands beside a prompt in an object such as `{"messages": [...], "seed": 1}`."""
+    if not isinstance(asked, Mapping):
+        return [_only_value(prompt) for prompt in asked] if isinstance(asked, list) else [asked], {}
+    names = asked.keys() & set(NAMES) if len(asked) > 1 else asked.keys()
+    if len(names) != 1:
+        raise BadData(f"an object should have one of {', '.join(NAMES)}: this one has {', '.join(asked) or 'nothing'}")
+    [name] = names
+    prompt = asked[name]
+    beside = {other: value for other, value in asked.items() if other != name}
+    return prompt if isinstance(prompt, list) and name != "messages" else [prompt], beside
+
+
+def _only_value(prompt: object) -> object:
+    """Of an object with one name, which is a row of a table, the value."""
+    return next(iter(prompt.values())) if isinstance(prompt, Mapping) and len(prompt) == 1 else prompt
+
+
+def _plain(value: object) -> object:
+    """Tables and arrays as lists, whatever they lie in."""
+    if isinstance(value, pd.DataFrame):
+        if len(value.columns) != 1:
+            raise BadData(f"a table should have one column of prompts: this one has {', '.join(map(str, value))}")
+        value = value.iloc[:, 0]
+    if isinstance(value, np.ndarray | pd.Series):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def _as_bad_request() -> Iterator[None]:
+    """Within it, what is wrong with a request is MLflow's error for that, which a server answers with 400."""
+    try:
+        yield
+    except StageError as error:
+        raise MlflowException.invalid_parameter_value(str(error)) from None
+
+
+def _check_before_mlflow() -> None:
+    """Have MLflow hand each request to `checked_request` of the model first, where it has one.
+
+    By itself it drops the parameters and columns that the signature does not name before the model sees them, so
+    that a misspelt name would change nothing and nobody would know.
+    """
+    predict = PyFuncModel.predict
+    if getattr(predict, "checks_requests", False):
+        return
+
+    @functools.wraps(predict)
+    def checked(self: PyFuncModel, data: Any, params: Any = None) -> Any:
+        model = getattr(self._model_impl, "python_model", None)
+        if check := getattr(model, "checked_request", None):
+            data, params = check(data, params)
+        return predict(self, data, params)
+
+    checked.checks_requests = True  # type: ignore[attr-defined]
+    PyFuncModel.predict = checked  # type: ignore[method-assign]
 
 
 mlflow.models.set_model(Assistant())

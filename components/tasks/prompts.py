@@ -1,4 +1,4 @@
-"""From an example to token ids, the same for fine-tuning, evaluation and chat.
+"""From examples and conversations to token ids: the one place for training, evaluation, chat and serving.
 
 A prompt has one budget of tokens, which follows from nothing but the recipe. When what is left of a window after the
 answer was the budget, the length of a cut prompt told a classifier which label was coming: training learned that, and
@@ -6,14 +6,34 @@ evaluation, which cut all prompts alike, had no use for it (docs/decisions.md, P
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from components.stage import BadData
+from components.tasks import TASKS
 from components.tasks.task import Task
-from components.tokenizer.tokenizer import Tokenizer
+from components.tokenizer.tokenizer import Message, Tokenizer
 
 BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was taught tasks
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The tasks that a model was taught, and the budget of their prompts."""
+
+    tasks: tuple[Task, ...]
+    max_prompt_tokens: int
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """From the `training.json` of a model folder; no tasks, where nobody set a budget."""
+        tokens = budget(folder)
+        if tokens is None:
+            return cls((), 0)
+        names = json.loads((folder / "training.json").read_text())["tasks"]
+        return cls(tuple(TASKS[name] for name in names if name in TASKS), tokens)
 
 
 def budget(folder: Path) -> int | None:
@@ -42,16 +62,16 @@ def _fitted(
     text = inputs[task.long_field]
     while True:
         kept = {**inputs, task.long_field: text}
-        ids = tokenizer.chat_prompt([{"role": "user", "content": task.prompt(kept)}])
+        ids = tokenizer.chat_prompt([_user(task.prompt(kept))])
         excess = len(ids) - max_tokens
         if excess <= 0:
             return kept, ids
         if not text:
             raise BadData(
-                f"task {task.name}: an example without its {task.long_field} still takes {len(ids)} tokens and only "
-                f"{max_tokens} are free: raise max_prompt_tokens, or leave such rows out"
+                f"task {task.name}: a prompt without its {task.long_field} still takes {len(ids)} tokens and only "
+                f"{max_tokens} are free: shorten the rest of it, or raise max_prompt_tokens"
             )
-        text = without_end(text, excess, tokenizer)
+        text = _without_end(text, excess, tokenizer)
 
 
 def answer(target: str, tokenizer: Tokenizer) -> list[int]:
@@ -59,8 +79,49 @@ def answer(target: str, tokenizer: Tokenizer) -> list[int]:
     return [*tokenizer.encode(target), tokenizer.end_of_turn]
 
 
-def without_end(text: str, tokens: int, tokenizer: Tokenizer) -> str:
+def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: Tokenizer, room: int) -> list[int]:
+    """The prompt of a conversation, of at most `room` tokens.
+
+    A user's message that is a prompt of a task is cut as `fit` cut it in training. Then the oldest questions with
+    their answers are left out until the rest fits; a system message stays. Raises `BadData` when the last message
+    alone is too long.
+    """
+    messages = [_as_taught(message, taught, tokenizer) for message in conversation]
+    first = 1 if messages[0]["role"] == "system" else 0
+    system, turns = messages[:first], messages[first:]
+    while len(ids := tokenizer.chat_prompt([*system, *turns])) > room:
+        turns = _without_oldest(turns)
+        if not turns:
+            raise BadData(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
+    return ids
+
+
+def empty(tokenizer: Tokenizer) -> int:
+    """The tokens of a prompt without text."""
+    return len(tokenizer.chat_prompt([_user("")]))
+
+
+def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Message:
+    """A prompt of a task, its long field cut; any other message as it is."""
+    if message["role"] == "user":
+        for task in taught.tasks:
+            if (inputs := task.inputs(message["content"])) is not None:
+                return _user(task.prompt(cut(task, inputs, tokenizer, taught.max_prompt_tokens)))
+    return message
+
+
+def _without_oldest(turns: list[Message]) -> list[Message]:
+    """The turns from the second question on."""
+    later = (place for place, turn in enumerate(turns) if place and turn["role"] == "user")
+    return turns[next(later, len(turns)) :]
+
+
+def _without_end(text: str, tokens: int, tokenizer: Tokenizer) -> str:
     """The text without its last tokens."""
     kept = tokenizer.encode(text)[:-tokens]
     # A token may end inside a character, which then decodes to the replacement mark.
     return tokenizer.decode(kept).rstrip("\ufffd")
+
+
+def _user(content: str) -> Message:
+    return {"role": "user", "content": content}

@@ -1,7 +1,10 @@
 """What a task is."""
 
+import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from string import Formatter
 
 
 @dataclass(frozen=True)
@@ -26,3 +29,21 @@ class Task:
     def prompt(self, inputs: Mapping[str, str]) -> str:
         """The user message; the assistant's answer to it is the target."""
         return self.template.format_map(inputs)
+
+    def inputs(self, message: str) -> dict[str, str] | None:
+        """The inputs from which `prompt` makes a message; None when it is no prompt of this task.
+
+        Every field but the long one is a part of a single line; so where the long field ends is certain.
+        """
+        found = self._pattern.fullmatch(message)
+        return found and found.groupdict()
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        pattern = ""
+        for literal, field, _, _ in Formatter().parse(self.template):
+            pattern += re.escape(literal)
+            if field is not None:
+                content = "(?s:.*)" if field == self.long_field else r"[^\n]*"
+                pattern += f"(?P<{field}>{content})"
+        return re.compile(pattern)

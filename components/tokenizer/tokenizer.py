@@ -10,6 +10,8 @@ import awkward
 import gigatoken
 import numpy as np
 
+from components.stage import BadData
+
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
@@ -59,12 +61,17 @@ class Tokenizer:
         return cls((folder / "tokenizer.json").read_text(encoding="utf-8"))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text."""
+        """The ids of a text. Raises `BadData` when it is not Unicode."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text."""
-        ids: list[list[int]] = self._bpe.encode_batch_list(list(texts))
+        """The ids of each text. Raises `BadData` when one is not Unicode: it has half of a surrogate pair."""
+        try:
+            ids: list[list[int]] = self._bpe.encode_batch_list(list(texts))
+        except TypeError:
+            for text in texts:
+                _check_unicode(text)
+            raise
         return ids
 
     def encode_column(self, parquet: Path, column: str = "text") -> tuple[np.ndarray, np.ndarray]:
@@ -93,3 +100,10 @@ class Tokenizer:
             turn = self.encode(f"{message['role']}\n{message['content']}")
             ids += [self.start_of_turn, *turn, self.end_of_turn, *newline]
         return [*ids, self.start_of_turn, *opening]
+
+
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadData(f"a text is not Unicode, as it holds {text[error.start]!a}: give it as UTF-8") from None

@@ -54,6 +54,14 @@ def test_it_wants_a_repository(tmp_path: Path) -> None:
     )
 
 
+def test_an_argument_that_is_not_unicode_is_one_line() -> None:
+    code = "from flows.cli import main; main()"
+    command = [os.fsencode(sys.executable), b"-c", code.encode(), b"chat", b"caf\xe9"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == rb"lmforge: 'caf\udce9' is not UTF-8 text" + b"\n"
+
+
 def test_plan_from_a_folder_below(copy: Path) -> None:
     result = lmforge("plan", cwd=copy / "flows")
     assert result.returncode == 0, result.stderr

@@ -185,6 +185,13 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
         torch.testing.assert_close(counts / 1000, expected, atol=0.002, rtol=0)
 
 
+@pytest.mark.parametrize("temperature", [1e-300, 1e-40, 1e-7, 1e-6])
+def test_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
+    chance = torch.tensor([0.99], dtype=torch.float64)
+    logits_BV, no_answer = torch.tensor([[-20.0, 19.0, 20.0]]), torch.empty(1, 0, dtype=torch.long)
+    assert int(draw(logits_BV, no_answer, chance, Sampling(temperature))) == 2
+
+
 def test_a_penalty_keeps_the_answer_from_repeating_itself_but_not_the_prompt(decoder: Transformer) -> None:
     strict = Sampling(repetition_penalty=1e9)
     for prompt, answer in zip(PROMPTS, answers(decoder, PROMPTS, sampling=strict), strict=True):

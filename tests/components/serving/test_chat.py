@@ -5,28 +5,8 @@ import sys
 
 import pytest
 
-from components.serving.chat import Assistant, chat, fit, load
-from components.tokenizer.tokenizer import Tokenizer
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_package):
-    return Tokenizer.load(tiny_package)
-
-
-def test_the_oldest_turns_are_left_out_first(tokenizer):
-    turns = [{"role": role, "content": f"{role} {number}"} for number in range(9) for role in ("user", "assistant")]
-    conversation = [*turns, {"role": "user", "content": "the last question"}]
-    limit = len(tokenizer.chat_prompt(conversation[-3:]))
-    assert fit(conversation, tokenizer, 10_000) == tokenizer.chat_prompt(conversation)
-    assert fit(conversation, tokenizer, limit) == tokenizer.chat_prompt(conversation[-3:])
-
-
-def test_a_message_too_long_is_cut_at_its_end(tokenizer):
-    ids = fit([{"role": "user", "content": "First " + "天地" * 100}], tokenizer, 60)
-    assert len(ids) <= 60
-    assert "First 天地" in tokenizer.decode(ids)
-    assert "\ufffd" not in tokenizer.decode(ids)
+from components.serving.chat import chat, load
+from components.stage import BadData, BadSettings
 
 
 def test_one_prompt_gets_one_answer(tiny_package, capsys):
@@ -62,14 +42,31 @@ def test_every_architecture_answers(kind, packages, capsys):
 
 
 def test_an_encoder_answers_the_last_message_alone(packages):
-    encoder = load(packages["labels"])
+    answer = load(packages["labels"])
     last = {"role": "user", "content": "The quick brown fox"}
     history = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, last]
-    assert list(encoder.reply(history, seed=0)) == list(encoder.reply([last], seed=1))
+    assert list(answer(history)) == list(answer([last]))
 
 
-def test_sampling_comes_from_the_package(tiny_package):
-    assistant = Assistant.load(tiny_package, stop=())
-    assert assistant.sampling.temperature == 0
-    assert assistant.max_new_tokens == 8
-    assert assistant.tokenizer.end_of_turn in assistant.stop
+def test_thousands_of_blank_lines_say_nothing(tiny_package, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n" * 3000))
+    chat(tiny_package, None)
+    assert capsys.readouterr().out.count("> ") == 3001
+
+
+def test_a_message_that_cannot_be_read_is_passed_over(tiny_package, monkeypatch, capsys):
+    lines = io.BytesIO(b"\xff\n" + b"long " * 500 + b"\nHello\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(lines, encoding="utf-8"))
+    chat(tiny_package, None)
+    said, refused = capsys.readouterr()
+    assert said.count("> ") == 4
+    not_unicode, too_long = refused.splitlines()
+    assert not_unicode == r"a text is not Unicode, as it holds '\udcff': give it as UTF-8"
+    assert too_long.endswith("and at most 88 fit: shorten it")
+
+
+def test_a_single_prompt_that_cannot_be_read_is_an_error(tiny_package):
+    with pytest.raises(BadData, match="and at most 88 fit: shorten it"):
+        chat(tiny_package, "long " * 500)
+    with pytest.raises(BadSettings, match="it should be of length 1 or more"):
+        chat(tiny_package, "Hello", stop=[""])

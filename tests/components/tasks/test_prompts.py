@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.stage import BadData
 from components.tasks import TASKS
-from components.tasks.prompts import answer, fit
+from components.tasks.prompts import Taught, answer, fit, of_conversation
 from components.tokenizer import train
 from components.tokenizer.tokenizer import SPECIAL_TOKENS, Tokenizer
 
@@ -49,3 +49,35 @@ def test_answer_ends_the_turn(tokenizer):
     *tokens, last = answer("正面", tokenizer)
     assert tokenizer.decode(tokens) == "正面"
     assert last == tokenizer.end_of_turn
+
+
+UNTAUGHT = Taught((), 0)
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+@given(
+    roles=st.lists(st.sampled_from(["user", "assistant"]), max_size=12),
+    has_system=st.booleans(),
+    room=st.integers(0, 300),
+)
+@settings(deadline=None)
+def test_the_oldest_turns_are_left_out_and_a_question_comes_first(tokenizer, roles, has_system, room):
+    turns = [{"role": role, "content": f"turn {number}"} for number, role in enumerate([*roles, "user"])]
+    system = [SYSTEM] if has_system else []
+    prompts = [tokenizer.chat_prompt([*system, *turns[start:]]) for start in range(len(turns))]
+    allowed = [ids for start, ids in enumerate(prompts) if not start or turns[start]["role"] == "user"]
+    fitting = [ids for ids in allowed if len(ids) <= room]
+    if fitting:
+        assert of_conversation([*system, *turns], UNTAUGHT, tokenizer, room) == fitting[0]
+    else:
+        with pytest.raises(BadData, match=f"takes {len(allowed[-1])} tokens, and at most {room} fit"):
+            of_conversation([*system, *turns], UNTAUGHT, tokenizer, room)
+
+
+def test_a_prompt_of_a_task_is_cut_where_training_cut_it(tokenizer):
+    taught = Taught((TASKS["topic"],), 100)
+    inputs = {"text": TEXT * 9}
+    message = {"role": "user", "content": TASKS["topic"].prompt(inputs)}
+    assert of_conversation([message], taught, tokenizer, 500) == fit(TASKS["topic"], inputs, tokenizer, 100)
+    with pytest.raises(BadData, match="and at most 500 fit"):
+        of_conversation([message], UNTAUGHT, tokenizer, 500)

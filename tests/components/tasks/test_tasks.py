@@ -1,5 +1,7 @@
 """Tasks, their prompts and their scores."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,25 @@ def test_prompt_holds_the_long_field_and_few_words_of_its_own(task):
     prompt = task.prompt(INPUTS)
     assert INPUTS[task.long_field] in prompt
     assert len(task.template) - len(task.long_field) < 30
+
+
+LINE = st.text(st.characters(exclude_characters="\n"))
+
+
+@given(text=st.text(), other=LINE)
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_inputs_are_read_from_their_prompt(task, text, other):
+    fields = re.findall(r"{(\w+)}", task.template)
+    inputs = {field: text if field == task.long_field else other for field in fields}
+    assert task.inputs(task.prompt(inputs)) == inputs
+    strangers = [name for name, stranger in TASKS.items() if stranger.inputs(task.prompt(inputs)) is not None]
+    assert strangers == [task.name]
+
+
+def test_what_is_no_prompt_of_a_task_has_no_inputs():
+    assert TASKS["topic"].inputs("Topic:") is None
+    assert TASKS["topic"].inputs("a text\nTopic: ") is None
+    assert TASKS["description"].inputs("a text\nIn one line, a\nb:") is None
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

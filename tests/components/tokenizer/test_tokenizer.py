@@ -55,6 +55,16 @@ def test_ids_are_those_of_tokenizers(folder: Path, text: str) -> None:
     assert Tokenizer.load(folder).encode(text) == reference.encode(text, add_special_tokens=False).ids
 
 
+@pytest.mark.parametrize("text", ["\udcff", "half a pair: \ud83d"])
+def test_what_is_not_unicode_is_refused_in_one_line(folder: Path, text: str) -> None:
+    tokenizer = Tokenizer.load(folder)
+    line = r"a text is not Unicode, as it holds '\\ud[c8]..': give it as UTF-8"
+    with pytest.raises(BadData, match=line):
+        tokenizer.encode_batch(["fine", text])
+    with pytest.raises(BadData, match=line):
+        tokenizer.chat_prompt([{"role": "user", "content": text}])
+
+
 def test_text_never_becomes_a_special_token(folder: Path) -> None:
     tokenizer = Tokenizer.load(folder)
     for special in SPECIAL_TOKENS:

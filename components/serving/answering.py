@@ -1,0 +1,121 @@
+"""A package, loaded: conversations in, answers out; for `lmforge chat` and for the served model alike."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from components.model import hf, labelling
+from components.model.generation import Sampling, generate, stream
+from components.model.packed import pack
+from components.model.transformer import Transformer
+from components.serving.request import Options
+from components.stage import BadSettings
+from components.tasks import prompts
+from components.tasks.prompts import Taught
+from components.tokenizer.text import before, characters, stopped, until
+from components.tokenizer.tokenizer import Message, Tokenizer
+
+Conversation = Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model that writes its answers."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    taught: Taught
+    defaults: Options
+    end: tuple[int, ...]  # tokens that end an answer
+    repetition_penalty: float
+
+    @classmethod
+    def load(cls, package: Path) -> Self:
+        """From a package folder; its `generation_config.json` has the defaults."""
+        generation = json.loads((package / "generation_config.json").read_text(encoding="utf-8"))
+        return cls(
+            model=pack(hf.load(package)),
+            tokenizer=Tokenizer.load(package),
+            taught=Taught.load(package),
+            defaults=Options.of_package(generation),
+            end=tuple(generation["eos_token_id"]),
+            repetition_penalty=generation["repetition_penalty"],
+        )
+
+    def answers(self, conversations: Sequence[Conversation], options: Options) -> list[str]:
+        """The answer to each conversation. Raises `BadData` when one is too long."""
+        written = generate(
+            self.model,
+            [self.prompt(conversation, options) for conversation in conversations],
+            max_new_tokens=options.max_new_tokens,
+            start=self.tokenizer.end_of_text,
+            stop=self.end,
+            ended=stopped(self.tokenizer, options.stop) if options.stop else None,
+            sampling=self._sampling(options),
+            seed=options.seed,
+        )
+        return [before(self.tokenizer.decode(ids), options.stop).strip() for ids in written]
+
+    def stream(self, conversation: Conversation, options: Options) -> Iterator[str]:
+        """The answer to a conversation as it is written, in pieces of whole characters. Raises as `answers` does."""
+        tokens = stream(
+            self.model,
+            self.prompt(conversation, options),
+            max_new_tokens=options.max_new_tokens,
+            start=self.tokenizer.end_of_text,
+            stop=self.end,
+            sampling=self._sampling(options),
+            seed=options.seed,
+        )
+        return until(characters(tokens, self.tokenizer), options.stop)
+
+    def prompt(self, conversation: Conversation, options: Options) -> list[int]:
+        """The ids that the model reads. Raises `BadSettings` when the answer leaves no room for any."""
+        empty, config = prompts.empty(self.tokenizer), self.model.config
+        room = config.room(options.max_new_tokens)
+        if room < empty:
+            window = config.max_sequence_length
+            most = window - empty if config.architecture == "decoder" else window
+            raise BadSettings(
+                f"max_new_tokens is {options.max_new_tokens}: it should be at most {most}, as the window has {window} "
+                f"tokens and a prompt takes {empty} or more"
+            )
+        return prompts.of_conversation(conversation, self.taught, self.tokenizer, room)
+
+    def _sampling(self, options: Options) -> Sampling:
+        top_p = options.top_p if options.top_p < 1 else None
+        return Sampling(options.temperature, top_p=top_p, repetition_penalty=self.repetition_penalty)
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """An encoder, which answers the last message alone: with a label, or with a part of the message."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    taught: Taught
+
+    @classmethod
+    def load(cls, package: Path) -> Self:
+        """From a package folder."""
+        return cls(hf.load(package), Tokenizer.load(package), Taught.load(package))
+
+    def answers(self, conversations: Sequence[Conversation]) -> list[str]:
+        """The answer to each conversation. Raises `BadData` when the last message of one is too long."""
+        read = [self.prompt(conversation) for conversation in conversations]
+        return [
+            said if isinstance(said, str) else self.tokenizer.decode(ids[said]).strip()
+            for ids, said in zip(read, labelling.reply(self.model, read), strict=True)
+        ]
+
+    def prompt(self, conversation: Conversation) -> list[int]:
+        """The ids that the model reads."""
+        window = self.model.config.max_sequence_length
+        return prompts.of_conversation(conversation[-1:], self.taught, self.tokenizer, window)
+
+
+def load(package: Path) -> Writer | Labeller:
+    """What a package folder holds; `generation_config.json` is there when it writes."""
+    return Writer.load(package) if (package / "generation_config.json").exists() else Labeller.load(package)

@@ -1,0 +1,70 @@
+"""A package that answers: what it reads is what it was taught and evaluated on."""
+
+import json
+import re
+import shutil
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.serving import answering
+from components.serving.request import conversation
+from components.stage import BadData, BadSettings
+from components.tasks import TASKS, prompts
+
+BUDGET = 60
+LINE = st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=20)
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory, packages, tiny_package):
+    """A package that writes and one that labels, both taught every task."""
+    loaded = {}
+    for kind, package in {"writer": tiny_package, "labeller": packages["labels"]}.items():
+        folder = shutil.copytree(package, tmp_path_factory.mktemp("taught") / kind)
+        (folder / "training.json").write_text(json.dumps({"tasks": list(TASKS), prompts.BUDGET: BUDGET}))
+        loaded[kind] = answering.load(folder)
+    return loaded
+
+
+@given(text=st.text(max_size=200), other=LINE)
+@settings(deadline=None, max_examples=50)
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_what_is_served_is_what_was_evaluated(taught, task, text, other):
+    fields = re.findall(r"{(\w+)}", task.template)
+    inputs = {field: text if field == task.long_field else other for field in fields}
+    writer, labeller = taught["writer"], taught["labeller"]
+    asked = conversation(task.prompt(inputs))
+    try:
+        evaluated = prompts.fit(task, inputs, writer.tokenizer, BUDGET)
+    except BadData:
+        with pytest.raises(BadData, match="shorten the rest of it"):
+            writer.prompt(asked, writer.defaults)
+    else:
+        assert writer.prompt(asked, writer.defaults) == labeller.prompt(asked) == evaluated
+
+
+def test_a_long_prompt_of_a_task_is_answered_and_any_other_is_refused(taught):
+    long = "The quick brown fox. " * 50
+    for kind, options in (("writer", [taught["writer"].defaults]), ("labeller", [])):
+        [said] = taught[kind].answers([conversation(f"{long}\nTopic:")], *options)
+        assert isinstance(said, str)
+        with pytest.raises(BadData, match=r"the last message takes \d+ tokens, and at most \d+ fit: shorten it"):
+            taught[kind].answers([conversation(long)], *options)
+
+
+@pytest.mark.parametrize("kind", ["decoder", "encoder_decoder"])
+def test_the_longest_answer_leaves_room_for_a_prompt(tiny_package, packages, kind):
+    model = answering.load(tiny_package if kind == "decoder" else packages[kind])
+    most = 77 if kind == "decoder" else 96
+    asked = conversation("")
+    assert len(model.prompt(asked, model.defaults.having({"max_new_tokens": most}))) == 19
+    with pytest.raises(BadSettings, match=f"max_new_tokens is {most + 1}: it should be at most {most}, as the window"):
+        model.prompt(asked, model.defaults.having({"max_new_tokens": most + 1}))
+
+
+def test_the_defaults_come_from_the_package(tiny_package):
+    model = answering.load(tiny_package)
+    assert (model.defaults.temperature, model.defaults.max_new_tokens) == (0, 8)
+    assert model.tokenizer.end_of_turn in model.end
