@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components import params
+from components import params, window
 from components.data.settings import Ingest, Prepare, Validate
 from components.evaluation.settings import Evaluate
 from components.registry.settings import Gate, Package
@@ -49,5 +49,6 @@ def check_content(content: Mapping[str, Any], where: str) -> None:
             params.parse(content[name], kind, f"{where}: {name}")
         except BadSettings as error:
             problems.append(str(error))
+    problems += [f"{where}: {line}" for line in window.misfits(content)]
     if problems:
         raise BadSettings("; ".join(problems))

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components import params, stage
+from components import params, stage, window
 from components.evaluation import baselines, bits_per_byte, likelihood, predictions, safety, samples, scores, selection
 from components.evaluation.baselines import Reader
 from components.evaluation.predictions import Speaker
@@ -76,7 +76,8 @@ def evaluate(
             batch = settings.tokens_per_batch
             losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
             found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
-        prompt_tokens = prompts.budget(folder) or model.config.room(settings.max_new_tokens)
+        longest = max(settings.max_new_tokens, prompts.longest_label(tokenizer))
+        prompt_tokens = prompts.budget(folder) or model.config.room(longest)
         speaker = Speaker(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
         answers = _answers(speaker, examples, stage)
         reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
@@ -188,6 +189,7 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def main() -> None:
+    window.check()
     name, folder, training = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     taught = pq.read_table(training / "examples.parquet", columns=["example"])["example"].unique().to_pylist()
     evaluate(folder, params.read("evaluate", Evaluate), name, taught=taught).write(REPORTS / name)

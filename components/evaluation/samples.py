@@ -14,8 +14,8 @@ from components.model.generation import Sampling, generate
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
 
-SHOWN = 24  # tokens of a document that a decoder is shown
-CONTINUATION = 48  # tokens
+SHOWN = 24  # tokens of a document that a decoder is shown; fewer where the window is small
+CONTINUATION = 48  # tokens, or as many as there is room for
 FILLED = 48  # tokens of a document in which some are hidden
 SAMPLING = Sampling(temperature=0.8, top_k=50)
 
@@ -43,16 +43,19 @@ def _first_parts(layout: Layout, ids: Sequence[Sequence[int]]) -> list[Part]:
 
 def _continued(model: Transformer, tokenizer: Tokenizer, ids: Sequence[Sequence[int]], seed: int) -> list[Sample]:
     """The beginning of each text, and how the model goes on (sampled)."""
+    window = model.config.max_sequence_length
+    shown = min(SHOWN, window // 3)
+    length = min(CONTINUATION, window - 1 - shown)
     continuations = generate(
         model,
-        [[tokenizer.end_of_text, *tokens[:SHOWN]] for tokens in ids],
-        max_new_tokens=CONTINUATION,
+        [[tokenizer.end_of_text, *tokens[:shown]] for tokens in ids],
+        max_new_tokens=length,
         stop=(tokenizer.end_of_text,),
         sampling=SAMPLING,
         seed=seed,
     )
     return [
-        [_shown(tokenizer, tokens[:SHOWN]), _said(tokenizer, said, tokens[SHOWN : SHOWN + CONTINUATION])]
+        [_shown(tokenizer, tokens[:shown]), _said(tokenizer, said, tokens[shown : shown + length])]
         for tokens, said in zip(ids, continuations, strict=True)
     ]
 
@@ -68,7 +71,8 @@ def _filled_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
 def _written_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
     """A text with what the model writes for each span that is hidden."""
     start = end = tokenizer.end_of_text
-    [written] = generate(model, [part.source], max_new_tokens=CONTINUATION, start=start, stop=(end,))
+    length = min(CONTINUATION, model.config.max_sequence_length)
+    [written] = generate(model, [part.source], max_new_tokens=length, start=start, stop=(end,))
     holes = [place for place, token in enumerate(part.source) if token in tokenizer.sentinels]
     sentinels = [part.source[hole] for hole in holes]
     said, hidden = (list(spans.filled(ids, sentinels)) for ids in (written, part.targets[:-1]))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from components.model.transformer import Transformer
 
 ROUNDS = 15  # odd, and enough for an interval of the median
-READ = 32  # tokens of the prompt
+READ = 32  # tokens of the prompt, or fewer where the window is small
 WRITTEN = 8  # tokens of an answer
 
 
@@ -37,20 +37,21 @@ def measure(challenger: Path, champion: Path, confidence: float) -> Cost:
     sizes = [sum(part.stat().st_size for part in package.glob("*.safetensors")) for package in (challenger, champion)]
     if bool(models[0].config.labels) != bool(models[1].config.labels):
         return Cost(None, 0.0, 0.0, *sizes)
-    turns = [_turn(pack(model)) for model in models]
+    read = min(READ, *(model.config.max_sequence_length - WRITTEN for model in models))
+    turns = [_turn(pack(model), read) for model in models]
     rounds = [(_milliseconds(turns[0]), _milliseconds(turns[1])) for _ in range(ROUNDS + 1)][1:]  # one to warm up
     slowdown = median_interval([ours / theirs for ours, theirs in rounds], confidence=confidence)
     return Cost(slowdown, median(ours for ours, _ in rounds), median(theirs for _, theirs in rounds), *sizes)
 
 
-def _turn(model: "Transformer") -> tuple[Callable[[], object], int]:
-    """Something to do, and the tokens that it takes."""
+def _turn(model: "Transformer", read: int) -> tuple[Callable[[], object], int]:
+    """Something to do with a prompt of `read` tokens, and the tokens that it takes."""
     from components.model import labelling
     from components.model.generation import generate
 
-    prompt = list(range(READ))  # which tokens they are does not change what is computed
+    prompt = list(range(read))  # which tokens they are does not change what is computed
     if model.config.labels:
-        return lambda: labelling.reply(model, [prompt]), READ
+        return lambda: labelling.reply(model, [prompt]), read
     return lambda: generate(model, [prompt], max_new_tokens=WRITTEN, start=0), WRITTEN
 
 

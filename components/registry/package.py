@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from components import params, stage
+from components import params, stage, window
 from components.model import hf
 from components.model.config import ModelConfig
 from components.registry import card
@@ -56,6 +56,7 @@ def _write_json(path: Path, content: dict[str, object]) -> None:
 
 
 def main() -> None:
+    window.check()
     recipe = sys.argv[1]
     build(
         model=Path("models/finetuned") / recipe,

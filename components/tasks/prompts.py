@@ -79,6 +79,11 @@ def answer(target: str, tokenizer: Tokenizer) -> list[int]:
     return [*tokenizer.encode(target), tokenizer.end_of_turn]
 
 
+def longest_label(tokenizer: Tokenizer) -> int:
+    """The tokens of the longest answer to a task that has labels."""
+    return max(len(answer(label, tokenizer)) for task in TASKS.values() for label in task.labels)
+
+
 def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: Tokenizer, room: int) -> list[int]:
     """The prompt of a conversation, of at most `room` tokens.
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components import params, stage
+from components import params, stage, window
 from components.model import hf
-from components.model.config import ModelConfig
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import Transformer
 from components.tasks import TASKS, prompts
@@ -91,23 +90,26 @@ def read(recipe: str) -> Finetune:
     return settings
 
 
-def check_room(settings: Finetune, config: ModelConfig) -> None:
-    """Raise `BadSettings` when the longest prompt, in a decoder with the longest answer, does not fit the window."""
-    answers = settings.max_answer_tokens if config.architecture == "decoder" else 0
-    if settings.max_prompt_tokens + answers > config.max_sequence_length:
-        raise stage.BadSettings(
-            f"max_prompt_tokens ({settings.max_prompt_tokens}) and max_answer_tokens ({settings.max_answer_tokens}) "
-            f"do not fit the window of {config.max_sequence_length} tokens: lower them, or raise sequence_length"
-        )
+def check_labels(settings: Finetune, tokenizer: Tokenizer) -> None:
+    """Raise `BadSettings` when a label is longer than an answer may be: it would be learned without its end."""
+    most = settings.max_answer_tokens
+    for task in settings.tasks:
+        for label in TASKS[task].labels:
+            if (length := len(prompts.answer(label, tokenizer))) > most:
+                raise stage.BadSettings(
+                    f"max_answer_tokens is {most}, but the label `{label}` takes {length}: raise it"
+                )
 
 
 def main(recipe: str) -> None:
+    window.check()
     settings = read(recipe)
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
-    check_room(settings, model.config)
     if model.config.architecture == "encoder":
         model = start.labelled(model, labels(settings), optimization.seed)
+    else:
+        check_labels(settings, tokenizer)
     held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
     rows = training_rows(settings, model, tokenizer)

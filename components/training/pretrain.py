@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components import params, stage
+from components import params, stage, window
 from components.model.transformer import Transformer
 from components.stage import BadSettings
 from components.tokenizer.tokenizer import Tokenizer
@@ -83,6 +83,7 @@ def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
 
 
 def main() -> None:
+    window.check()
     settings = params.read("pretrain", Pretrain)
     tokenizer = Tokenizer.load(TOKENIZER)
     model = build(settings, tokenizer.vocab_size)

@@ -88,6 +88,7 @@ def test_plan_from_a_folder_below(copy: Path) -> None:
             "evaluate.confidenc is not a known setting; did you mean `confidence`?",
         ),
         ("resamples: 1000", "resamples: 1", "evaluate.resamples is 1: should be greater than or equal to 100"),
+        ("sequence_length: 256", "sequence_length: 64", "64 are free with pretrain.sequence_length (64): lower the"),
         ("\nevaluate:", "\nevaluat:", "`evaluat` is not a known section; did you mean `evaluate`?"),
     ],
 )

@@ -1,11 +1,14 @@
 """What two models cost side by side: no clock is asserted on, as it is the machine's."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from components.model import hf
 from components.registry import cost
+from tests.components.model import shapes
 
 
 @pytest.mark.parametrize("kind", ["decoder", "labels", "original"])
@@ -15,6 +18,12 @@ def test_a_model_beside_itself(tiny_models: dict[str, Path], kind: str) -> None:
     assert 0 < found.slowdown.low <= found.slowdown.value <= found.slowdown.high < math.inf
     assert found.ours_ms > 0
     assert found.ours_bytes == found.theirs_bytes == (tiny_models[kind] / "model.safetensors").stat().st_size
+
+
+def test_the_prompt_shrinks_with_the_window(tiny_models: dict[str, Path], tmp_path: Path) -> None:
+    narrow = replace(hf.load(tiny_models["decoder"]).config, max_sequence_length=18)
+    hf.save(shapes.model(narrow), tmp_path)
+    assert cost.measure(tmp_path, tiny_models["decoder"], confidence=0.95).slowdown is not None
 
 
 def test_one_that_writes_and_one_that_labels_do_not_compare(tiny_models: dict[str, Path]) -> None:
