@@ -107,7 +107,7 @@ def test_a_stage_refuses_before_it_starts(
     content["pretrain"]["sequence_length"] = 64
     YAML().dump(content, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["stage", "assistant", "models/finetuned/assistant"])
+    monkeypatch.setattr(sys, "argv", ["stage", "assistant", "model", "training"])
     with pytest.raises(BadSettings, match=r"verbatim_tokens \(\d+\) needs \d+ tokens, and 64 are free with pretrain"):
         main()
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
