@@ -67,9 +67,11 @@ def examine() -> list[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Finding("python", version, "" if sys.version_info >= (3, 11) else "use Python 3.11 or newer")
+    """The interpreter, and the code that it runs: in a copied folder the command is that of the original."""
+    version, code = ".".join(map(str, sys.version_info[:3])), Path(__file__).resolve().parents[1]
+    if code != Path.cwd():
+        return Finding("python", f"{version} runs the code of {code}", "`make run` here sets up .venv for this folder")
+    return Finding("python", version)
 
 
 def packages() -> Finding:
@@ -143,8 +145,8 @@ def run_locks() -> Finding:
 def prefect_store() -> Finding:
     """The history of runs, and the server if one is up."""
     found = _sqlite(environment.PREFECT_HOME / "prefect.db")
-    with suppress(FileNotFoundError):
-        url = json.loads(state.ADDRESS.read_text())["url"]
+    url = state.announced()
+    if url:
         found = f"{found}; {'server at ' + url if network.answers(url + PREFECT_HEALTH) else 'no server'}"
     return Finding("prefect", found, "move it away: the next run makes a new one" if "damaged" in found else "")
 
@@ -155,8 +157,13 @@ def mlflow_store() -> Finding:
     if not chosen.startswith(tracking.SQLITE):
         there = network.answers(chosen)
         return Finding("mlflow", chosen, "" if there else "start that server, or unset MLFLOW_TRACKING_URI")
-    found = _sqlite(Path(chosen.removeprefix(tracking.SQLITE)))
-    return Finding("mlflow", found, "restore it from a copy" if "damaged" in found else "")
+    database = Path(chosen.removeprefix(tracking.SQLITE))
+    found = _sqlite(database)
+    if "damaged" in found:
+        return Finding("mlflow", found, "restore it from a copy")
+    old = tracking.moved_from(database)
+    moved = f"; moved or copied from {old}: the next command that needs it puts its paths right" if old else ""
+    return Finding("mlflow", found + moved)
 
 
 def in_background() -> Finding:

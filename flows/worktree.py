@@ -51,9 +51,12 @@ def main_tree() -> Path | None:
 
 
 def make(main: Path, flow_run: str) -> Path:
-    """The worktree of a flow run: the one that it left, or a new one at the commit that the main tree is at."""
+    """The worktree of a flow run: the one that it left, or a new one at the commit that the main tree is at.
+
+    One whose links lead elsewhere is made anew: it was left before the main tree was moved, or copied from another.
+    """
     tree = main / TREES / flow_run
-    if (tree / STATE).exists():  # it is made last
+    if (tree / STATE / SHARED[0]).resolve() == (main / STATE / SHARED[0]).resolve():  # the state folder is made last
         _drop_locks_of_git(tree)
         return tree
     remove(main, tree)

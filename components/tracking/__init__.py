@@ -5,6 +5,17 @@ A training writes its metrics to a file; a thread sends them from there, at once
 
 from components.tracking.delivery import find, send_leftovers
 from components.tracking.run import Run, flatten, start
-from components.tracking.store import SQLITE, client, experiment, uri
+from components.tracking.store import SQLITE, client, experiment, moved_from, uri
 
-__all__ = ["SQLITE", "Run", "client", "experiment", "find", "flatten", "send_leftovers", "start", "uri"]
+__all__ = [
+    "SQLITE",
+    "Run",
+    "client",
+    "experiment",
+    "find",
+    "flatten",
+    "moved_from",
+    "send_leftovers",
+    "start",
+    "uri",
+]

@@ -6,12 +6,14 @@ MLflow takes a second to import and reads its environment then: only functions i
 import fcntl
 import importlib.metadata
 import os
+import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 
 from components.stage import STATE, TryAgain, write_atomically
+from components.tracking import relocation
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,10 +23,14 @@ SQLITE = "sqlite:///"
 
 
 def uri() -> str:
-    """Address of the store, ready for use: MLFLOW_TRACKING_URI, else an SQLite file in the state folder."""
+    """Address of the store, ready for use: MLFLOW_TRACKING_URI, else an SQLite file in the state folder.
+
+    One that was moved or copied here has its paths put right first.
+    """
     address = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{(STATE / 'mlflow' / 'mlflow.db').resolve()}"
     if address.startswith(SQLITE):
         _migrate(_database(address))
+        relocation.settle(_database(address), EXPERIMENT)
     return address
 
 
@@ -51,6 +57,13 @@ def experiment(store: "MlflowClient") -> str:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return experiment(store)  # another stage made it in between
+
+
+def moved_from(database: Path) -> str | None:
+    """Where the folder of an SQLite file was when its runs were made; None when it is there, or holds no runs."""
+    mark = database.with_suffix(".version")
+    old = relocation.former(database, EXPERIMENT) if _is_migrated(database, mark, _version()) else None
+    return old and urllib.parse.unquote(old.removeprefix("file://").removesuffix("/artifacts"))
 
 
 def _check(address: str) -> None:
@@ -81,7 +94,7 @@ def _database(address: str) -> Path:
 
 def _artifacts(address: str) -> str | None:
     """Where artifacts go: beside the SQLite file; a server decides for itself."""
-    return (_database(address).parent / "artifacts").resolve().as_uri() if address.startswith(SQLITE) else None
+    return relocation.artifacts(_database(address)) if address.startswith(SQLITE) else None
 
 
 def _migrate(database: Path) -> None:
@@ -89,7 +102,7 @@ def _migrate(database: Path) -> None:
 
     Several processes that meet a fresh file would each migrate it, and ruin it.
     """
-    version, mark = importlib.metadata.version("mlflow"), database.with_suffix(".version")
+    version, mark = _version(), database.with_suffix(".version")
     if _is_migrated(database, mark, version):
         return
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +123,10 @@ def _upgrade(database: Path) -> None:
         target.unlink(missing_ok=True)
     upgrade.main([f"{SQLITE}{target}"], standalone_mode=False)
     target.replace(database)
+
+
+def _version() -> str:
+    return importlib.metadata.version("mlflow")
 
 
 def _is_migrated(database: Path, mark: Path, version: str) -> bool:

@@ -1,6 +1,5 @@
 """Where the pages of Prefect and MLflow are."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -29,15 +28,15 @@ def addresses(told: Mapping[str, Any], model: str) -> Iterator[str]:
 
 def mlflow() -> str:
     """Where MLflow's pages are, or will be when `lmforge up` finds their usual port free."""
-    with suppress(FileNotFoundError, KeyError):
-        return str(json.loads(state.UP.read_text())["services"]["mlflow"]["page"])
+    with suppress(KeyError):
+        return str(state.read()["services"]["mlflow"]["page"])
     return f"http://{network.HOST}:{service.MLFLOW_PORT}"
 
 
 def of_run(path: Path) -> str | None:
     """Address of a page that the current run leaves, such as its report; None when `lmforge up` serves none."""
-    with suppress(FileNotFoundError, KeyError):
-        page = json.loads(state.UP.read_text())["services"]["pages"]["page"]
+    with suppress(KeyError):
+        page = state.read()["services"]["pages"]["page"]
         return f"{page}/{Path.cwd().name if worktree.main_tree() else service.BY_HAND}/{path}"
     return None
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -135,7 +136,8 @@ def _is_over(run: Run) -> bool:
     """
     with suppress(psutil.Error, TypeError):  # it is gone, is another user's by now, or never was
         process = psutil.Process(int(run["infrastructure_pid"]))
-        if process.environ().get("PREFECT__FLOW_RUN_ID") == run["id"]:
+        here = Path(process.cwd()).is_relative_to(Path.cwd())  # or else of the folder from which this one was copied
+        if here and process.environ().get("PREFECT__FLOW_RUN_ID") == run["id"]:
             process.kill()
             return False
     return True

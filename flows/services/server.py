@@ -1,10 +1,9 @@
 """The Prefect server that a run talks to: one that was found, or a child of the run's own, on loopback."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from components.stage import STATE, TryAgain
 from flows import leash
@@ -88,10 +87,9 @@ def found_prefect() -> Server | None:
         if not network.answers(url + PREFECT_HEALTH):
             raise TryAgain(f"no Prefect server answers at {chosen}: start it, or unset PREFECT_API_URL")
         return Server(url)
-    with suppress(FileNotFoundError):
-        url = json.loads(state.ADDRESS.read_text())["url"]
-        if network.answers(url + PREFECT_HEALTH) or state.is_up():  # and starts it again when it died
-            return Server(url)
+    found = state.announced()
+    if found and (network.answers(found + PREFECT_HEALTH) or state.is_up()):  # and starts it again when it died
+        return Server(found)
     return None
 
 

@@ -91,8 +91,8 @@ def pages(port: int, host: str = HOST) -> Service:
     for folder in (Path("reports"), STATE / "data-docs"):
         link = RUNS / BY_HAND / folder
         link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to(folder.absolute())
+        link.unlink(missing_ok=True)  # it leads elsewhere when this folder was moved or copied
+        link.symlink_to(folder.absolute())
     return Service(
         "pages",
         "http.server",

@@ -39,4 +39,12 @@ def read() -> dict[str, Any]:
 
 def announce(url: str, pid: int) -> None:
     """Tell other commands of this folder where its Prefect server is."""
-    write_atomically(ADDRESS, json.dumps({"url": url, "pid": pid}))
+    write_atomically(ADDRESS, json.dumps({"url": url, "pid": pid, "folder": str(ADDRESS.parent.resolve())}))
+
+
+def announced() -> str | None:
+    """Where the Prefect server of this folder is, or was; that of the folder from which this one was copied is not."""
+    with suppress(FileNotFoundError):
+        found = json.loads(ADDRESS.read_text())
+        return str(found["url"]) if found.get("folder") == str(ADDRESS.parent.resolve()) else None
+    return None

@@ -1,13 +1,17 @@
 """A pipeline to play with, and one Prefect server for all tests of a worker."""
 
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from flows import environment
+from components.registry import champion, store
+from flows import by_hand, environment
 from flows.services.server import prefect_server
+from tests.components.registry import tiny
 from tests.flows import toy
 from tests.flows.running import Flow
 
@@ -16,6 +20,38 @@ from tests.flows.running import Flow
 def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the toy pipeline, which is the current one."""
     monkeypatch.chdir(toy.make(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a registry of three versions: the second is champion, the third was judged better."""
+    folder = tmp_path_factory.mktemp("registry")
+    model = tiny.make_model(folder / "model", seed=0)
+    reports = folder / "reports"
+    reports.mkdir()
+    (reports / "scores.json").write_text(json.dumps(tiny.scores()))
+    package = tiny.make_package(folder / "package", model, reports, tiny.make_data(folder / "data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for number in (1, 2, 3):
+            version = store.register(tiny.vary(package, folder / f"{number}", number), by_hand.MODEL, {})
+            present = store.aliases(by_hand.MODEL).get(store.CHAMPION)
+            champion.decide(version, tiny.decision(True, number, present), present, str(number))
+            if number < 3:
+                champion.promote(by_hand.MODEL, number, "better")
+    return folder
+
+
+@pytest.fixture
+def registry(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh folder with a copy of that registry and the ledger, and nothing else. It is the current one."""
+    for name in ("mlflow", "ledger"):
+        shutil.copytree(made / ".lmforge" / name, tmp_path / ".lmforge" / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     return tmp_path
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,40 +12,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.registry import champion, ledger, store
 from flows import by_hand, history
-from tests.components.registry import tiny
 from tests.flows.running import REPOSITORY
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a registry of three versions: the second is champion, the third was judged better."""
-    folder = tmp_path_factory.mktemp("registry")
-    model = tiny.make_model(folder / "model", seed=0)
-    reports = folder / "reports"
-    reports.mkdir()
-    (reports / "scores.json").write_text(json.dumps(tiny.scores()))
-    package = tiny.make_package(folder / "package", model, reports, tiny.make_data(folder / "data"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        for number in (1, 2, 3):
-            version = store.register(tiny.vary(package, folder / f"{number}", number), by_hand.MODEL, {})
-            present = store.aliases(by_hand.MODEL).get(store.CHAMPION)
-            champion.decide(version, tiny.decision(True, number, present), present, str(number))
-            if number < 3:
-                champion.promote(by_hand.MODEL, number, "better")
-    return folder
-
-
-@pytest.fixture
-def registry(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh folder with a copy of that registry and the ledger, and nothing else. It is the current one."""
-    for name in ("mlflow", "ledger"):
-        shutil.copytree(made / ".lmforge" / name, tmp_path / ".lmforge" / name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    return tmp_path
 
 
 def lmforge(*arguments: str) -> "subprocess.CompletedProcess[str]":

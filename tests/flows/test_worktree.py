@@ -1,6 +1,7 @@
 """Worktrees of scheduled runs: one commit, nobody's edits, and nothing lost when they go."""
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -90,6 +91,19 @@ def test_a_half_made_worktree_is_made_anew(main: Path) -> None:
     (main / ".git/worktrees/a-run/locked").write_text("initializing")  # as git leaves it when it is killed
     assert worktree.make(main, "a-run") == tree
     assert (tree / "source.txt").read_text() == "source"
+
+
+def test_a_copied_folder_makes_the_worktrees_anew_that_lead_to_the_original(main: Path, tmp_path: Path) -> None:
+    tree = worktree.make(main, "a-run")
+    copy = tmp_path / "copy"
+    shutil.copytree(main, copy, symlinks=True)
+    ours = worktree.make(copy, "a-run")
+    (ours / STATE / "ledger" / "file").write_text("of the copy")
+    assert (copy / STATE / "ledger" / "file").exists()
+    assert not (main / STATE / "ledger" / "file").exists()
+    assert Path(worktree.git(ours, "rev-parse", "--absolute-git-dir")).is_relative_to(copy)
+    assert worktree.git(tree, "rev-parse", "HEAD") == worktree.git(main, "rev-parse", "HEAD")
+    assert worktree.make(copy, "a-run") == ours
 
 
 def test_what_links_lead_to_outlives_the_worktree(main: Path) -> None:

@@ -3,7 +3,9 @@
 import filecmp
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,40 @@ def test_an_unknown_model_has_no_aliases() -> None:
     assert store.aliases("nobody") == {}
     with pytest.raises(BadSettings, match="the registry has no nobody champion; it has no alias yet"):
         store.find("nobody", "champion")
+
+
+def test_a_copied_folder_has_its_own_store(
+    packages: list[Path], migrated_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, copy = tmp_path / "original", tmp_path / "复制 copy"
+    shutil.copytree(Path(migrated_store.removeprefix(tracking.SQLITE)).parent, original)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{tracking.SQLITE}{original}/mlflow.db")
+    first = store.register(packages[0], "copied", TAGS)
+    store.move("copied", {store.CHAMPION: 1, store.PREVIOUS: None, store.CHALLENGER: None})
+    before = content(original)
+
+    shutil.copytree(original, copy)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{tracking.SQLITE}{copy}/mlflow.db")
+    store.attach(store.register(packages[1], "copied", TAGS), packages[1], "more")
+    assert content(original) == before
+    shutil.rmtree(original)
+    assert store.digest(store.fetch("copied", store.CHAMPION)) == first.digest
+    assert not original.exists()
+    assert mentions(copy / "mlflow.db", original.as_uri()) == []
+
+
+def content(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def mentions(database: Path, text: str) -> list[str]:
+    """The columns of a database with a value that has a text in it."""
+    with closing(sqlite3.connect(database)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = [(table, row[1]) for table in tables for row in connection.execute(f"PRAGMA table_info({table})")]
+        return [
+            f"{table}.{column}"
+            for table, column in columns
+            if connection.execute(f'SELECT 1 FROM "{table}" WHERE "{column}" LIKE ?', (f"%{text}%",)).fetchone()
+        ]

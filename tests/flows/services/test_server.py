@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from components.stage import TryAgain
 from flows import environment
 from flows.services import network, service, state
-from flows.services.server import OwnServer, prefect_server
+from flows.services.server import OwnServer, found_prefect, prefect_server
 from flows.services.service import PREFECT_HEALTH, Service
 from tests.flows.running import REPOSITORY
 
@@ -86,6 +87,20 @@ def test_who_took_the_port_meanwhile_is_not_taken_for_the_server() -> None:
         port = other.server_port
         with pytest.raises(TryAgain, match="ended as it started"):
             wait_for(service.prefect(port))
+        other.shutdown()
+
+
+def test_the_server_of_the_folder_that_was_copied_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        monkeypatch.chdir(original)
+        state.announce(f"http://127.0.0.1:{other.server_port}", os.getpid())
+        assert found_prefect() is not None
+        shutil.copytree(original, copy)
+        monkeypatch.chdir(copy)
+        assert found_prefect() is None
         other.shutdown()
 
 
