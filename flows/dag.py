@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.config_schema import RelPath
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
@@ -142,7 +143,8 @@ def share_cache(main: str) -> None:
     """Let the current worktree use the cache of the main tree, and take what it has of the recorded outs from there."""
     with Repo(main) as repo, Repo(".") as ours:
         settings = repo.config.load_one("local")
-        settings["cache"]["dir"] = repo.cache.local_cache_dir
+        # Relative, as DVC writes no letters beyond ASCII, and these may be in the path of the main tree.
+        settings["cache"]["dir"] = RelPath(repo.cache.local_cache_dir)
         with ours.config.edit("local") as local:
             local.update(settings)
     with _repo() as repo:

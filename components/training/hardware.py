@@ -3,9 +3,12 @@
 import ctypes
 import os
 import resource
+import shlex
 import shutil
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import torch
 
@@ -35,21 +38,36 @@ def keep_memory() -> None:
 
 
 def compiles(settings: Optimization, device: torch.device) -> bool:
-    """Whether to compile: on the CPU it takes a C++ compiler, and paths without spaces, as PyTorch quotes none."""
+    """Whether to compile: on the CPU it takes a C++ compiler."""
     if settings.compile != "auto":
         return settings.compile == "always"
-    able = (shutil.which("g++") or shutil.which("clang++")) and " " not in f"{STATE.absolute()}{torch.__file__}"
-    return device.type == "cuda" or bool(able)
+    return device.type == "cuda" or bool(shutil.which("g++") or shutil.which("clang++"))
 
 
 def prepare_compiler() -> None:
     """Have what is compiled kept on the disk, where the next run finds it."""
     from torch._inductor import config
+    from torch.utils import cpp_extension
 
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((STATE / "inductor").absolute()))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_compiled()))
+    # The one path of its own that PyTorch gives the compiler without quotes.
+    cpp_extension.TORCH_LIB_PATH = shlex.quote(str(Path(torch.__file__).parent / "lib"))
     # Or it tries each vector extension with a program of its own, 7 s; compilers that know C++20 know them all.
     config.cpp.vec_isa_ok = True
     print("compiling the model: the first step takes longer", flush=True)
+
+
+def _compiled() -> Path:
+    """The folder for what is compiled: in the state folder, or in the machine's temporary one, of this user alone.
+
+    PyTorch gives the compiler paths without quotes, so that one with a blank would fall apart.
+    """
+    folder = (STATE / "inductor").absolute()
+    if not set(str(folder)) & set(" \t\n'\"\\"):
+        return folder
+    folder = Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-inductor"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp())
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:

@@ -34,6 +34,29 @@ def probe():
     return Completed(message=f"{WORD} {os.getpid()} {Path.cwd()}")
 """
 
+NIGHT = """
+import os
+from datetime import date
+from pathlib import Path
+from prefect import flow
+from prefect.states import Completed
+from flows import dag, nightly, stages, training, worktree
+
+@flow
+def night():
+    main = worktree.main_tree()
+    with worktree.left_at_the_end(main), stages.supervised():
+        worktree.link_data(main, Path.cwd(), ["données/*.txt"])
+        dag.share_cache(str(main))
+        training.bring_up_to_date()
+        dag.push()
+        branch = worktree.commit([Path(dag.RECORD)], "0123abcd", "a night", date(2026, 11, 24))
+    tree = worktree.make(main, "the-next-night")
+    os.chdir(tree)
+    nightly.take_newest_data(main)
+    return Completed(message=f"recorded on {branch}, the main tree has {Path('out/join.txt').read_text()}")
+"""
+
 
 @pytest.fixture
 def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -272,7 +295,25 @@ def test_the_workers_command_runs_the_flow_of_the_commit(main: Path, prefect_url
     assert str(run.state.message).startswith("edited ")
 
 
-def isolated(main: Path, url: str) -> tuple[FlowRun, "subprocess.Popen[bytes]"]:
+@pytest.mark.xdist_group("prefect")
+def test_a_night_in_a_folder_with_letters_beyond_ascii_and_a_blank(
+    tmp_path: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = tmp_path / "ü" / "模型 1"
+    main.mkdir(parents=True)
+    toy.make(main)
+    (main / "night.py").write_text(NIGHT)
+    save(main)
+    monkeypatch.setenv("LC_ALL", "C")
+    run, _ = isolated(main, prefect_url, "night.night")
+    branch = worktree.git(main, "branch", "--list", "--format=%(refname:short)", "runs/*")
+    assert run.state.name == "Completed"
+    assert run.state.message == f"recorded on {branch}, the main tree has join five"
+    again, _ = isolated(main, prefect_url, "night.night")
+    assert again.state.message == run.state.message
+
+
+def isolated(main: Path, url: str, entrypoint: str = "probe.probe") -> tuple[FlowRun, "subprocess.Popen[bytes]"]:
     """A flow run and its process, started as the worker starts it."""
 
     @flow(name="probe")
@@ -282,7 +323,7 @@ def isolated(main: Path, url: str) -> tuple[FlowRun, "subprocess.Popen[bytes]"]:
     with temporary_settings({PREFECT_API_URL: f"{url}/api"}), get_client(sync_client=True) as client:
         run = client.create_flow_run(probe)
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.isolated", "probe.probe"],
+            [sys.executable, "-m", "flows.isolated", entrypoint],
             cwd=main,
             env={
                 **os.environ,
