@@ -25,7 +25,9 @@ MODEL = f"lmforge-{RECIPE}"
 
 def main() -> NoReturn:
     """Run a command; an expected error is one line and its exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         with full_disk_is_told():
             _check_encoding(sys.argv[1:])
@@ -52,6 +54,7 @@ def prepare() -> None:
 def run() -> None:
     """Bring every stage up to date, register the model, and promote it if it is better than the champion."""
     from flows import console, forecast, settings
+    from flows.services import recovery
     from flows.services.server import prefect_server
 
     settings.check()
@@ -59,6 +62,7 @@ def run() -> None:
         from flows import summary, training
 
         server.wait_until_ready()
+        recovery.close_lost(f"{server.url}/api")
         console.say("prefect", f"watch this run at {server.url}/runs")
         release = training.train_by_hand()
     summary.show(release, RECIPE)

@@ -27,6 +27,7 @@ from flows import arrivals, artifacts, console, dag, forecast, locks, notificati
 from flows.dag import Plan
 from flows.promotion import RECIPE, gate_model, model_name, promote_model, register_model
 from flows.retraining import BY_HAND, CALENDAR, DRIFT, Record, Request, Retraining
+from flows.services import recovery
 
 REPORT = Path("reports/report.html")
 
@@ -101,6 +102,8 @@ def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]
         trigger: Why it runs; the run is named after it. What a person writes here is never refused.
         recipe: What is trained: a recipe of the section `finetune` of params.yaml.
     """
+    if runtime.deployment.id is None:  # the worker knows of the others
+        recovery.note_by_hand(str(runtime.flow_run.id))
     with (
         worktree.left_at_the_end(worktree.main_tree()),
         stages.supervised(),

@@ -17,13 +17,16 @@ from typing import Any
 import psutil
 import requests
 
-from flows import environment
+from flows import environment, locks
 from flows.services import service
 
 TRAININGS = ("train", "retrain-on-data")
 """The deployments whose runs are started again."""
 PAUSES = (0, 60, 300)  # seconds before each restart; there are no more of them
 MOST = len(PAUSES)
+
+BY_HAND = locks.LOCKS / "by-hand"
+"""A file for each run by hand, locked by its process: one whose file is not locked has none."""
 
 _LOOKED_AT = 50  # runs, of which few were dropped before they began
 _TAG = "restarted "
@@ -38,6 +41,24 @@ def release_lost(api: str) -> None:
     for run in _runs(api, {"state": {"type": {"any_": _OPEN}}}):
         if _is_ours(run):
             _settle(api, run)
+
+
+def note_by_hand(flow_run: str) -> None:
+    """Let other commands know that a run by hand has a process, for as long as this one lives."""
+    locks.keep(BY_HAND / flow_run)
+
+
+def close_lost(api: str) -> None:
+    """Close the runs by hand of this folder that have no process any more.
+
+    What a server that is away could not be told the next command tells it.
+    """
+    for path in (path for path in BY_HAND.glob("*") if not locks.is_held(path)):
+        with suppress(requests.RequestException):
+            for run in _runs_by_id(api, path.name):
+                if run["state"]["type"] in _OPEN:
+                    _set_state(api, run, "CRASHED", "Crashed", "its process is gone: it was killed")
+            path.unlink(missing_ok=True)
 
 
 def start_crashed(api: str) -> None:
@@ -101,6 +122,12 @@ def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[Run]:
     """Runs of our work pool, the one that started last first."""
     body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [service.POOL]}}, "sort": "START_TIME_DESC"} | more
     found: list[Run] = ask(api, "POST", "/flow_runs/filter", body)
+    return found
+
+
+def _runs_by_id(api: str, flow_run: str) -> list[Run]:
+    """The run, or none when the server does not know it."""
+    found: list[Run] = ask(api, "POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": [flow_run]}}})
     return found
 
 

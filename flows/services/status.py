@@ -78,6 +78,7 @@ def _of_service(name: str, found: Mapping[str, Any], used: float) -> Line:
 
 def _of_runs(api: str) -> Iterator[Line]:
     try:
+        recovery.close_lost(api)
         yield from _workers(api)
         yield from _running(api)
         yield from _upcoming(api)

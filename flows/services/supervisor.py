@@ -123,6 +123,7 @@ class Supervisor:
             _register(self._url)
             with suppress(requests.RequestException):
                 recovery.drop_missed(self._api)
+            recovery.close_lost(self._api)
             self._watched = [*self._servers, self._worker]
             self._wait_for(lambda: self._worker.pid is not None, "worker")
             self._ready = True

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -54,12 +55,38 @@ def test_it_wants_a_repository(tmp_path: Path) -> None:
     )
 
 
+<<<<<<< HEAD
 def test_an_argument_that_is_not_unicode_is_one_line() -> None:
     code = "from flows.cli import main; main()"
     command = [os.fsencode(sys.executable), b"-c", code.encode(), b"chat", b"caf\xe9"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False)
     assert result.returncode == 2
     assert result.stderr == rb"lmforge: 'caf\udce9' is not UTF-8 text" + b"\n"
+=======
+WAIT = """
+import sys, time
+from flows import cli
+@cli.app.command()
+def wait():
+    try:
+        print("at work", flush=True)
+        time.sleep(60)
+    finally:
+        print("ended in order")
+sys.argv = ["lmforge", "wait"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_in_order(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAIT], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(number)
+        assert process.communicate()[0] == "ended in order\n"
+    assert process.returncode == 128 + number
+>>>>>>> c72a7ad (A run by hand that was killed is closed by the next command; SIGHUP ends a run like SIGTERM)
 
 
 def test_plan_from_a_folder_below(copy: Path) -> None:

@@ -14,8 +14,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from components.evaluation.statistics import Interval
 from components.registry.decision import Decision, Group, Rule
 from components.registry.store import Version
-from flows import retraining, training
+from flows import locks, retraining, training
 from flows.retraining import Meter
+from flows.services import recovery
 from flows.training import Release
 from tests.flows.test_watching import add, write
 
@@ -84,6 +85,7 @@ def test_a_run_that_does_not_train_says_why(folder: Path, api: str) -> None:
     assert state.is_completed()
     (record,) = retraining.decisions()
     assert (record.trigger, record.train, record.reason) == ("calendar", False, reason)
+    assert locks.is_held(recovery.BY_HAND / record.flow_run), "other commands see that it has a process"
     (run,) = ask(f"{api}/flow_runs/filter", record.flow_run)
     assert run["name"] == f"calendar {datetime.now(UTC).astimezone():%Y-%m-%d}"
     (artifact,) = ask(f"{api}/artifacts/filter", record.flow_run)

@@ -1,13 +1,17 @@
 """Which runs are started again, and which are not made up for."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from flows.services import recovery, service
+
+BY_HAND = {"killed": ("RUNNING",), "done": ("RUNNING", "COMPLETED"), "alive": ("RUNNING",)}
 
 
 def due(deployment: str, name: str, **more: Any) -> dict[str, Any]:
@@ -56,6 +60,22 @@ def test_while_one_waits_to_go_on_no_other_is_started(prefect_url: str) -> None:
     recovery.start_crashed(server.api)
     recovery.start_crashed(server.api)
     assert (server.state(before), server.state(after)) == ("Crashed", "AwaitingRetry")
+
+
+def test_runs_by_hand_without_a_process_are_closed(
+    prefect_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = Server(f"{prefect_url}/api")
+    killed, done, alive = (server.run(name, *states) for name, states in BY_HAND.items())
+    for run in (killed, done):
+        (recovery.BY_HAND / run).parent.mkdir(parents=True, exist_ok=True)
+        (recovery.BY_HAND / run).touch()
+    recovery.note_by_hand(alive)
+    recovery.close_lost("http://127.0.0.1:9/api")  # where nobody answers
+    recovery.close_lost(server.api)
+    assert [server.state(run) for run in (killed, done, alive)] == ["Crashed", "Completed", "Running"]
+    assert [path.name for path in recovery.BY_HAND.iterdir()] == [alive]
 
 
 class Server:
