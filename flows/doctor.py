@@ -25,6 +25,11 @@ LOCKED = Path("requirements.lock")
 RWLOCK = Path(".dvc/tmp/rwlock")
 RECORD = Path("dvc.lock")
 NEEDED_GB = 5.0
+MODEL = "lmforge-assistant"
+ALIASES = ("champion", "previous")
+
+_BRING_BACK = "`lmforge promote NUMBER --reason WHY` makes a version the champion, `lmforge rollback` the one before"
+_PUT_BACK = f"restore {STATE / 'mlflow' / 'artifacts'} from a copy, or promote another version"
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def examine() -> list[Finding]:
         run_locks,
         prefect_store,
         mlflow_store,
+        champion,
         in_background,
         metrics,
         telemetry,
@@ -124,14 +130,16 @@ def dvc_locks() -> Finding:
 def dvc_record() -> Finding:
     """What DVC knows of earlier runs; it writes the file in place, so that a kill can tear it."""
     from components import params
+    from flows import salvage
 
     if not RECORD.exists():
         return Finding("dvc record", "none")
+    if salvage.CONFLICT.search(RECORD.read_text(encoding="utf-8", errors="replace")):
+        return Finding("dvc record", f"{RECORD} has a conflict of git", salvage.ADVICE)
     try:
         stages = params.load(RECORD).get("stages") or {}
     except StageError:
-        advice = f"delete {RECORD}: DVC's cache has what it held; of a conflict of git take one side whole"
-        return Finding("dvc record", f"{RECORD} cannot be read", advice)
+        return Finding("dvc record", f"{RECORD} cannot be read", f"delete {RECORD}: DVC's cache has what it held")
     return Finding("dvc record", f"{len(stages)} stages have run")
 
 
@@ -164,6 +172,31 @@ def mlflow_store() -> Finding:
     old = tracking.moved_from(database)
     moved = f"; moved or copied from {old}: the next command that needs it puts its paths right" if old else ""
     return Finding("mlflow", found + moved)
+
+
+def champion() -> Finding:
+    """The model that is live, and the one before: whether the registry still has them, with their files."""
+    from components.registry import champion as champions
+    from components.registry import store
+
+    if not tracking.is_there():
+        return Finding("champion", "none yet")
+    try:
+        aliases, gone = store.aliases(MODEL), champions.gone(MODEL)
+        without = [f"@{alias} (version {aliases[alias]})" for alias in ALIASES if _lacks_files(aliases.get(alias))]
+    except Exception as error:  # whatever MLflow throws: the line above says how its store is
+        return Finding("champion", f"not told ({type(error).__name__})")
+    if gone is not None:
+        return Finding("champion", f"version {gone} was @champion, and the registry has it no more", _BRING_BACK)
+    if without:
+        return Finding("champion", f"the files of {' and '.join(without)} are gone", _PUT_BACK)
+    return Finding("champion", f"version {aliases['champion']}" if "champion" in aliases else "none yet")
+
+
+def _lacks_files(number: int | None) -> bool:
+    from components.registry import store
+
+    return number is not None and not store.has_files(MODEL, number)
 
 
 def in_background() -> Finding:

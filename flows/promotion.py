@@ -59,7 +59,10 @@ def register_model(recipe: str) -> Version:
 @task(name="gate", task_run_name="gate", cache_policy=NO_CACHE)
 def gate_model(version: Version) -> Decision:
     """Judge a version against the champion. Its reports have to be the present ones in reports/evaluation."""
-    number = store.aliases(version.name).get(store.CHAMPION)
+    number, gone = champion.standing(version.name, version.number), champion.gone(version.name)
+    if gone is not None:
+        instead = f"@previous, version {number}, stands in for it" if number else "the floors alone decide"
+        _say("gate", f"version {gone} was @champion, and the registry has it no more: {instead}")
     if number == version.number:
         decision = Decision(promote=False, against="itself", rules=())
     else:

@@ -17,9 +17,12 @@ from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, _edit_rwlock
 from dvc.utils.serialize import ParseError
 from dvc.utils.strictyaml import YAMLValidationError
 
+from components.stage import BadSettings
 from flows import console
 
-_CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
+CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
+"""What git leaves of a merge that is for a person to decide."""
+ADVICE = "take one side whole, by `git checkout --ours dvc.lock` or `--theirs`; DVC's cache has what the other one held"
 
 
 def put_in_order(repo: Repo) -> None:
@@ -65,7 +68,7 @@ def _is_alive(holder: Mapping[str, Any]) -> bool:
 
 
 def _set_torn_record_aside(repo: Repo) -> None:
-    """Without its record DVC finds in the cache of runs what it knew."""
+    """Without its record DVC finds in the cache of runs what it knew. Raises `BadSettings` for one in conflict."""
     record, aside = Path(repo.root_dir) / LOCK_FILE, Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"
     if record.exists() and _is_torn(repo, record):
         record.replace(aside)
@@ -75,8 +78,8 @@ def _set_torn_record_aside(repo: Repo) -> None:
 def _is_torn(repo: Repo, record: Path) -> bool:
     """Whether it was cut within a line, which may now read as something else, or where DVC's schema wants more."""
     text = record.read_text(errors="replace")
-    if _CONFLICT.search(text):  # that is for a person
-        return False
+    if CONFLICT.search(text):
+        raise BadSettings(f"{LOCK_FILE} has a conflict of git: {ADVICE}, then run again")
     if not text.endswith("\n"):
         return True
     try:

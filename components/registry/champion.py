@@ -66,7 +66,7 @@ def promote(name: str, number: int, reason: str) -> str:
     did not let it pass or a person has turned it down.
     """
     with transaction.begin(name) as book:
-        _check(book.entries, number, transaction.present(name)[CHAMPION])
+        _check(book.entries, number, _standing(transaction.present(name), number))
         return _promote(book, number, {"by": GATE, "reason": reason})
 
 
@@ -81,7 +81,7 @@ def approve(name: str, number: int, by: str, reason: str, anyway: bool = False) 
         if present == number:
             return f"{name} version {number} is @champion already: nothing to do"
         if not anyway:
-            _check(book.entries, number, present)
+            _check(book.entries, number, _standing(transaction.present(name), number))
         said = {"by": by, "reason": reason, "anyway": anyway}
         transaction.write(book, "approval", {"version": number, **said}, tags={APPROVAL: f"approved by {by}"})
         return _promote(book, number, said)
@@ -111,7 +111,20 @@ def rollback(name: str, by: str, reason: str) -> str:
             raise BadSettings(f"{name} has no @previous: no champion was replaced yet, there is nothing to go back to")
         details = {"version": number, "from": former, "by": by, "reason": reason}
         transaction.write(book, "rollback", details, _with_champion(present, number))
-    return f"{name} version {number} is @champion again, version {former} is @previous"
+    return f"{name} version {number} is @champion again" + (f", version {former} is @previous" if former else "")
+
+
+def standing(name: str, number: int) -> int | None:
+    """What a version is compared with: the champion, or the one before it where the registry has lost the champion."""
+    return _standing(transaction.present(name), number)
+
+
+def gone(name: str) -> int | None:
+    """The version that was champion last by the ledger, where the registry has no champion any more."""
+    if transaction.present(name)[CHAMPION] is not None:
+        return None
+    stated = (entry.details.get("aliases", {}) for entry in reversed(ledger.read()) if entry.model == name)
+    return next((aliases[CHAMPION] for aliases in stated if aliases.get(CHAMPION)), None)
 
 
 def wait(version: Version, until: str = PENDING) -> None:
@@ -144,12 +157,17 @@ def _promote(book: Ledger, number: int, said: Mapping[str, Any]) -> str:
 
 def _with_champion(present: Mapping[str, int | None], number: int) -> dict[str, int | None]:
     """The aliases when a version takes the champion's place."""
-    challenger = present[CHALLENGER]
+    challenger, before = present[CHALLENGER], _standing(present, number)
     return {
         CHAMPION: number,
-        PREVIOUS: present[CHAMPION],
+        PREVIOUS: before,
         CHALLENGER: None if challenger == number else challenger,
     }
+
+
+def _standing(present: Mapping[str, int | None], number: int) -> int | None:
+    before = present[CHAMPION] or present[PREVIOUS]
+    return None if before == number and not present[CHAMPION] else before
 
 
 def _check(entries: list[Entry], number: int, present: int | None) -> None:

@@ -155,6 +155,8 @@ def fetch(name: str, ref: str) -> Path:
     folder = STATE / "packages" / f"{name}-{wanted.digest[:16]}"
     if folder.exists():
         return folder
+    if not has_files(name, wanted.number):
+        raise BadData(f"the files of {name} version {wanted.number} are gone from {found.source}: restore them")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         source = f"{found.source}/{mlflow_model.ARTIFACTS}"
@@ -163,6 +165,15 @@ def fetch(name: str, ref: str) -> Path:
             raise BadData(f"{name} {wanted.number} came out of the registry changed: its files do not match its digest")
         part.rename(folder)
     return folder
+
+
+def has_files(name: str, number: int) -> bool:
+    """Whether the files of a version are still where the registry says."""
+    store = tracking.client()
+    from mlflow.artifacts import list_artifacts
+
+    source = store.get_model_version(name, str(number)).source
+    return bool(list_artifacts(f"{source}/{mlflow_model.ARTIFACTS}", tracking_uri=store.tracking_uri))
 
 
 def versions(name: str) -> list[Version]:

@@ -5,7 +5,7 @@ A training writes its metrics to a file; a thread sends them from there, at once
 
 from components.tracking.delivery import find, send_leftovers
 from components.tracking.run import Run, flatten, start
-from components.tracking.store import SQLITE, client, experiment, moved_from, uri
+from components.tracking.store import SQLITE, client, experiment, is_there, moved_from, uri
 
 __all__ = [
     "SQLITE",
@@ -14,6 +14,7 @@ __all__ = [
     "experiment",
     "find",
     "flatten",
+    "is_there",
     "moved_from",
     "send_leftovers",
     "start",

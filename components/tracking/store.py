@@ -27,7 +27,7 @@ def uri() -> str:
 
     One that was moved or copied here has its paths put right first.
     """
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{(STATE / 'mlflow' / 'mlflow.db').resolve()}"
+    address = _address()
     if address.startswith(SQLITE):
         _migrate(_database(address))
         relocation.settle(_database(address), EXPERIMENT)
@@ -59,6 +59,12 @@ def experiment(store: "MlflowClient") -> str:
         return experiment(store)  # another stage made it in between
 
 
+def is_there() -> bool:
+    """Whether there is a store to ask: a server, or an SQLite file that something was written to."""
+    address = _address()
+    return not address.startswith(SQLITE) or _database(address).exists()
+
+
 def moved_from(database: Path) -> str | None:
     """Where the folder of an SQLite file was when its runs were made; None when it is there, or holds no runs."""
     mark = database.with_suffix(".version")
@@ -86,6 +92,10 @@ def _quiet() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+
+def _address() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{(STATE / 'mlflow' / 'mlflow.db').resolve()}"
 
 
 def _database(address: str) -> Path:

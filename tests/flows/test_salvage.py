@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from components.stage import BadSettings
-from flows import dag
+from flows import dag, doctor, salvage
 from tests.flows import toy
 
 
@@ -88,6 +88,8 @@ def test_a_record_in_conflict_is_for_a_person(pipeline: Path) -> None:
     record = pipeline / "dvc.lock"
     record.write_text(record.read_text().replace("stages:", "<<<<<<< HEAD\nstages:\n=======\nstages:\n>>>>>>> other"))
     before = record.read_bytes()
-    with pytest.raises(BadSettings, match=r"dvc\.lock"):
+    with pytest.raises(BadSettings, match=r"dvc\.lock has a conflict of git: take one side whole"):
         dag.read_plan()
     assert record.read_bytes() == before
+    told = doctor.dvc_record()
+    assert (told.seen, told.advice) == ("dvc.lock has a conflict of git", salvage.ADVICE)

@@ -190,6 +190,24 @@ def test_there_may_be_nothing_to_go_back_to() -> None:
     assert kinds() == ["decision", "promotion"]
 
 
+def test_where_the_champion_is_lost_the_one_before_stands_in_for_it() -> None:
+    release(1, 2)
+    assert champion.gone(NAME) is None
+    tracking.client().delete_model_version(NAME, "2")
+    assert champion.gone(NAME) == 2
+    assert (champion.standing(NAME, 3), champion.standing(NAME, 1)) == (1, None)
+    champion.decide(version(3), tiny.decision(True, 3, None), None, "by the floors alone")
+    with pytest.raises(TryAgain, match="version 3 was compared with no champion"):
+        champion.promote(NAME, 3, "better than nothing")
+    champion.decide(version(3), tiny.decision(True, 3, 1), 1, "better than version 1")
+    champion.promote(NAME, 3, "better")
+    assert store.aliases(NAME) == {"champion": 3, "previous": 1}
+    assert champion.gone(NAME) is None
+    tracking.client().delete_registered_model_alias(NAME, "champion")
+    assert champion.rollback(NAME, "Ann", "it is lost") == "model version 1 is @champion again"
+    assert store.aliases(NAME) == {"champion": 1}
+
+
 def test_an_older_registry_is_taken_over() -> None:
     client = tracking.client()
     client.set_registered_model_alias(NAME, "champion", "2")
