@@ -13,7 +13,7 @@ from flows.services.service import PREFECT_HEALTH, Service
 
 LOG = STATE / "logs/prefect-server.log"
 
-_START_WITHIN = 60.0  # seconds; a new database takes 9 of them on 2 cores
+_START_WITHIN = 180.0  # seconds; a new database takes 9 of them on 2 cores that do nothing else
 _STOP_WITHIN = 10.0
 _SEND_WITHIN = 10.0
 
@@ -44,6 +44,7 @@ class OwnServer(Server):
 
     def __init__(self, service: Service) -> None:
         super().__init__(service.url)
+        self._service = service
         self._revived = Revived(service.start)
         self._first = self._revived.process
         state.announce(self.url, os.getpid())
@@ -55,10 +56,10 @@ class OwnServer(Server):
         state.ADDRESS.unlink(missing_ok=True)
 
     def _is_ready(self) -> bool:
-        """Whether it answers, and not somebody else who took the port while it started."""
+        """Whether it takes work, and it is not somebody else who took the port while it started."""
         if self._first.poll() is not None:
             raise TryAgain(f"the Prefect server ended as it started: see {LOG}")
-        return super()._is_ready() and network.listens(self._first.pid, self.url)
+        return network.listens(self._first.pid, self.url) and self._service.is_ready
 
 
 @contextmanager

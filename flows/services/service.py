@@ -33,6 +33,7 @@ class Service:
     url: str = ""  # empty: it listens to nobody
     page: str = ""
     health: str = ""
+    work: str = ""  # where it takes work, if it may answer before it does; a flow that is made twice is made once
 
     @property
     def log(self) -> Path:
@@ -41,8 +42,12 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers; one without an address is ready as soon as it runs."""
-        return not self.url or network.answers(self.url + self.health)
+        """Whether it answers and takes work; one without an address is ready as soon as it runs."""
+        if not self.url:
+            return True
+        return network.answers(self.url + self.health) and (
+            not self.work or network.takes(self.url + self.work, {"name": "train"})
+        )
 
     def start(self, mode: str = "w") -> "subprocess.Popen[str]":
         """Start it on the leash of the calling thread; `mode` is that in which its log is opened."""
@@ -70,6 +75,7 @@ def prefect(port: int, host: str = HOST) -> Service:
         url=network.url(host, port),
         page=page,
         health=PREFECT_HEALTH,
+        work="/api/flows/",
     )
 
 

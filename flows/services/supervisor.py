@@ -71,7 +71,7 @@ class Watched:
 
     def _is_there_already(self) -> bool:
         """A `lmforge run` that began before has a server of its own, which is used as long as that run lasts."""
-        return bool(self.service.url) and self.service.is_ready
+        return bool(self.service.url) and network.answers(self.service.url + self.service.health)
 
     def _bury(self, process: "subprocess.Popen[str]") -> None:
         """Sweep up what a dead one left, and let the next one wait the longer the sooner it died."""
@@ -224,7 +224,7 @@ def _prefect(options: Options) -> Watched:
     if found is None:
         return Watched(service.prefect(_port(options.prefect_port, service.PREFECT_PORT, options.host), options.host))
     port = urlsplit(found.url).port or service.PREFECT_PORT
-    chosen = replace(service.prefect(port, options.host), url=found.url, page=found.url)
+    chosen = replace(service.prefect(port, options.host), url=found.url, page=found.url, work="")
     return Watched(chosen, lambda: "PREFECT_API_URL" not in os.environ)
 
 
