@@ -1,7 +1,6 @@
-# `make run` and `make test`; `make chaos` injects faults into runs. Each sets up .venv first, when the locked versions
-# changed.
+# `make run`, `make test` and `make check` (what belongs to the files that were changed); `make chaos` injects faults into
+# runs. Each sets up .venv first, when the locked versions changed.
 PYTHON ?= python3
-BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # A virtual environment holds its own path: in a folder that was moved or copied it is made anew.
@@ -21,10 +20,6 @@ test: .venv/installed
 chaos: .venv/installed
 	pytest -n 0 -m chaos tests/chaos
 
-.venv/installed: requirements.lock pyproject.toml $(MOVED)
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lmforge needs Python 3.11 or newer: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(if $(MOVED),--clear) .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
-	$(BIN)/python -m pip install --quiet -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+.venv/installed: requirements.lock pyproject.toml install.py $(MOVED)
+	$(PYTHON) install.py $(if $(MOVED),--clear)
 	touch $@
