@@ -1,7 +1,7 @@
 """Sets up .venv with what requirements.lock pins: by uv, which takes seconds, or else by pip.
 
-Called by make as `python3 install.py`, with `--clear` to make .venv anew, and with the standard library alone. What the package clients print is shown only
-when neither of them gets to the end.
+Called by make as `python3 install.py`, with `--clear` to make .venv anew, and with the standard library alone. What
+the package clients print is shown only when neither of them gets to the end.
 """
 
 from __future__ import annotations

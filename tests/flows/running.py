@@ -82,7 +82,7 @@ def _heeds_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def wait_until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 30.0, every: float = 0.1) -> Any:
+def wait_until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 120.0, every: float = 0.1) -> Any:
     """What `look` gives as soon as it is good; the last it gave when time is up."""
     deadline = time.monotonic() + seconds
     while not good(seen := look()) and time.monotonic() < deadline:

@@ -60,7 +60,10 @@ def test_what_dvc_has_kept_of_earlier_runs_is_cached_too(pipeline: Path, run_flo
     assert (pipeline / "out/left.txt").read_text() == "left two"
 
 
-@pytest.mark.parametrize("code", [2, 3])
+SAME = pytest.mark.slow(reason="another number takes the same way")
+
+
+@pytest.mark.parametrize("code", [2, pytest.param(3, marks=SAME)])
 def test_a_failure_is_the_stages_own_line(pipeline: Path, run_flow: Start, code: int) -> None:
     (pipeline / "fails-left").write_text(f"{code} {code}")
     flow = run_flow(f"fails-{code}")
@@ -138,7 +141,10 @@ def test_one_training_at_a_time_and_the_rest_side_by_side(pipeline: Path, run_fl
     assert json.loads(artifacts["plan"])[0] == {"stage": "ingest", "action": "run", "why": "never run"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+KILLED = pytest.mark.slow(reason="tests/chaos/test_processes.py kills a flow too, and `make test` does that")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGKILL, marks=KILLED)])
 def test_nothing_is_left_when_the_flow_is_killed(pipeline: Path, run_flow: Start, number: signal.Signals) -> None:
     toy.set_word(pipeline, "word: three, seconds: 0", "word: three, seconds: 60")
     toy.set_word(pipeline, "word: two, seconds: 0", "word: two, seconds: 60")

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from components.data import listing
 from tests import corpus
+from tests.conftest import made_once
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -57,7 +59,10 @@ class Road:
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone's files with the preset and the corpus, in which nothing has run."""
-    folder = tmp_path_factory.mktemp("fresh") / "lmforge"
+    return made_once(tmp_path_factory, "fresh", _make_fresh)
+
+
+def _make_fresh(folder: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -72,21 +77,24 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     road = Road(folder)
     git(folder, "init", "-q")
     road.run("flows.cli", "preset", "smoke")
-    here = Path.cwd()
-    os.chdir(folder)
-    corpus.write(Path("corpus"), Path("data/sources.smoke.yaml"))
-    listing.refresh()
-    os.chdir(here)
+    with chdir(folder):
+        corpus.write(Path("corpus"), Path("data/sources.smoke.yaml"))
+        listing.refresh()
     git(folder, "add", "-A")
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A corpus")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
-    """A working copy in which `lmforge run` ran once, and what that printed."""
-    road = copy(fresh, tmp_path_factory.mktemp("finished") / "lmforge")
-    return road, road.run("flows.cli", "run")
+    """A working copy in which `lmforge run` ran once, and what that printed. It is the worker's own."""
+
+    def make(folder: Path) -> None:
+        printed = copy(fresh, folder / "lmforge").run("flows.cli", "run")
+        (folder / "printed.txt").write_text(printed, encoding="utf-8")
+
+    made = made_once(tmp_path_factory, "finished", make)
+    road = copy(made / "lmforge", tmp_path_factory.mktemp("finished") / "lmforge")
+    return road, (made / "printed.txt").read_text(encoding="utf-8")
 
 
 def copy(source: Path, target: Path) -> Road:

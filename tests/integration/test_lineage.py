@@ -46,6 +46,7 @@ def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[Road, str], s
     assert sighting["in_tree"]
 
 
+@pytest.mark.slow(reason="tests/flows/test_reproduction.py has the command, tests/integration/test_road.py the weights")
 def test_reproduced_the_weights_are_identical(finished: tuple[Road, str]) -> None:
     road, _ = finished
     before = road.record()
