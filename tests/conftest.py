@@ -2,13 +2,27 @@
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# An example that takes longer than 0.2 s says that others use the machine.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # The workers of pytest have the cores: with more threads each, those of one would spin while the other works.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is compiled belongs to this run, and all its workers share it."""
+    if not hasattr(config, "workerinput"):
+        compiled = tempfile.TemporaryDirectory()
+        config.add_cleanup(compiled.cleanup)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", compiled.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
