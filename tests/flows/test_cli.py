@@ -55,14 +55,14 @@ def test_it_wants_a_repository(tmp_path: Path) -> None:
     )
 
 
-<<<<<<< HEAD
 def test_an_argument_that_is_not_unicode_is_one_line() -> None:
     code = "from flows.cli import main; main()"
     command = [os.fsencode(sys.executable), b"-c", code.encode(), b"chat", b"caf\xe9"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False)
     assert result.returncode == 2
     assert result.stderr == rb"lmforge: 'caf\udce9' is not UTF-8 text" + b"\n"
-=======
+
+
 WAIT = """
 import sys, time
 from flows import cli
@@ -86,7 +86,6 @@ def test_a_signal_ends_a_command_in_order(number: signal.Signals) -> None:
         process.send_signal(number)
         assert process.communicate()[0] == "ended in order\n"
     assert process.returncode == 128 + number
->>>>>>> c72a7ad (A run by hand that was killed is closed by the next command; SIGHUP ends a run like SIGTERM)
 
 
 def test_plan_from_a_folder_below(copy: Path) -> None:
