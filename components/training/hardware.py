@@ -54,8 +54,6 @@ def prepare_compiler() -> None:
     cpp_extension.TORCH_LIB_PATH = shlex.quote(str(Path(torch.__file__).parent / "lib"))
     # Or it tries each vector extension with a program of its own, 7 s; compilers that know C++20 know them all.
     config.cpp.vec_isa_ok = True
-    # PyTorch keeps code for one width of vectors where it finds it for another, which then writes beyond the tensors.
-    torch.compiler.config.cache_key_tag = torch.backends.cpu.get_cpu_capability()
     print("compiling the model: the first step takes longer", flush=True)
 
 
