@@ -41,15 +41,15 @@ QUICK = {"optimization.steps": 20, "optimization.compile": "never"}
 
 EQUAL = dict.fromkeys(("topic", "sentiment_en", "sentiment_zh", "description", "question_answering"), 1.0)
 VARIANTS: dict[str, dict[str, Any]] = {
-    "half the rate": {"optimization.learning_rate": 0.75e-3},
-    "twice the rate": {"optimization.learning_rate": 3e-3},
+    "half the rate": {"optimization.learning_rate": 1e-3},
+    "twice the rate": {"optimization.learning_rate": 4e-3},
     "AdamW, 5e-4": {"optimization.optimizer": "adamw", "optimization.learning_rate": 5e-4},
     "no replay": {"replay": 0.0},
     "twice the replay": {"replay": 0.25},
     "equal shares": {"tasks": EQUAL},
     "decay over half": {"optimization.decay_share": 0.5},
-    "prompts of 64 tokens": {"max_prompt_tokens": 64},
-    "prompts of 128 tokens": {"max_prompt_tokens": 128},
+    "prompts of 48 tokens": {"max_prompt_tokens": 48},
+    "prompts of 96 tokens": {"max_prompt_tokens": 96},
 }
 PENALTIES = (1.0, 1.1, 1.3)  # of 1.2
 THE_RECIPE = "the recipe"

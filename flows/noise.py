@@ -7,7 +7,7 @@ from components.evaluation.settings import Evaluate
 from components.registry import noise, spread
 from components.registry.spread import Record
 from components.stage import BadData
-from components.training import finetune, pace
+from components.training import finetune
 from components.training.settings import Pretrain
 from flows import console, dag, locks
 
@@ -31,17 +31,6 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
         record = known if known and known.steps == steps else Record(steps, {})
         say = partial(console.say, noise.STAGE)
         with locks.hold_accelerators(lambda: None):
-            say(_announce(settings, seeds))
+            say(f"{seeds} seeds, each with at most {steps} steps of pretraining and of fine-tuning")
             noise.measure(settings.train, seeds, record, key, say)
     return spread.find(recipe).note
-
-
-def _announce(recipe: noise.Recipe, seeds: int) -> str:
-    """What will be done, and how long it takes where the pace of an earlier training is known."""
-    line = f"{seeds} seeds, each with at most {recipe.steps} steps of pretraining and of fine-tuning"
-    known, first, second = pace.recall("pretrain"), recipe.pretrain.optimization, recipe.finetune.optimization
-    if known is None or first.batch_size is None or first.steps is None:
-        return line
-    rows = min(recipe.steps, first.steps) * first.batch_size + min(recipe.steps, second.steps) * second.batch_size
-    seconds = seeds * rows * recipe.pretrain.sequence_length / known.tokens_per_second
-    return f"{line}: about {seconds / 60:.0f} min at the pace of earlier trainings, less what is measured already"
