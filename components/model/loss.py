@@ -10,7 +10,7 @@ from torch import Tensor
 IGNORED = -100
 """The target of a position that has no part in the loss."""
 
-Body = Callable[[Tensor, Tensor, Tensor | None, float | None, float], tuple[Tensor, Tensor]]
+Body = Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]
 
 
 def soft_cap(logits: Tensor, cap: float | None) -> Tensor:
@@ -19,16 +19,9 @@ def soft_cap(logits: Tensor, cap: float | None) -> Tensor:
 
 
 def cross_entropy(
-    hidden_NC: Tensor,
-    weight_VC: Tensor,
-    targets_N: Tensor,
-    weights_N: Tensor | None,
-    *,
-    cap: float | None,
-    z_loss: float,
-    compiled: bool,
+    hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, cap: float | None, z_loss: float, compiled: bool
 ) -> Tensor:
-    """The sum, in nats, over the targets that are not `IGNORED`, each times its weight if there are any.
+    """The sum, in nats, over the targets that are not `IGNORED`.
 
     `z_loss` is the weight of the squared log-normaliser (PaLM, https://arxiv.org/abs/2204.02311). Under autocast the
     matrix products are in its type; the rest is in fp32.
@@ -37,13 +30,10 @@ def cross_entropy(
         hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
     if torch.is_grad_enabled():
         body = _compiled() if compiled else _nats_and_gradient
-        loss: Tensor = _CrossEntropy.apply(hidden_NC, weight_VC, targets_N, weights_N, cap, z_loss, body)  # type: ignore[no-untyped-call]
+        loss: Tensor = _CrossEntropy.apply(hidden_NC, weight_VC, targets_N, cap, z_loss, body)  # type: ignore[no-untyped-call]
         return loss
     weight_VC = weight_VC.to(hidden_NC.dtype)
-    sums = [
-        _nats(hidden_NC[rows] @ weight_VC.mT, targets_N[rows], _part(weights_N, rows), cap, z_loss)[0]
-        for rows in _chunks(targets_N)
-    ]
+    sums = [_nats(hidden_NC[rows] @ weight_VC.mT, targets_N[rows], cap, z_loss)[0] for rows in _chunks(targets_N)]
     total: Tensor = torch.stack(sums).sum()
     return total
 
@@ -61,7 +51,6 @@ class _CrossEntropy(torch.autograd.Function):
         hidden_NC: Tensor,
         weight_VC: Tensor,
         targets_N: Tensor,
-        weights_N: Tensor | None,
         cap: float | None,
         z_loss: float,
         body: Body,
@@ -72,7 +61,7 @@ class _CrossEntropy(torch.autograd.Function):
         total = torch.zeros((), device=hidden_NC.device)
         for rows in _chunks(targets_N):
             hidden = hidden_NC[rows]
-            nats, gradient_NV = body(hidden @ weight.mT, targets_N[rows], _part(weights_N, rows), cap, z_loss)
+            nats, gradient_NV = body(hidden @ weight.mT, targets_N[rows], cap, z_loss)
             hidden_gradient[rows] = gradient_NV @ weight
             weight_gradient += gradient_NV.mT @ hidden
             total += nats
@@ -82,7 +71,7 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *scales: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * scales[0], weight_gradient * scales[0], None, None, None, None, None
+        return hidden_gradient * scales[0], weight_gradient * scales[0], None, None, None, None
 
 
 def _chunks(targets_N: Tensor) -> Sequence[slice | Tensor]:
@@ -100,10 +89,6 @@ def _chunks(targets_N: Tensor) -> Sequence[slice | Tensor]:
     return parts
 
 
-def _part(weights_N: Tensor | None, rows: slice | Tensor) -> Tensor | None:
-    return None if weights_N is None else weights_N[rows]
-
-
 def _chunk(tensor: Tensor) -> int:
     return 1024 if tensor.device.type == "cpu" else 4096
 
@@ -114,28 +99,20 @@ def _compiled() -> Body:
     return body
 
 
-def _nats_and_gradient(
-    logits_NV: Tensor, targets_N: Tensor, weights_N: Tensor | None, cap: float | None, z_loss: float
-) -> tuple[Tensor, Tensor]:
+def _nats_and_gradient(logits_NV: Tensor, targets_N: Tensor, cap: float | None, z_loss: float) -> tuple[Tensor, Tensor]:
     """The sum of the losses, and its gradient by the logits, in their type."""
-    nats, capped_NV, normaliser = _nats(logits_NV, targets_N, weights_N, cap, z_loss)
+    nats, capped_NV, normaliser = _nats(logits_NV, targets_N, cap, z_loss)
     at_target = torch.arange(logits_NV.shape[1], device=logits_NV.device) == targets_N[:, None]
     gradient_NV = (capped_NV - normaliser).exp() * (1 + 2 * z_loss * normaliser) - at_target.float()
     if cap is not None:
         gradient_NV = gradient_NV * (1 - (capped_NV / cap).square())
-    if weights_N is not None:
-        gradient_NV = gradient_NV * weights_N[:, None]
     return nats, torch.where(targets_N[:, None] == IGNORED, 0.0, gradient_NV).to(logits_NV.dtype)
 
 
-def _nats(
-    logits_NV: Tensor, targets_N: Tensor, weights_N: Tensor | None, cap: float | None, z_loss: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _nats(logits_NV: Tensor, targets_N: Tensor, cap: float | None, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
     """The sum of the losses, the capped logits, and their log-normalisers [N, 1]."""
     capped_NV = soft_cap(logits_NV.float(), cap)
     normaliser = capped_NV.logsumexp(-1, keepdim=True)
     wanted = capped_NV.gather(1, targets_N.clamp_min(0)[:, None])
     nats = normaliser - wanted + z_loss * normaliser.square()
-    if weights_N is not None:
-        nats = nats * weights_N[:, None]
     return torch.where(targets_N[:, None] == IGNORED, 0.0, nats).sum(), capped_NV, normaliser

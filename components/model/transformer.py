@@ -107,11 +107,10 @@ class Transformer(nn.Module):
         segments_BT: Tensor | None = None,
         source_BS: Tensor | None = None,
         source_segments_BS: Tensor | None = None,
-        weights_BT: Tensor | None = None,
         *,
         z_loss: float = 0.0,
     ) -> Tensor:
-        """The sum of the cross-entropy, in nats, over the positions whose target is not `IGNORED`, times their weights.
+        """The sum of the cross-entropy, in nats, over the positions whose target is not `IGNORED`.
 
         Segments number the parts of each row, and attention does not cross from one to another; without them a row
         is one text. `z_loss` is the weight of the squared log-normaliser (PaLM, https://arxiv.org/abs/2204.02311).
@@ -127,7 +126,6 @@ class Transformer(nn.Module):
             hidden_BTC.flatten(0, 1),
             self.head.weight,
             targets_BT.flatten(),
-            None if weights_BT is None else weights_BT.flatten(),
             cap=self.config.logit_soft_cap,
             z_loss=z_loss,
             compiled=self.compiled,

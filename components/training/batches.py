@@ -7,15 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.model.transformer import IGNORED
-
 
 @dataclass(frozen=True)
 class Batch:
     """What `Transformer.loss` takes: tokens and, for each, the one that should be predicted there.
 
-    Segments number the parts of a row that do not see each other. The source is what an encoder-decoder reads. Weights
-    say how much each target counts in the loss; without them each counts 1.
+    Segments number the parts of a row that do not see each other. The source is what an encoder-decoder reads.
     """
 
     tokens_BT: Tensor
@@ -23,20 +20,13 @@ class Batch:
     segments_BT: Tensor | None = None
     source_BS: Tensor | None = None
     source_segments_BS: Tensor | None = None
-    weights_BT: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.tokens_BT)
 
-    def tensors(self) -> tuple[Tensor, Tensor, *tuple[Tensor | None, ...]]:
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
         """The arguments of `Transformer.loss`, in order."""
-        more = (self.segments_BT, self.source_BS, self.source_segments_BS, self.weights_BT)
-        return self.tokens_BT, self.targets_BT, *more
-
-    def total_weight(self) -> Tensor:
-        """What the loss is divided by: the number of targets, or the sum of their weights."""
-        counts_BT = self.targets_BT != IGNORED
-        return (counts_BT if self.weights_BT is None else counts_BT * self.weights_BT).sum().float()
+        return self.tokens_BT, self.targets_BT, self.segments_BT, self.source_BS, self.source_segments_BS
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device; from pinned memory without waiting for it."""

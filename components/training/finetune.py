@@ -44,13 +44,7 @@ def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Toke
     if model.config.architecture == "encoder":
         return _labelled(folder, settings, model, tokenizer)
     reads_first = model.config.architecture == "encoder_decoder"
-    layout = mixture.AsText(
-        tokenizer,
-        settings.max_prompt_tokens,
-        settings.max_answer_tokens,
-        reads_first=reads_first,
-        prompt_loss=settings.prompt_loss if split == "train" else 0.0,
-    )
+    layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
     # Answers are short beside what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
     return mixture.Rows(folder, settings.tasks, layout, shape, seed)
@@ -73,16 +67,14 @@ def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: T
 def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
     """Examples, and in the share of the steps that replay the documents of the pretraining.
 
-    Raises `BadSettings` for a replay or a loss on prompts with a model that does not read them as it writes.
+    Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
     """
-    kind = model.config.architecture
-    if settings.replay and kind != "decoder":
-        raise stage.BadSettings(f"replay has to be 0 for an {kind}: it reads documents and examples in different forms")
-    if settings.prompt_loss and kind != "decoder":
-        raise stage.BadSettings(f"prompt_loss has to be 0 for an {kind}: it predicts no token of a prompt")
     answers = examples("train", settings, model, tokenizer)
     if not settings.replay:
         return answers
+    if model.config.architecture != "decoder":
+        kind = model.config.architecture
+        raise stage.BadSettings(f"replay has to be 0 for an {kind}: it reads documents and examples in different forms")
     learn = Causal(tokenizer.end_of_text, document_mask=True)
     optimization = settings.optimization
     documents = of_documents("train", learn, model.config.max_sequence_length, optimization.seed)

@@ -30,7 +30,6 @@ class Piece:
     tokens: list[int]
     targets: list[int]
     source: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)  # of the targets in the loss; none: each counts 1
     example: Mapping[str, str] = field(default_factory=dict)  # what it was made from: its id, source and task
 
 
@@ -49,17 +48,13 @@ class AsText:
     max_prompt_tokens: int
     max_answer_tokens: int  # a longer one is cut, and then its end is not learned
     reads_first: bool  # the prompt goes to an encoder
-    prompt_loss: float = 0.0  # the weight of a token of the prompt, beside 1 of one of the answer
 
     def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece:
         reply = answer(target, self.tokenizer)[: self.max_answer_tokens]
         prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if self.reads_first:
             return Piece([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
-        tokens, known = [*prompt, *reply[:-1]], len(prompt) - 1
-        if not self.prompt_loss:
-            return Piece(tokens, [IGNORED] * known + reply)
-        return Piece(tokens, prompt[1:] + reply, weights=[self.prompt_loss] * known + [1.0] * len(reply))
+        return Piece([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
 
 
 @dataclass(frozen=True)
@@ -209,9 +204,6 @@ def side_by_side(pieces: Sequence[Piece], shape: Shape) -> Batch:
     """A batch of one row with the pieces, each a segment of its own."""
     tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
     targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
-    if pieces[0].weights:
-        weights, _ = _side([piece.weights for piece in pieces], shape.length, 0)
-        return Batch(tokens, targets, segments, weights_BT=weights.float())
     if not pieces[0].source:
         return Batch(tokens, targets, segments)
     source, source_segments = _side([piece.source for piece in pieces], shape.source_length, shape.padding)
@@ -239,7 +231,7 @@ def _fits(row: Sequence[Piece], shape: Shape) -> bool:
     )
 
 
-def _side(parts: Sequence[Sequence[float]], length: int, filling: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _side(parts: Sequence[Sequence[int]], length: int, filling: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Parts side by side and filled up, [1, length], and the number of its part for each place."""
     ids = np.concatenate(parts)
     numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])

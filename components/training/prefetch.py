@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.model.transformer import IGNORED
 from components.training import distributed
 from components.training.batches import Batch
 
 
 @dataclass(frozen=True)
 class Share:
-    """What a process trains on in one step, in host memory: its micro-batches, and what their targets weigh in all."""
+    """What a process trains on in one step, in host memory: its micro-batches, and the number of targets in them."""
 
     micro_batches: list[Batch]
     targets: Tensor
@@ -50,7 +51,7 @@ class Prefetch:
         count = self._batch_size // distributed.size()
         start = place + distributed.rank() * count
         batch = self._rows(np.arange(start, start + count))
-        targets = batch.total_weight()
+        targets = (batch.targets_BT != IGNORED).sum().float()
         micro_batches = batch.split(self._micro_batch_size)
         if torch.cuda.is_available():
             return Share([part.pin() for part in micro_batches], targets.pin_memory())

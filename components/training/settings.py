@@ -140,7 +140,6 @@ class Finetune:
     replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, lest they be forgotten
     max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
     max_answer_tokens: Annotated[int, Ge(2)]  # with the end of the turn; longer ones are cut
-    prompt_loss: Annotated[float, Ge(0), Le(1)]  # the weight of a token of a prompt in the loss, of an answer it is 1
     validation_rows: Annotated[int, Ge(1)]
     optimization: Optimization
 

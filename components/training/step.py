@@ -77,7 +77,7 @@ class Stepper:
             group["lr"] = rate
 
     def _backward(self, share: Share) -> Tensor:
-        """Leave the gradient of the weighted mean over the targets of all processes; the mean, in nats."""
+        """Leave the gradient of the mean over the targets of all processes; the mean, in nats."""
         targets = distributed.total(share.targets.to(self.device, non_blocking=True))
         loss = torch.zeros((), device=self.device)
         for number, batch in enumerate(share.micro_batches, 1):

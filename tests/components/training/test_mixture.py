@@ -66,18 +66,6 @@ def test_an_answer_follows_its_prompt_and_alone_is_in_the_loss(tokenizer: Tokeni
     assert "The fox." in tokenizer.decode(piece.tokens)
 
 
-def test_a_prompt_has_a_small_part_in_the_loss_where_it_is_asked_for(tokenizer: Tokenizer) -> None:
-    task, inputs = TASKS["topic"], {"text": "The fox."}
-    plain = AsText(tokenizer, 48, 16, reads_first=False)(task, inputs, "Arts")
-    piece = AsText(tokenizer, 48, 16, reads_first=False, prompt_loss=0.25)(task, inputs, "Arts")
-    answers = sum(target != IGNORED for target in plain.targets)
-    assert piece.tokens == plain.tokens
-    assert piece.targets[:-1] == piece.tokens[1:]
-    assert piece.weights == [0.25] * (len(piece.tokens) - answers) + [1.0] * answers
-    batch = side_by_side([piece, piece], Shape(128, 0, tokenizer.padding))
-    assert batch.total_weight() == 2 * sum(piece.weights)
-
-
 def test_the_length_of_a_prompt_tells_nothing_of_its_answer(tokenizer: Tokenizer) -> None:
     """A classifier that sees how long a prompt is, and nothing else, is at chance, also where prompts are cut."""
     chance = random.Random(1)
