@@ -17,7 +17,7 @@ import psutil
 from components import tracking
 from components.stage import STATE, StageError
 from components.tracking import spool
-from flows import environment, locks
+from flows import conflict, environment, locks
 from flows.services import network, state
 from flows.services.service import PREFECT_HEALTH
 
@@ -130,12 +130,11 @@ def dvc_locks() -> Finding:
 def dvc_record() -> Finding:
     """What DVC knows of earlier runs; it writes the file in place, so that a kill can tear it."""
     from components import params
-    from flows import salvage
 
     if not RECORD.exists():
         return Finding("dvc record", "none")
-    if salvage.CONFLICT.search(RECORD.read_text(encoding="utf-8", errors="replace")):
-        return Finding("dvc record", f"{RECORD} has a conflict of git", salvage.ADVICE)
+    if conflict.is_in(RECORD.read_text(encoding="utf-8", errors="replace")):
+        return Finding("dvc record", f"{RECORD} has a conflict of git", conflict.ADVICE)
     try:
         stages = params.load(RECORD).get("stages") or {}
     except StageError:

@@ -4,7 +4,6 @@ With `flows.dag` the one adapter to DVC. All here expect that the caller has the
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,7 @@ from dvc.utils.serialize import ParseError
 from dvc.utils.strictyaml import YAMLValidationError
 
 from components.stage import BadSettings
-from flows import console
-
-CONFLICT = re.compile(r"^<{7} ", re.MULTILINE)
-"""What git leaves of a merge that is for a person to decide."""
-ADVICE = "take one side whole, by `git checkout --ours dvc.lock` or `--theirs`; DVC's cache has what the other one held"
+from flows import conflict, console
 
 
 def put_in_order(repo: Repo) -> None:
@@ -78,8 +73,8 @@ def _set_torn_record_aside(repo: Repo) -> None:
 def _is_torn(repo: Repo, record: Path) -> bool:
     """Whether it was cut within a line, which may now read as something else, or where DVC's schema wants more."""
     text = record.read_text(errors="replace")
-    if CONFLICT.search(text):
-        raise BadSettings(f"{LOCK_FILE} has a conflict of git: {ADVICE}, then run again")
+    if conflict.is_in(text):
+        raise BadSettings(f"{LOCK_FILE} has a conflict of git: {conflict.ADVICE}, then run again")
     if not text.endswith("\n"):
         return True
     try:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from components.stage import BadSettings
-from flows import dag, doctor, salvage
+from flows import conflict, dag, doctor
 from tests.flows import toy
 
 
@@ -92,4 +92,4 @@ def test_a_record_in_conflict_is_for_a_person(pipeline: Path) -> None:
         dag.read_plan()
     assert record.read_bytes() == before
     told = doctor.dvc_record()
-    assert (told.seen, told.advice) == ("dvc.lock has a conflict of git", salvage.ADVICE)
+    assert (told.seen, told.advice) == ("dvc.lock has a conflict of git", conflict.ADVICE)
