@@ -2,7 +2,7 @@
 
 A prompt has one budget of tokens, which follows from nothing but the recipe. When what is left of a window after the
 answer was the budget, the length of a cut prompt told a classifier which label was coming: training learned that, and
-evaluation, which cut all prompts alike, had no use for it (docs/decisions.md, Prompts).
+evaluation, which cut all prompts alike, had no use for it (docs/decisions.md, "One budget for prompts").
 """
 
 import json
