@@ -64,6 +64,7 @@ def start(stage: str, key: str, settings: Mapping[str, object]) -> Iterator[Run]
     finally:
         spool.end(status)
         _finish(sender)
+        spool.close()
 
 
 def flatten(settings: Mapping[str, object], prefix: str = "") -> dict[str, str]:

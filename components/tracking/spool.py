@@ -1,7 +1,7 @@
 """Metrics on disk: what a training notes goes to a file first, and from there to MLflow.
 
 A file tells of one start of a stage, as lines of JSON: which run it belongs to, then figures and texts as they come,
-at last how it ended. The stage holds a lock on it while it lives. Names begin with the time, so that sorting them
+at last how it ended. The stage holds a lock on it until it ends. Names begin with the time, so that sorting them
 gives the order of the starts.
 """
 
@@ -45,6 +45,10 @@ class Spool:
     def end(self, status: str) -> None:
         """Note how the stage ended: FINISHED, FAILED or KILLED."""
         self._append({"status": status})
+
+    def close(self) -> None:
+        """Leave the file to whoever sends what is left of it."""
+        self._file.close()
 
     def _append(self, entry: Entry) -> None:
         """On a full disk the lines wait in memory until there is room; one that was cut is written again whole."""

@@ -1,11 +1,13 @@
 """A copy of this repository with the preset `smoke` and a tiny corpus, to run the whole road in."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ class Road:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, stderr: int | None = subprocess.STDOUT) -> "subprocess.Popen[str]":
         """Start a module, such as `flows.cli run` or `dvc repro`."""
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))
@@ -33,7 +35,7 @@ class Road:
             cwd=self.folder,
             env={**environment, "PATH": f"{programs}:{environment['PATH']}", "PYTHONPATH": str(self.folder)},
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             text=True,
         )
 
@@ -43,6 +45,13 @@ class Road:
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
         return output
+
+    def ask(self, *arguments: str) -> Any:
+        """What a command says to programs, on standard output alone."""
+        process = self.start("flows.cli", *arguments, "--json", stderr=None)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
+        return json.loads(output)
 
     def change(self, name: str, old: str, new: str) -> None:
         """Replace a text in a file, where it has to be."""

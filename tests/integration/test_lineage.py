@@ -1,8 +1,6 @@
 """Lineage on the whole road: where the champion comes from, what it saw, the same once more, and what two differ in."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,14 +9,9 @@ from tests.integration.conftest import Road, copy, git
 pytestmark = pytest.mark.xdist_group("road")
 
 
-def ask(road: Road, *arguments: str) -> Any:
-    """What a command says to programs."""
-    return json.loads(road.run("flows.cli", *arguments, "--json"))
-
-
 def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tuple[Road, str]) -> None:
     road, _ = finished
-    found = ask(road, "lineage", "lmforge-assistant@champion")
+    found = road.ask("lineage", "lmforge-assistant@champion")
     assert found["commit"]["subject"] == "A corpus"
     assert [run["stage"] for run in found["runs"]] == ["pretrain", "finetune@assistant"]
     assert all(run["id"] for run in found["runs"])
@@ -36,10 +29,10 @@ def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tup
 @pytest.mark.parametrize("stage", ["pretrain", "finetune@assistant"])
 def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[Road, str], stage: str) -> None:
     road, _ = finished
-    seen = ask(road, "lineage", "step", "3", "--stage", stage)
+    seen = road.ask("lineage", "step", "3", "--stage", stage)
     assert seen
-    assert seen == ask(road, "lineage", "step", "3", "--stage", stage, "--version", "champion")
-    found = ask(road, "lineage", "document", seen[0]["id"])
+    assert seen == road.ask("lineage", "step", "3", "--stage", stage, "--version", "champion")
+    found = road.ask("lineage", "document", seen[0]["id"])
     (sighting,) = (one for one in found["sightings"] if one["stage"] == stage)
     assert 3 in sighting["steps"]
     assert sighting["versions"] == [1]
@@ -64,7 +57,7 @@ def test_what_sets_two_versions_apart(finished: tuple[Road, str], tmp_path: Path
     git(road.folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-aqm", "A slower start")
     road.run("dvc", "repro", "--quiet")
     assert "version 2" in road.run("flows.cli", "register")
-    found = ask(road, "diff", "champion", "2")
+    found = road.ask("diff", "champion", "2")
     assert [commit.split(" ", 1)[1] for commit in found["code"]["commits"]] == ["A slower start"]
     assert found["settings"] == [{"name": "finetune.assistant.optimization.learning_rate", "old": 0.0015, "new": 0.001}]
     assert [(data["moved"], data["problem"]) for data in found["data"]] == [({}, "")] * 2

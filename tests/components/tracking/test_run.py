@@ -81,6 +81,18 @@ def test_a_resumed_stage_goes_on_in_its_run(key: str) -> None:
 
 
 @pytest.mark.usefixtures("mlflow_store")
+def test_what_its_sender_had_no_time_for_is_sent_while_the_stage_s_process_lives_on(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "PATIENCE", 0.0)
+    with tracking.start("pretrain", key, {}) as run:
+        run.log(1, row(1, loss=4.0))
+    assert status(key) == "FINISHED"
+    assert spool.waiting() == []
+    del run  # up to here it held the file of the stage, as the traceback of a stage that failed does
+
+
+@pytest.mark.usefixtures("mlflow_store")
 def test_texts_are_artifacts(key: str) -> None:
     with tracking.start("pretrain", key, {}) as run:
         run.text("samples/000001000.txt", "Once upon a time → 从前\n")
