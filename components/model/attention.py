@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_BLOCKS = 2  # of queries in a causal attention; with more, compiling takes longer than they save
+
 
 def attention(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
     """What the queries find, [B, H, T, D]; H / K heads of queries in a row share the keys and values of one.
@@ -21,11 +23,24 @@ def attention(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | Non
 
 
 def _with_gradients(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """In a causal attention the queries in some blocks one after the other, each with the keys up to its own end."""
+    T, S = q_BHTD.shape[2], k_BKSD.shape[2]
+    if not causal:
+        return _of_group(q_BHTD, k_BKSD, v_BKSD, mask)
+    if mask is None:
+        mask = torch.ones(1, 1, T, S, dtype=torch.bool).tril()
+    size = -(-T // _BLOCKS)
+    found = [
+        _of_group(q_BHTD[:, :, start:end], k_BKSD[:, :, :end], v_BKSD[:, :, :end], mask[:, :, start:end, :end])
+        for start, end in ((start, min(start + size, T)) for start in range(0, T, size))
+    ]
+    return torch.cat(found, 2)
+
+
+def _of_group(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None) -> Tensor:
     """The heads of a group as the rows of one matrix, so that their keys and values need no copies."""
     B, H, T, D = q_BHTD.shape
     _, K, S, _ = k_BKSD.shape
-    if mask is None and causal:
-        mask = torch.ones(1, 1, T, S, dtype=torch.bool).tril()
     q, k, v = q_BHTD.reshape(B * K, H // K * T, D), k_BKSD.reshape(B * K, S, D), v_BKSD.reshape(B * K, S, D)
     out: Tensor = _Attention.apply(q, k, v, mask, (B, H, T, S))  # type: ignore[no-untyped-call]
     return out.view(B, H, T, D)

@@ -225,14 +225,41 @@ class Block(nn.Module):
         self.mlp_norm = norm(config, config.hidden_size)
         self.mlp = MLP(config)
 
-    def forward(self, x_BTC: Tensor, context: Context, cache: LayerCache | None = None) -> Tensor:
+    def forward(
+        self,
+        x_BTC: Tensor,
+        context: Context,
+        cache: LayerCache | None = None,
+        wanted_N: Tensor | None = None,
+    ) -> Tensor:
+        """[B, T, C], or [N, C] for the wanted places, counted through the rows of the batch."""
+        x_BTC = self.attend(x_BTC, context, cache)
+        return self.transform(x_BTC if wanted_N is None else x_BTC.flatten(0, 1)[wanted_N])
+
+    def attend(self, x_BTC: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
+        """The part in which tokens look at others."""
         own, memory = (cache.own, cache.memory) if cache else (None, None)
         x_BTC = self._add(x_BTC, self.attention_norm, lambda x: self.attention(x, context, own))
         if self.crosses:
             x_BTC = self._add(x_BTC, self.cross_norm, lambda x: self.cross_attention(x, context, memory))
-        return self._add(x_BTC, self.mlp_norm, self.mlp)
+        return x_BTC
 
-    def _add(self, x_BTC: Tensor, norm: nn.Module, layer: Callable[[Tensor], Tensor]) -> Tensor:
+    def transform(self, x: Tensor) -> Tensor:
+        """The part that takes each token, [..., C], by itself."""
+        return self._add(x, self.mlp_norm, self.mlp)
+
+    def compile_parts(self) -> None:
+        """Have both parts compiled at their first use; blocks of a kind share the graphs."""
+        self.attend = torch.compile(self.attend, dynamic=False)  # type: ignore[method-assign]
+        # For any number of tokens: in the last block it changes from step to step.
+        self.transform = torch.compile(self.transform, dynamic=True)  # type: ignore[method-assign]
+
+    def leave_uncompiled(self) -> None:
+        """Undo `compile_parts`."""
+        vars(self).pop("attend", None)
+        vars(self).pop("transform", None)
+
+    def _add(self, x: Tensor, norm: nn.Module, layer: Callable[[Tensor], Tensor]) -> Tensor:
         """The normalisation comes first (https://arxiv.org/abs/2002.04745), or last as in the original."""
-        out: Tensor = norm(x_BTC + layer(x_BTC)) if self.norm_last else x_BTC + layer(norm(x_BTC))
+        out: Tensor = norm(x + layer(x)) if self.norm_last else x + layer(norm(x))
         return out

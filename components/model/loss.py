@@ -1,6 +1,6 @@
 """The loss of the head: cross-entropy over the vocabulary, without ever holding the logits of all positions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,12 +10,27 @@ from torch import Tensor
 IGNORED = -100
 """The target of a position that has no part in the loss."""
 
+_MULTIPLE = 64  # of positions at work: none at all, or a single one, would each be compiled by itself
+
 Body = Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]
 
 
 def soft_cap(logits: Tensor, cap: float | None) -> Tensor:
     """Logits kept between -cap and cap, smoothly (Gemma 2, https://arxiv.org/abs/2408.00118)."""
     return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def with_targets(targets_N: Tensor) -> tuple[Tensor | None, Tensor]:
+    """The positions that have a target, and some that have none up to a multiple of 64; and the targets there.
+
+    None in place of the positions is all of them. So it is on a GPU, which would have to wait to learn their number.
+    """
+    ignored = targets_N == IGNORED
+    if targets_N.device.type != "cpu" or not ignored.any():
+        return None, targets_N
+    multiples = max(1, -(-int((~ignored).sum()) // _MULTIPLE))
+    wanted = ignored.argsort(stable=True)[: multiples * _MULTIPLE]
+    return wanted, targets_N[wanted]
 
 
 def cross_entropy(
@@ -74,28 +89,15 @@ class _CrossEntropy(torch.autograd.Function):
         return hidden_gradient * scales[0], weight_gradient * scales[0], None, None, None, None
 
 
-def _chunks(targets_N: Tensor) -> Sequence[slice | Tensor]:
-    """The positions in parts whose logits are in memory at once; on a processor they should stay in its cache.
-
-    There positions without a target are left out, but for some that fill the last chunk, so that all have one shape.
-    On a GPU it would have to wait to learn their number.
-    """
-    size = _chunk(targets_N)
-    ignored = targets_N == IGNORED
-    if targets_N.device.type != "cpu" or not ignored.any():
-        return [slice(start, start + size) for start in range(0, len(targets_N), size)]
-    count = len(targets_N) - int(ignored.sum())
-    parts: tuple[Tensor, ...] = torch.split(ignored.argsort(stable=True)[: -(-count // size) * size], size)
-    return parts
-
-
-def _chunk(tensor: Tensor) -> int:
-    return 1024 if tensor.device.type == "cpu" else 4096
+def _chunks(targets_N: Tensor) -> list[slice]:
+    """The positions in parts whose logits are in memory at once; on a processor they should stay in its cache."""
+    size = 1024 if targets_N.device.type == "cpu" else 4096
+    return [slice(start, start + size) for start in range(0, len(targets_N), size)]
 
 
 @cache
 def _compiled() -> Body:
-    body: Body = torch.compile(_nats_and_gradient, dynamic=False)
+    body: Body = torch.compile(_nats_and_gradient, dynamic=True)  # for any number of positions
     return body
 
 

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from components.model.config import ModelConfig
 from components.model.layers import Block, Context, LayerCache, RotaryEmbedding, SinusoidalEmbedding, norm
-from components.model.loss import IGNORED, cross_entropy, soft_cap
+from components.model.loss import IGNORED, cross_entropy, soft_cap, with_targets
 from components.model.ngrams import NgramEmbedding
 
 __all__ = ["IGNORED", "PADDING_SEGMENT", "Stack", "Transformer", "same_segment"]
@@ -24,7 +25,10 @@ PADDING_SEGMENT = -1
 
 
 class Stack(nn.Module):
-    """The encoder or the decoder: blocks on one residual stream, [B, T, C] to [B, T, C]."""
+    """The encoder or the decoder: blocks on one residual stream, [B, T, C] to [B, T, C].
+
+    Of the last block and the norm behind it the places `wanted_N` alone, counted through the rows: then to [N, C].
+    """
 
     def __init__(self, config: ModelConfig, *, causal: bool, crosses: bool) -> None:
         super().__init__()
@@ -33,12 +37,20 @@ class Stack(nn.Module):
         self.recomputes = False
         """Activation checkpointing: keep only the inputs of the blocks, and compute the rest again for the gradient."""
 
-    def forward(self, x_BTC: Tensor, context: Context, cache: Sequence[LayerCache] | None = None) -> Tensor:
-        for number, block in enumerate(self.blocks):
+    def forward(
+        self,
+        x_BTC: Tensor,
+        context: Context,
+        cache: Sequence[LayerCache] | None = None,
+        wanted_N: Tensor | None = None,
+    ) -> Tensor:
+        for number, block in enumerate(self.blocks, 1):
+            last = number == len(self.blocks)
+            apply = block if wanted_N is None or not last else partial(block, wanted_N=wanted_N)
             if self.recomputes and self.training:
-                x_BTC = checkpoint(block, x_BTC, context, use_reentrant=False)
+                x_BTC = checkpoint(apply, x_BTC, context, use_reentrant=False)
             else:
-                x_BTC = block(x_BTC, context, cache[number] if cache else None)
+                x_BTC = apply(x_BTC, context, cache[number - 1] if cache else None)
         out: Tensor = self.norm(x_BTC)
         return out
 
@@ -121,30 +133,31 @@ class Transformer(nn.Module):
             memory_BSC = self.encode(source_BS, source_mask, self._positions(source_segments_BS))
             memory_mask = same_segment(segments_BT, source_segments_BS)
         mask = same_segment(segments_BT, segments_BT, causal=self.decoder is not None)
-        hidden_BTC = self._hidden(tokens_BT, mask, self._positions(segments_BT), memory_BSC, memory_mask)
+        wanted_N, targets_N = with_targets(targets_BT.flatten())
+        hidden = self._hidden(tokens_BT, mask, self._positions(segments_BT), memory_BSC, memory_mask, wanted_N=wanted_N)
         return cross_entropy(
-            hidden_BTC.flatten(0, 1),
+            hidden.view(-1, hidden.shape[-1]),
             self.head.weight,
-            targets_BT.flatten(),
+            targets_N,
             cap=self.config.logit_soft_cap,
             z_loss=z_loss,
             compiled=self.compiled,
         )
 
     def compile_parts(self) -> None:
-        """Have the blocks and the loss compiled, each at its first use; blocks of a kind share one graph.
+        """Have the blocks and the loss compiled, each at its first use.
 
         A graph of the whole model is hardly faster, and takes longer to compile with each layer.
         """
         self.compiled = True
         for block in self.blocks():
-            block.compile(dynamic=False)
+            block.compile_parts()
 
     def leave_uncompiled(self) -> None:
         """Undo `compile_parts`."""
         self.compiled = False
         for block in self.blocks():
-            block._compiled_call_impl = None  # PyTorch has no other way back
+            block.leave_uncompiled()
 
     def blocks(self) -> Iterator[Block]:
         """The blocks of the encoder, then those of the decoder."""
@@ -196,12 +209,13 @@ class Transformer(nn.Module):
         memory_mask: Tensor | None,
         before_BP: Tensor | None = None,
         cache: Sequence[LayerCache] | None = None,
+        wanted_N: Tensor | None = None,
     ) -> Tensor:
         context = self._context(tokens_BT, mask, positions_BT, memory_BSC, memory_mask)
         stack = self.decoder or self.encoder
         assert stack is not None
-        hidden_BTC: Tensor = stack(self._embed(tokens_BT, positions_BT, before_BP), context, cache)
-        return hidden_BTC
+        hidden: Tensor = stack(self._embed(tokens_BT, positions_BT, before_BP), context, cache, wanted_N)
+        return hidden
 
     def _context(
         self,
