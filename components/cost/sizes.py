@@ -56,7 +56,7 @@ def training(optimization: DialledOptimization, config: ModelConfig, length: int
     """A training on rows of so many tokens for the decoder (or the only stack) and the encoder in front of it."""
     model, device = skeleton(config), hardware.device()
     filled = dial.fill(optimization, model, config.max_sequence_length)
-    flops = model.flops_per_token(length, source_length)
+    flops, dtype = model.flops_per_token(length, source_length), arithmetic.chosen(filled.precision, device)
     matrices = [module for module in model.modules() if isinstance(module, nn.Linear)]
     numbers = sum(matrix.in_features + matrix.out_features for matrix in matrices)
     passed = flops / (6 * sum(matrix.weight.numel() for matrix in matrices))  # of two stacks a token passes one
@@ -67,8 +67,8 @@ def training(optimization: DialledOptimization, config: ModelConfig, length: int
         tokens=filled.batch_size * (length + source_length),
         flops_per_token=flops,
         traffic_per_token=numbers * passed,
-        optimizer_flops=muon.flops(optimizer.kinds(model)[2]) if filled.optimizer == "muon" else 0,
-        dtype=arithmetic.chosen(filled.precision, device),
+        optimizer_flops=muon.flops(optimizer.kinds(model)[2], dtype) if filled.optimizer == "muon" else 0,
+        dtype=dtype,
         compiled=hardware.compiles(filled, device),
     )
 

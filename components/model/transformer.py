@@ -200,6 +200,11 @@ class Transformer(nn.Module):
         cross = pair * length * source_length - 6 * memory * length
         return (encoder + decoder + cross) // (length + source_length)
 
+    def flops_per_target(self) -> int:
+        """Those of a token that `loss` spares on a processor where there is no target: of the last MLP and the head."""
+        *_, last = self.blocks()
+        return 6 * (_matrices(last.mlp) + self.head.weight.numel())
+
     def _hidden(
         self,
         tokens_BT: Tensor,

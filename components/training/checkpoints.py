@@ -18,7 +18,6 @@ import torch
 import torch.distributed as dist
 from safetensors import safe_open
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from components.stage import BadSettings, flush, log
@@ -76,9 +75,9 @@ class Writer:
     def save(self, step: int, state: State, tensors: Mapping[str, Tensor]) -> None:
         """Copy the tensors, and write `step-NNNNNNNN` from the copies. Raises what went wrong the time before."""
         self.wait()
-        sharded = any(isinstance(tensor, DTensor) for tensor in tensors.values())
+        sharded = any(distributed.sharded(tensor) for tensor in tensors.values())
         # Each process writes its part of what is sharded, and the first one also what all have alike.
-        mine: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, DTensor)}
+        mine: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if distributed.sharded(tensor)}
         if distributed.is_first():
             mine = dict(tensors) | _chance()
         if mine:

@@ -8,19 +8,21 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # exported at run time
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.rendezvous import rendezvous
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from components.model.transformer import Transformer
 from components.training import hardware
+
+if TYPE_CHECKING:  # it takes a second to import, and only FSDP needs it
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 Loss = Callable[..., Tensor]
 
@@ -76,19 +78,42 @@ def told_by_first(number: int) -> int:
     return int(told)
 
 
+def sharded(weight: Tensor) -> "TypeGuard[DTensor]":
+    """Whether each process holds some rows of a weight, as FSDP has it."""
+    if size() == 1:
+        return False
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(weight, DTensor)
+
+
 def part(weight: Tensor) -> Tensor:
     """The part of a weight, or of its optimizer state, that lies in this process."""
-    return weight.to_local() if isinstance(weight, DTensor) else weight
+    return weight.to_local() if sharded(weight) else weight
 
 
 def whole(weight: Tensor) -> Tensor:
     """All of a weight; every process has to ask."""
-    return weight.full_tensor() if isinstance(weight, DTensor) else weight
+    return weight.full_tensor() if sharded(weight) else weight
+
+
+def gathered(rows: Tensor, weight: Tensor) -> Tensor:
+    """All rows of what is shaped as a weight, of which each process has those that it holds of the weight."""
+    return whole(_sharded_as(weight, rows, weight.shape, weight.stride())) if sharded(weight) else rows
+
+
+def own(all_rows: Tensor, weight: Tensor) -> Tensor:
+    """The rows that lie in this process, of what is shaped as a weight and whole in each."""
+    if not sharded(weight):
+        return all_rows
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(all_rows, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
 
 
 def share(weight: Tensor, all_rows: Tensor) -> Tensor:
     """The rows that lie in this process, of all rows of a weight or of what has as many."""
-    if not isinstance(weight, DTensor):
+    if not sharded(weight):
         return all_rows
     each = -(-len(weight) // size())  # as `torch.chunk` cuts
     return all_rows[rank() * each : (rank() + 1) * each]
@@ -96,10 +121,17 @@ def share(weight: Tensor, all_rows: Tensor) -> Tensor:
 
 def beside(weight: Tensor, state: Tensor) -> Tensor:
     """What an optimizer keeps of a weight, on its device and, if it has a row for each of its rows, sharded as it."""
-    if not isinstance(weight, DTensor) or state.shape[:1] != weight.shape[:1]:
+    if not sharded(weight) or state.shape[:1] != weight.shape[:1]:
         return state.to(weight.device, copy=True)  # no window on the file
     mine = share(weight, state).to(weight.device, copy=True)
-    return DTensor.from_local(mine, weight.device_mesh, weight.placements, shape=state.shape, stride=state.stride())
+    return _sharded_as(weight, mine, state.shape, state.stride())
+
+
+def _sharded_as(weight: "DTensor", rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
+    """A tensor of which each process has the rows that it has of the weight."""
+    from torch.distributed.tensor import DTensor
+
+    return DTensor.from_local(rows, weight.device_mesh, weight.placements, shape=shape, stride=stride)
 
 
 class Replica:
@@ -115,20 +147,20 @@ class Replica:
         if compiles:
             hardware.prepare_compiler()
             self.model.compile_parts()
-        self._module: nn.Module = self.model
-        self.loss: Loss = self.model.loss
+        self._ddp: DistributedDataParallel | None = None
+        self._fsdp: FSDPModule | None = None
         if size() > 1 and parallel == "fsdp":
-            _shard(self.model, device)
-            self.loss = self.model.loss
+            self._fsdp = _shard(self.model, device)
         elif size() > 1:
-            self.loss = self._module = DistributedDataParallel(_Loss(self.model), gradient_as_bucket_view=True)
+            self._ddp = DistributedDataParallel(_Loss(self.model), gradient_as_bucket_view=True)
+        self.loss: Loss = self._ddp or self.model.loss
 
     def exchange(self, on: bool) -> None:
         """Whether the next `backward` shares its gradients, or keeps them for the micro-batch that follows."""
-        if isinstance(self._module, DistributedDataParallel):
-            self._module.require_backward_grad_sync = on
-        elif isinstance(self._module, FSDPModule):
-            self._module.set_requires_gradient_sync(on)
+        if self._ddp is not None:
+            self._ddp.require_backward_grad_sync = on
+        elif self._fsdp is not None:
+            self._fsdp.set_requires_gradient_sync(on)
 
     @contextmanager
     def evaluating(self) -> Iterator[Transformer]:
@@ -139,8 +171,8 @@ class Replica:
         with torch.no_grad(), plainly:
             yield self.model
         self.model.train()
-        if isinstance(self._module, FSDPModule):
-            self._module.reshard()  # what a pass without a backward pass leaves whole
+        if self._fsdp is not None:
+            self._fsdp.reshard()  # what a pass without a backward pass leaves whole
 
     def finish(self) -> None:
         """Leave all trained weights in the model that was given, on the CPU of every process."""
@@ -162,13 +194,17 @@ class _Loss(nn.Module):
         return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
 
 
-def _shard(model: Transformer, device: torch.device) -> None:
+def _shard(model: Transformer, device: torch.device) -> "FSDPModule":
     """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+
     mesh = init_device_mesh(device.type, (size(),))
     for block in model.blocks():
         fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    root: FSDPModule = fully_shard(model, mesh=mesh)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_force_sum_reduction_for_comms(True)  # and divide then: gloo has no mean
     register_fsdp_forward_method(model, "loss")
+    return root

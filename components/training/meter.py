@@ -28,6 +28,8 @@ class Meter:
         """Count a step."""
         self._tokens += share.tokens
         self._operations += share.tokens * self._model.flops_per_token(*share.lengths)
+        if self._device.type == "cpu":  # to ask a GPU for their number would be to wait for it
+            self._operations -= share.without_target * distributed.size() * self._model.flops_per_target()
 
     def look(self, loss: float, rate: float) -> dict[str, float]:
         """Tokens a second, the share of the peak of matrix products, and the most memory up to now."""

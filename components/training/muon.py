@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
+
+from components.training import distributed
 
 MOMENTUM = 0.95
 """As in Keller Jordan's post, with Nesterov's look ahead."""
@@ -60,16 +61,25 @@ class Muon(Optimizer):
             scale = torch.ones((), device=device) if self.grad_scale is None else self.grad_scale
             rate = torch.full((), group["lr"], device=device) * (1 - skipped)
             ahead = [
-                self._look_ahead(_local(weight.grad), _local(self._momentum(weight)), scale, skipped, self._precision)
+                self._look_ahead(
+                    distributed.part(weight.grad),
+                    distributed.part(self._momentum(weight)),
+                    scale,
+                    skipped,
+                    self._precision,
+                )
                 for weight in weights
             ]
             blocks = [self._blocks[weight] for weight in weights]
-            whole = [_whole(part, weight) for part, weight in zip(ahead, weights, strict=True)]
+            whole = [distributed.gathered(part, weight) for part, weight in zip(ahead, weights, strict=True)]
             near = _each_orthogonal(whole, blocks)
             kept = 1 - rate * group["weight_decay"]
             for weight, block, update in zip(weights, blocks, near, strict=True):
                 self._apply(
-                    _local(weight).view(-1), _part(update, weight).flatten(), kept, rate * (0.2 * max(block) ** 0.5)
+                    distributed.part(weight).view(-1),
+                    distributed.own(update, weight).flatten(),
+                    kept,
+                    rate * (0.2 * max(block) ** 0.5),
                 )
 
     def _momentum(self, weight: Tensor) -> Tensor:
@@ -81,31 +91,53 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """For each matrix about the nearest one with orthogonal rows or columns, in the type of the matrices.
-
-    Each polynomial is taken on the matrices themselves. Several in a row on the square X X^T would cost fewer products,
-    but where one direction outweighs the others their rounding errors grow beyond all bounds.
-    """
+    """For each matrix about the nearest one with orthogonal rows or columns, in the type of the matrices."""
     wide = matrices_NRC if matrices_NRC.shape[1] <= matrices_NRC.shape[2] else matrices_NRC.mT
-    x = wide
-    gram: Tensor = x @ x.mT
+    gram: Tensor = wide @ wide.mT
     # Between the largest singular value and the norm of the matrix, which is far above it where all are alike.
     largest = torch.linalg.vector_norm(gram, dim=(1, 2), keepdim=True, dtype=torch.float64).sqrt().float() + 1e-15
-    x, gram = (x / largest).to(x.dtype), (gram / largest**2).to(x.dtype)
+    x, gram = (wide / largest).to(wide.dtype), (gram / largest**2).to(wide.dtype)
+    near = _all_at_once(gram) @ x if _few_products(x.dtype) else _one_by_one(x, gram)
+    return near if wide is matrices_NRC else near.mT
+
+
+def _few_products(precision: torch.dtype) -> bool:
+    """Whether rounding is fine enough for the polynomials to be taken on the square X X^T, with fewer products.
+
+    In bf16 its errors grow beyond all bounds where one direction outweighs the others (docs/decisions.md, Training).
+    """
+    return precision is torch.float32
+
+
+def _one_by_one(x: Tensor, gram: Tensor) -> Tensor:
+    """The polynomials of X, each of the one before; `gram` is X X^T."""
     for number, (a, b, c) in enumerate(POLYNOMIALS):
         gram = x @ x.mT if number else gram
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    near: Tensor = x if wide is matrices_NRC else x.mT
-    return near
+    return x
 
 
-def flops(matrices: Mapping[nn.Parameter, Block]) -> int:
-    """Operations of a step in products, given the matrices with their blocks: X X^T, its square, and that times X."""
-    total = 0
+def _all_at_once(gram: Tensor) -> Tensor:
+    """What X is multiplied with to become all the polynomials of X in a row, given X X^T."""
+    product = None
+    for number, (a, b, c) in enumerate(POLYNOMIALS, 1):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = factor if product is None else factor @ product
+        if number < len(POLYNOMIALS):
+            gram = factor @ (gram @ factor)
+    assert product is not None
+    return product
+
+
+def flops(matrices: Mapping[nn.Parameter, Block], precision: torch.dtype) -> int:
+    """Operations of a step in products of this type, given the matrices with their blocks."""
+    total, count = 0, len(POLYNOMIALS)
     for matrix, block in matrices.items():
         shorter, longer = sorted(block)
-        count = matrix.numel() // (shorter * longer)
-        total += count * len(POLYNOMIALS) * (4 * shorter**2 * longer + 2 * shorter**3)
+        large, small = 2 * shorter**2 * longer, 2 * shorter**3
+        one = 2 * large + (4 * count - 3) * small if _few_products(precision) else count * (2 * large + small)
+        total += matrix.numel() // (shorter * longer) * one
     return total
 
 
@@ -144,22 +176,3 @@ def _look_ahead(gradient: Tensor, momentum: Tensor, scale: Tensor, skipped: Tens
 
 def _apply(weight: Tensor, update: Tensor, kept: Tensor, size: Tensor) -> None:
     weight.copy_(weight * kept - update * size)
-
-
-def _local(tensor: Tensor) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def _whole(part: Tensor, weight: Tensor) -> Tensor:
-    """The whole matrix behind this process's part of it."""
-    if not isinstance(weight, DTensor):
-        return part
-    shape, stride = weight.shape, weight.stride()
-    return DTensor.from_local(part, weight.device_mesh, weight.placements, shape=shape, stride=stride).full_tensor()
-
-
-def _part(whole: Tensor, weight: Tensor) -> Tensor:
-    """This process's part of a matrix that all processes hold."""
-    if not isinstance(weight, DTensor):
-        return whole
-    return distribute_tensor(whole, weight.device_mesh, weight.placements, src_data_rank=None).to_local()

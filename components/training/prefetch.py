@@ -31,6 +31,11 @@ class Share:
         """How many there are, of all processes."""
         return sum(map(len, self.micro_batches)) * sum(self.lengths) * distributed.size()
 
+    @property
+    def without_target(self) -> int:
+        """Places to predict from that have no target, of this process."""
+        return sum(map(len, self.micro_batches)) * self.lengths[0] - int(self.targets)
+
 
 class Prefetch:
     """Shares by the first place of their batch. Reading is a pure function: what was read in vain is read again."""

@@ -9,7 +9,7 @@ import pytest
 from components.model import hf
 from tests.integration.conftest import Road
 
-pytestmark = pytest.mark.xdist_group("road")
+pytestmark = pytest.mark.services
 
 CLASSIFICATION = {"topic", "sentiment_en", "sentiment_zh"}
 TRANSLATION = {"translation_en_zh", "translation_zh_en"}
@@ -18,12 +18,15 @@ TRANSLATION = {"translation_en_zh", "translation_zh_en"}
 @pytest.mark.parametrize(
     ("preset", "form", "tasks"),
     [
-        ("bigrams", "lmforge", CLASSIFICATION | {"question_answering", "description"}),
+        pytest.param(
+            "bigrams", "lmforge", CLASSIFICATION | {"question_answering", "description"},
+            marks=pytest.mark.slow(reason="the road of the decoder; n-grams are in the tests of components/model"),
+        ),
         ("encoder", "eurobert", CLASSIFICATION | {"question_answering"}),
         ("encoder-decoder", "lmforge", CLASSIFICATION | {"question_answering", "description"}),
         ("translation", "marian", TRANSLATION),
     ],
-)
+)  # fmt: skip
 def test_a_preset_leads_to_a_champion_that_answers(
     preset: str,
     form: str,

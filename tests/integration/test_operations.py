@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from tests.flows.running import wait_until
 from tests.integration.conftest import Road, copy, git
 
-pytestmark = pytest.mark.xdist_group("road")
+pytestmark = pytest.mark.xdist_group("operations")
 
 CATALOG = Path("data/sources.smoke.yaml")
 ARRIVALS = Path("arrivals")

@@ -58,13 +58,16 @@ def test_a_model_to_start_from_gives_the_sizes(tmp_path: Path) -> None:
     assert sizes.base(settings, 97) == replace(config, max_sequence_length=settings.sequence_length)
 
 
-def test_what_muon_adds_to_a_step() -> None:
+@pytest.mark.parametrize(("precision", "large", "small"), [("bf16", 6, 3), ("fp32", 2, 9)])
+def test_what_muon_adds_to_a_step(precision: str, large: int, small: int) -> None:
     content = params.load(ROOT / "params.yaml")
+    content["pretrain"]["optimization"]["precision"] = precision
     found = sizes.of_settings(content)
     assert list(found) == ["pretrain", "finetune@assistant"]
     size = found["pretrain"]
-    heads = 4 * 12 * 3 * (4 * 64**2 * 256 + 2 * 64**3)  # of 4 layers, each 64 wide: 8 for q, k, v, 4 for the output
-    mlps = 4 * 3 * (4 * 256**2 * (1408 + 704) + 2 * 2 * 256**3)
+    # Of 4 layers, each 64 wide: 8 for q, k, v, 4 for the output.
+    heads = 4 * 12 * 2 * (large * 64**2 * 256 + small * 64**3)
+    mlps = 4 * 2 * (large * 256**2 * (1408 + 704) + 2 * small * 256**3)
     assert size.optimizer_flops == heads + mlps
     assert size.flops == 560 * (2048 * size.flops_per_token + size.optimizer_flops)
     content["pretrain"]["optimization"]["optimizer"] = "adamw"

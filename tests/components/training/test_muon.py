@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.utils.flop_counter import FlopCounterMode
 
-from components.training.muon import MOMENTUM, Muon, orthogonal
+from components.training.muon import MOMENTUM, Muon, flops, orthogonal
 
 SHAPES = [(6, 10), (10, 6), (8, 8), (6, 10)]
 
@@ -30,9 +31,11 @@ def give_gradients(parameters: Iterable[nn.Parameter], seed: int, factor: float 
         parameter.grad = torch.randn(parameter.shape, generator=generator) * factor
 
 
-def optimizer(parameters: Iterable[nn.Parameter], *, compiled: bool = False) -> Muon:
+def optimizer(
+    parameters: Iterable[nn.Parameter], *, compiled: bool = False, precision: torch.dtype = torch.bfloat16
+) -> Muon:
     blocks = {parameter: (parameter.shape[0], parameter.shape[1]) for parameter in parameters}
-    return Muon(blocks, lr=0.02, weight_decay=0.1, precision=torch.bfloat16, compiled=compiled)
+    return Muon(blocks, lr=0.02, weight_decay=0.1, precision=precision, compiled=compiled)
 
 
 def exactly_orthogonal(matrix: Tensor) -> Tensor:
@@ -67,17 +70,28 @@ def test_singular_values_come_close_to_one(rows: int, columns: int, seed: int, l
 @pytest.mark.parametrize("values", [[1.0] + 31 * [0.0], [1.0] * 32, [1.0] + 31 * [1e-3]], ids=["one", "equal", "apart"])
 def test_extreme_matrices_do_not_blow_up(values: list[float]) -> None:
     left, right = (torch.linalg.qr(torch.randn(32, 32, generator=torch.Generator().manual_seed(n)))[0] for n in (1, 2))
-    assert torch.linalg.matrix_norm(orthogonal((left * torch.tensor(values) @ right)[None]).float(), 2) < 1.3
+    matrix = (left * torch.tensor(values) @ right)[None]
+    for precision in (torch.bfloat16, torch.float32):
+        assert torch.linalg.matrix_norm(orthogonal(matrix.to(precision)).float(), 2) < 1.3
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_its_operations_are_those_that_torch_counts(precision: torch.dtype) -> None:
+    matrix = nn.Parameter(torch.randn(24, 40))
+    with FlopCounterMode(display=False) as counter:
+        orthogonal(matrix.detach().view(3, 8, 40).to(precision))
+    assert flops({matrix: (8, 40)}, precision) == counter.get_total_flops()
 
 
 def test_nothing_comes_of_zero() -> None:
     assert not orthogonal(torch.zeros(2, 4, 6)).any()
 
 
-def test_a_step_is_the_one_of_the_paper() -> None:
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+def test_a_step_is_the_one_of_the_paper(precision: torch.dtype) -> None:
     ours, momenta = weights(), [torch.zeros(shape) for shape in SHAPES]
     theirs = [weight.detach().clone() for weight in ours]
-    muon = optimizer(ours)
+    muon = optimizer(ours, precision=precision)
     for seed in range(3):
         give_gradients(ours, seed)
         for weight, momentum, parameter in zip(theirs, momenta, ours, strict=True):
