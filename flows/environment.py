@@ -46,8 +46,6 @@ def for_children(**more: str) -> dict[str, str]:
     return {
         **os.environ,
         "PATH": os.pathsep.join([programs, os.environ.get("PATH", os.defpath)]),
-        # Waiting threads spin for a moment, then sleep: some 8% more tokens a second than by libgomp's own rule.
-        "GOMP_SPINCOUNT": "20000",
         "PYTHONUNBUFFERED": "1",
         "SHELL": "/bin/sh",  # DVC runs a command with $SHELL -c; sh replaces itself by a simple command
         **more,
