@@ -8,21 +8,20 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # exported at run time
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.rendezvous import rendezvous
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from components.model.transformer import Transformer
 from components.training import hardware
-
-if TYPE_CHECKING:  # it takes a second to import, and only FSDP needs it
-    from torch.distributed.fsdp import FSDPModule
-    from torch.distributed.tensor import DTensor
 
 Loss = Callable[..., Tensor]
 
@@ -78,12 +77,8 @@ def told_by_first(number: int) -> int:
     return int(told)
 
 
-def sharded(weight: Tensor) -> "TypeGuard[DTensor]":
+def sharded(weight: Tensor) -> TypeGuard[DTensor]:
     """Whether each process holds some rows of a weight, as FSDP has it."""
-    if size() == 1:
-        return False
-    from torch.distributed.tensor import DTensor
-
     return isinstance(weight, DTensor)
 
 
@@ -106,8 +101,6 @@ def own(all_rows: Tensor, weight: Tensor) -> Tensor:
     """The rows that lie in this process, of what is shaped as a weight and whole in each."""
     if not sharded(weight):
         return all_rows
-    from torch.distributed.tensor import distribute_tensor
-
     return distribute_tensor(all_rows, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
 
 
@@ -127,10 +120,8 @@ def beside(weight: Tensor, state: Tensor) -> Tensor:
     return _sharded_as(weight, mine, state.shape, state.stride())
 
 
-def _sharded_as(weight: "DTensor", rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
+def _sharded_as(weight: DTensor, rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
     """A tensor of which each process has the rows that it has of the weight."""
-    from torch.distributed.tensor import DTensor
-
     return DTensor.from_local(rows, weight.device_mesh, weight.placements, shape=shape, stride=stride)
 
 
@@ -194,11 +185,8 @@ class _Loss(nn.Module):
         return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
 
 
-def _shard(model: Transformer, device: torch.device) -> "FSDPModule":
+def _shard(model: Transformer, device: torch.device) -> FSDPModule:
     """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
-
     mesh = init_device_mesh(device.type, (size(),))
     for block in model.blocks():
         fully_shard(block, mesh=mesh)

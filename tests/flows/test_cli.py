@@ -64,7 +64,8 @@ def test_an_argument_that_is_not_unicode_is_one_line() -> None:
 
 
 WAIT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, and be told to ignore it
 from flows import cli
 @cli.app.command()
 def wait():

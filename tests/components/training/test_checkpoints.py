@@ -17,8 +17,6 @@ from tests.components.training import toy
 from tests.components.training.sizes import optimization, pretrain
 from tests.components.training.toy import MADE_FROM, run
 
-KILLS = 20
-
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,13 +157,17 @@ def seconds_or_killed(folder: Path, after: float | None) -> float | None:
     return time.monotonic() - began if process.exitcode == 0 else None
 
 
-def test_a_run_killed_at_twenty_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "times",
+    [6, pytest.param(20, marks=pytest.mark.slow(reason="the same with fewer kills is among the quick ones"))],
+)
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path, times: int) -> None:
     seconds_or_killed(tmp_path / "warm", None)
     whole = seconds_or_killed(tmp_path / "whole", None)
     assert whole is not None
     moments, kills, attempt = random.Random(1), 0, 0
-    while kills < KILLS:
-        # Moments all over the run: each goes on for about a twentieth of it, behind its start.
+    while kills < times:
+        # Moments all over the run: each goes on for about a sixteenth of it, behind its start.
         ended = seconds_or_killed(tmp_path / f"killed-{attempt}", moments.uniform(0.02, 0.02 + whole / 8))
         kills += ended is None
         attempt += ended is not None
