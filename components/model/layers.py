@@ -251,8 +251,9 @@ class Block(nn.Module):
     def compile_parts(self) -> None:
         """Have both parts compiled at their first use; blocks of a kind share the graphs."""
         self.attend = torch.compile(self.attend, dynamic=False)  # type: ignore[method-assign]
-        # For any number of tokens: in the last block it changes from step to step.
-        self.transform = torch.compile(self.transform, dynamic=True)  # type: ignore[method-assign]
+        # On a processor for any number of tokens: in the last block it changes from step to step.
+        on_processor = self.mlp.up.weight.device.type == "cpu"
+        self.transform = torch.compile(self.transform, dynamic=on_processor)  # type: ignore[method-assign]
 
     def leave_uncompiled(self) -> None:
         """Undo `compile_parts`."""

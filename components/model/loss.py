@@ -44,7 +44,8 @@ def cross_entropy(
     if torch.is_autocast_enabled(hidden_NC.device.type):
         hidden_NC = hidden_NC.to(torch.get_autocast_dtype(hidden_NC.device.type))
     if torch.is_grad_enabled():
-        body = _compiled() if compiled else _nats_and_gradient
+        on_processor = hidden_NC.device.type == "cpu"
+        body = _compiled(any_number=on_processor) if compiled else _nats_and_gradient
         loss: Tensor = _CrossEntropy.apply(hidden_NC, weight_VC, targets_N, cap, z_loss, body)  # type: ignore[no-untyped-call]
         return loss
     weight_VC = weight_VC.to(hidden_NC.dtype)
@@ -96,8 +97,9 @@ def _chunks(targets_N: Tensor) -> list[slice]:
 
 
 @cache
-def _compiled() -> Body:
-    body: Body = torch.compile(_nats_and_gradient, dynamic=True)  # for any number of positions
+def _compiled(*, any_number: bool) -> Body:
+    """For any number of positions, or each number by itself."""
+    body: Body = torch.compile(_nats_and_gradient, dynamic=any_number)
     return body
 
 
