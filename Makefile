@@ -18,11 +18,11 @@ check: .venv/installed
 	mypy
 	pytest -n 2 -m 'not chaos and not slow and not services' $$(python -m tests.changed)
 
-# Tests spend a third of their time waiting for servers and processes: mypy and a third worker use it.
+# mypy works while tests wait for servers.
 test: .venv/installed
 	ruff check .
 	ruff format --check .
-	@mypy & types=$$!; pytest -n 3; tests=$$?; wait $$types && exit $$tests
+	@mypy & types=$$!; pytest -n 2; tests=$$?; wait $$types && exit $$tests
 
 slow: .venv/installed
 	pytest -n 2 -m slow
