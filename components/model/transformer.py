@@ -136,7 +136,7 @@ class Transformer(nn.Module):
         wanted_N, targets_N = with_targets(targets_BT.flatten())
         hidden = self._hidden(tokens_BT, mask, self._positions(segments_BT), memory_BSC, memory_mask, wanted_N=wanted_N)
         return cross_entropy(
-            hidden.view(-1, hidden.shape[-1]),
+            hidden.flatten(0, -2),
             self.head.weight,
             targets_N,
             cap=self.config.logit_soft_cap,
