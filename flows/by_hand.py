@@ -4,7 +4,6 @@ Whoever looks at Prefect's pages so sees these commands among the runs of the fl
 does not run, or does not answer, the ledger alone has them.
 """
 
-import os
 from typing import Any
 
 import requests
@@ -12,6 +11,7 @@ import requests
 from components.registry import champion
 from components.stage import TryAgain, log
 from flows import console
+from flows.services import prefect_api
 from flows.services.server import found_prefect
 
 RECIPE = "assistant"
@@ -44,23 +44,15 @@ def rollback(by: str, reason: str) -> None:
 def _tell(flow: str, name: str, parameters: dict[str, Any], state: str, line: str) -> None:
     """Let a run stand in Prefect that ended so, when its server is there.
 
-    Asked directly, as its client would take longer to import than all else here.
     https://docs.prefect.io/v3/api-ref/rest-api/server/flow-runs/create-flow-run
     """
     try:
         server = found_prefect()
         if server:
-            known = _post(f"{server.url}/api/flows/", {"name": flow})
+            api = f"{server.url}/api"
+            known = prefect_api.ask(api, "POST", "/flows/", {"name": flow})
             ended = {"type": "COMPLETED", "name": state, "message": line}
             run = {"flow_id": known["id"], "name": name, "parameters": parameters, "state": ended}
-            _post(f"{server.url}/api/flow_runs/", run)
+            prefect_api.ask(api, "POST", "/flow_runs/", run)
     except (TryAgain, requests.RequestException) as error:
         log.warning("Prefect's pages do not show this: %s", error)
-
-
-def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:
-    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    answer = requests.post(url, json=content, auth=(user, password) if user else None, timeout=5)
-    answer.raise_for_status()
-    said: dict[str, Any] = answer.json()
-    return said

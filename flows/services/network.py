@@ -5,13 +5,11 @@ import socket
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-import requests
 
 from components.stage import TryAgain
 from flows import locks
@@ -32,14 +30,6 @@ def answers(url: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def takes(url: str, content: Mapping[str, str]) -> bool:
-    """Whether a server does what is posted to it: one that just began may answer and say that its database is busy."""
-    name, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    with suppress(requests.RequestException):
-        return requests.post(url, json=content, auth=(name, password) if name else None, timeout=10).ok
-    return False
 
 
 def listens(pid: int, url: str) -> bool:

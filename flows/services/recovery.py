@@ -1,11 +1,9 @@
 """What becomes of flow runs whose process died without a word: trainings are started again, the others are closed.
 
-The same flow run goes on, so that it finds its worktree and its checkpoint. `lmforge up` asks Prefect's API directly,
-as importing Prefect would cost it 90 MB for as long as it lives. All here raise `requests.RequestException` when the
-server is away.
+The same flow run goes on, so that it finds its worktree and its checkpoint. All here raise
+`requests.RequestException` when the server is away.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,6 +17,7 @@ import requests
 
 from flows import environment, locks
 from flows.services import service
+from flows.services.prefect_api import ask
 
 TRAININGS = ("train", "retrain-on-data")
 """The deployments whose runs are started again."""
@@ -108,14 +107,6 @@ def superseded(runs: Iterable[Run]) -> Iterator[Run]:
 def restarts(run: Run) -> int:
     """How often a run was started again."""
     return max((int(tag.removeprefix(_TAG)) for tag in run["tags"] if tag.startswith(_TAG)), default=0)
-
-
-def ask(api: str, method: str, path: str, body: Any = None) -> Any:
-    """An answer of Prefect's API, parsed."""
-    name, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    answer = requests.request(method, f"{api}{path}", json=body, auth=(name, password) if name else None, timeout=10)
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
 
 
 def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[Run]:

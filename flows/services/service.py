@@ -2,13 +2,14 @@
 
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from components.stage import STATE
 from flows import environment, leash
-from flows.services import network
+from flows.services import network, prefect_api
 from flows.services.network import HOST
 
 PREFECT_PORT = 4200
@@ -33,7 +34,7 @@ class Service:
     url: str = ""  # empty: it listens to nobody
     page: str = ""
     health: str = ""
-    work: str = ""  # where it takes work, if it may answer before it does; a flow that is made twice is made once
+    takes_work: Callable[[], bool] = lambda: True  # asked of one that may answer before it does its work
 
     @property
     def log(self) -> Path:
@@ -45,9 +46,7 @@ class Service:
         """Whether it answers and takes work; one without an address is ready as soon as it runs."""
         if not self.url:
             return True
-        return network.answers(self.url + self.health) and (
-            not self.work or network.takes(self.url + self.work, {"name": "train"})
-        )
+        return network.answers(self.url + self.health) and self.takes_work()
 
     def start(self, mode: str = "w") -> "subprocess.Popen[str]":
         """Start it on the leash of the calling thread; `mode` is that in which its log is opened."""
@@ -75,7 +74,7 @@ def prefect(port: int, host: str = HOST) -> Service:
         url=network.url(host, port),
         page=page,
         health=PREFECT_HEALTH,
-        work="/api/flows/",
+        takes_work=partial(prefect_api.takes_work, f"{network.url(host, port)}/api"),
     )
 
 

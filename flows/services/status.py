@@ -15,6 +15,7 @@ from components.registry import store
 from components.stage import STATE, StageError
 from flows import doctor, retraining
 from flows.services import network, recovery, service, state
+from flows.services.prefect_api import ask
 
 _SILENT_AFTER = 120.0  # seconds; a worker tells of itself every 30
 _UPCOMING = 3
@@ -87,7 +88,7 @@ def _of_runs(api: str) -> Iterator[Line]:
 
 
 def _workers(api: str) -> Iterator[Line]:
-    for worker in recovery.ask(api, "POST", f"/work_pools/{service.POOL}/workers/filter", {}):
+    for worker in ask(api, "POST", f"/work_pools/{service.POOL}/workers/filter", {}):
         silent = (datetime.now(UTC) - _parse(worker["last_heartbeat_time"])).total_seconds()
         ours = worker["name"] == service.worker_name()
         yield Line("heartbeat", f"of {worker['name']} {silent:.0f} s ago", silent < _SILENT_AFTER or not ours)
@@ -95,7 +96,7 @@ def _workers(api: str) -> Iterator[Line]:
 
 def _running(api: str) -> Iterator[Line]:
     body = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}, "sort": "START_TIME_DESC"}
-    runs = recovery.ask(api, "POST", "/flow_runs/filter", body)
+    runs = ask(api, "POST", "/flow_runs/filter", body)
     for run in runs:
         since = f", since {_local(run['start_time'])}" if run["start_time"] else ""
         yield Line("running", f"{run['name']} ({run['state']['name']}{since})")
@@ -109,8 +110,8 @@ def _upcoming(api: str) -> Iterator[Line]:
         "sort": "NEXT_SCHEDULED_START_TIME_ASC",
         "limit": _UPCOMING,
     }
-    names = {known["id"]: known["name"] for known in recovery.ask(api, "POST", "/deployments/filter", {})}
-    for run in recovery.ask(api, "POST", "/flow_runs/filter", body):
+    names = {known["id"]: known["name"] for known in ask(api, "POST", "/deployments/filter", {})}
+    for run in ask(api, "POST", "/flow_runs/filter", body):
         yield Line(
             "next", f"{names.get(run['deployment_id'], run['name'])} at {_local(run['next_scheduled_start_time'])}"
         )

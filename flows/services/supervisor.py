@@ -224,7 +224,7 @@ def _prefect(options: Options) -> Watched:
     if found is None:
         return Watched(service.prefect(_port(options.prefect_port, service.PREFECT_PORT, options.host), options.host))
     port = urlsplit(found.url).port or service.PREFECT_PORT
-    chosen = replace(service.prefect(port, options.host), url=found.url, page=found.url, work="")
+    chosen = replace(service.prefect(port, options.host), url=found.url, page=found.url, takes_work=lambda: True)
     return Watched(chosen, lambda: "PREFECT_API_URL" not in os.environ)
 
 

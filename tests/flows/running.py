@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import requests
+
+from flows.services import prefect_api
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -20,7 +21,7 @@ class Flow:
 
     def __init__(self, folder: Path, url: str, name: str) -> None:
         self.name = name
-        self._url = url
+        self._api = f"{url}/api"
         temporary = folder / ".lmforge" / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
@@ -29,7 +30,7 @@ class Flow:
             env={
                 **os.environ,
                 "PYTHONPATH": str(REPOSITORY),
-                "PREFECT_API_URL": f"{url}/api",
+                "PREFECT_API_URL": self._api,
                 "TMPDIR": str(temporary),  # where the lock of the processor is: other tests shall not wait for it
             },
             stdout=subprocess.PIPE,
@@ -63,10 +64,8 @@ class Flow:
     def logs(self) -> str:
         """What the server has of its log."""
         run = self._ask("flow_runs")[0]["id"]
-        answer = requests.post(
-            f"{self._url}/api/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}, timeout=10
-        )
-        return "\n".join(line["message"] for line in answer.json())
+        lines = prefect_api.ask(self._api, "POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
+        return "\n".join(line["message"] for line in lines)
 
     def artifacts(self) -> dict[str, Any]:
         """What the server has of its artifacts, by their keys."""
@@ -74,7 +73,7 @@ class Flow:
 
     def _ask(self, what: str) -> Any:
         query = {"flow_runs": {"name": {"any_": [self.name]}}}
-        return requests.post(f"{self._url}/api/{what}/filter", json=query, timeout=10).json()
+        return prefect_api.ask(self._api, "POST", f"/{what}/filter", query)
 
 
 def _heeds_interrupts() -> None:

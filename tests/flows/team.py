@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import requests
 
+from flows.services import prefect_api
 from tests.flows import toy
 from tests.flows.running import REPOSITORY, wait_until
 
@@ -105,9 +106,7 @@ class Team:
         return f"{self.state()['services']['prefect']['url']}/api"
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        answer = requests.request(method, f"{self.api}{path}", json=body, timeout=20)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        return prefect_api.ask(self.api, method, path, body)
 
     def start(self, trigger: str) -> str:
         """Start the toy's deployment; the id of the run."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.evaluation.statistics import Interval
@@ -16,7 +15,7 @@ from components.registry.decision import Decision, Group, Rule
 from components.registry.store import Version
 from flows import locks, retraining, training
 from flows.retraining import Meter
-from flows.services import recovery
+from flows.services import prefect_api, recovery
 from flows.training import Release
 from tests.flows.test_watching import add, write
 
@@ -68,9 +67,8 @@ def api(prefect_url: str) -> Iterator[str]:
         yield f"{prefect_url}/api"
 
 
-def ask(address: str, run: object) -> Any:
-    query = {"flow_runs": {"id": {"any_": [str(run)]}}}
-    return requests.post(address, json=query, timeout=10).json()
+def ask(api: str, what: str, run: object) -> Any:
+    return prefect_api.ask(api, "POST", f"/{what}/filter", {"flow_runs": {"id": {"any_": [str(run)]}}})
 
 
 @pytest.mark.xdist_group("prefect")
@@ -86,9 +84,9 @@ def test_a_run_that_does_not_train_says_why(folder: Path, api: str) -> None:
     (record,) = retraining.decisions()
     assert (record.trigger, record.train, record.reason) == ("calendar", False, reason)
     assert locks.is_held(recovery.BY_HAND / record.flow_run), "other commands see that it has a process"
-    (run,) = ask(f"{api}/flow_runs/filter", record.flow_run)
+    (run,) = ask(api, "flow_runs", record.flow_run)
     assert run["name"] == f"calendar {datetime.now(UTC).astimezone():%Y-%m-%d}"
-    (artifact,) = ask(f"{api}/artifacts/filter", record.flow_run)
+    (artifact,) = ask(api, "artifacts", record.flow_run)
     assert (artifact["key"], artifact["data"]) == ("decision", f"no: {reason}")
     assert not (folder / "told.txt").exists()
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from ruamel.yaml import YAML
 
 from components.data import listing
 from flows import arrivals, locks, retraining, watching
 from flows.retraining import Record
+from flows.services import prefect_api
 from tests import corpus
 from tests.flows.running import wait_until
 from tests.flows.test_retraining import SETTINGS
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def events(prefect_url: str) -> Iterator[str]:
     """The address of a server that flows of this process talk to."""
     with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}):
-        yield f"{prefect_url}/api/events/filter"
+        yield f"{prefect_url}/api"
 
 
 def write(folder: Path) -> None:
@@ -65,10 +65,10 @@ def watch() -> str:
     return str(watching.watch_data(return_state=True).message)
 
 
-def sent(address: str) -> list[Any]:
+def sent(api: str) -> list[Any]:
     """The payloads of all events about data that this folder's listings appear in."""
     query = {"filter": {"event": {"prefix": ["lmforge.data."]}}}
-    found = requests.post(address, json=query, timeout=10).json()["events"]
+    found = prefect_api.ask(api, "POST", "/events/filter", query)["events"]
     digest = listing.digest(listing.look())
     return [(event["event"], event["payload"]) for event in found if event["payload"]["listing"] == digest]
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 from ruamel.yaml import YAML
 
+from flows.services import prefect_api
 from tests.flows.running import wait_until
 from tests.integration.conftest import Road, copy, git
 
@@ -32,9 +33,7 @@ class House:
         self._api = f"{address[1]}/api"
 
     def ask(self, what: str, **query: Any) -> Any:
-        answer = requests.post(f"{self._api}/{what}/filter", json=query, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return prefect_api.ask(self._api, "POST", f"/{what}/filter", query)
 
     def start(self, deployment: str, **parameters: object) -> None:
         """Start a deployment, as its form in the pages does."""

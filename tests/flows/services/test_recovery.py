@@ -5,11 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
-from flows.services import recovery, service
+from flows.services import prefect_api, recovery, service
 
 BY_HAND = {"killed": ("RUNNING",), "done": ("RUNNING", "COMPLETED"), "alive": ("RUNNING",)}
 
@@ -83,10 +80,6 @@ class Server:
 
     def __init__(self, api: str) -> None:
         self.api = api
-        self._session = requests.Session()
-        # A server that is just up may say that its database is busy.
-        patience = Retry(8, backoff_factor=0.5, status_forcelist=[503], allowed_methods=None)
-        self._session.mount("http://", HTTPAdapter(max_retries=patience))
         if not self._ask("/work_pools/filter", work_pools={"name": {"any_": [service.POOL]}}):
             self._ask("/work_pools/", name=service.POOL, type="process")
         flow = self._ask("/flows/", name="recovered")["id"]
@@ -102,9 +95,7 @@ class Server:
         return str(made["id"])
 
     def state(self, run: str) -> str:
-        return str(recovery.ask(self.api, "GET", f"/flow_runs/{run}")["state_name"])
+        return str(prefect_api.ask(self.api, "GET", f"/flow_runs/{run}")["state_name"])
 
     def _ask(self, path: str, **body: Any) -> Any:
-        answer = self._session.post(f"{self.api}{path}", json=body, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
+        return prefect_api.ask(self.api, "POST", path, body)
