@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.variants import changed, row, train
-from components import params
+from components.core import params
+from components.stages import pretrain
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import dial, pretrain
+from components.training import scaling
 from components.training.settings import Pretrain
 from components.training.validation import bits_per_byte
 
@@ -96,7 +97,7 @@ def pretrained(settings: Pretrain) -> float:
     tokenizer = Tokenizer.load(pretrain.TOKENIZER)
     model = pretrain.build(settings, tokenizer.vocab_size)
     rows, sample = pretrain.data(settings, tokenizer)
-    optimization = dial.fill(settings.optimization, model, settings.sequence_length)
+    optimization = scaling.fill(settings.optimization, model, settings.sequence_length)
     validate = bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer)
     return train("ablation", model, rows, validate, optimization)
 

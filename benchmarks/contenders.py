@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.timing import Turn
-from components import params
+from components.core import params
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
-from components.training.batches import Batch
-from components.training.loop import Job, train
+from components.training.data.batches import Batch
+from components.training.engine.loop import Job, train
 from components.training.settings import Optimization
 
 LENGTH = 256  # tokens

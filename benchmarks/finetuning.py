@@ -19,18 +19,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.variants import changed, row, train
-from components import params
+from components.core import params
+from components.core.progress import Progress
 from components.evaluation import predictions, selection
 from components.evaluation.predictions import Speaker
 from components.evaluation.settings import Evaluate
 from components.model import hf
 from components.model.transformer import Transformer
-from components.progress import Progress
+from components.stages import finetune
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import dial, finetune
-from components.training.objectives import Causal
-from components.training.pretrain import of_documents
+from components.training import scaling
+from components.training.data import objectives
+from components.training.data.objectives import Causal
 from components.training.settings import Finetune
 from components.training.validation import bits_per_byte
 
@@ -153,12 +154,14 @@ def teach(settings: Finetune) -> Taught:
     """The base model after one fine-tuning."""
     model, tokenizer = hf.load(finetune.BASE), Tokenizer.load(finetune.BASE)
     length = model.config.max_sequence_length
-    documents = of_documents("validation", Causal(tokenizer.end_of_text, document_mask=True), length, seed=1)
+    documents = objectives.of_documents(
+        finetune.TOKENS, "validation", Causal(tokenizer.end_of_text, document_mask=True), length, seed=1
+    )
     validate = bits_per_byte(documents(np.arange(DOCUMENTS)).split(8), tokenizer)
     steps = settings.optimization.steps
     optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
     rows = finetune.training_rows(settings, model, tokenizer)
-    found = train("fine-tuning", model, rows, validate, dial.fill(optimization, model, length))
+    found = train("fine-tuning", model, rows, validate, scaling.fill(optimization, model, length))
     return Taught(model, tokenizer, settings.max_prompt_tokens, found)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from components import params
+from components.core import params
 from components.evaluation.statistics import paired_ends
 from components.registry.settings import Gate
 

@@ -20,8 +20,8 @@ import torch
 from benchmarks.timing import Contender, Times, Turn, race, ratio
 from components.model import hf
 from components.model.config import ModelSettings
+from components.model.cpu_inference import pack
 from components.model.generation import generate
-from components.model.packed import pack
 from components.model.transformer import Transformer
 
 PROMPT, WRITTEN, BATCHES = 32, 128, (1, 16)  # tokens, tokens, rows

@@ -24,9 +24,9 @@ import yaml
 
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
-from components.training import hardware
-from components.training.batches import Batch
-from components.training.loop import Job, train
+from components.training.data.batches import Batch
+from components.training.engine import hardware
+from components.training.engine.loop import Job, train
 from components.training.settings import Optimization
 
 LENGTH, VOCAB_SIZE = 1024, 50304

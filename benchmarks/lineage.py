@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components import lookup
+from components.core import id_index
 from components.lineage.tokens import TokenIndex
 from components.lineage.trainings import Training
-from components.tokenizer.encode import INDEX, ROWS_PER_GROUP
+from components.stages.encode import INDEX, ROWS_PER_GROUP
 
 SIZES = (50_000, 5_000_000)
 SHARD = 20_000  # documents
@@ -48,7 +48,7 @@ def make(folder: Path, documents: int) -> None:
             writer.write_table(_rows(first, file, lengths), row_group_size=ROWS_PER_GROUP)
             tokens = int((lengths + 1).sum())
             shards.append({"file": file, "split": "train", "documents": len(lengths), "tokens": tokens})
-    lookup.write(folder / "lookup.npy", [identity(number) for number in range(documents)], np.arange(documents))
+    id_index.write(folder / "lookup.npy", [identity(number) for number in range(documents)], np.arange(documents))
     (folder / "manifest.json").write_text(json.dumps({"shards": shards}))
 
 

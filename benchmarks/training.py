@@ -23,7 +23,7 @@ from benchmarks.contenders import LENGTH, ROWS, SIZES, Size, ours, qwen3
 from benchmarks.timing import Contender, Times, race, ratio
 from components.model import arithmetic
 from components.model.transformer import Transformer
-from components.training import hardware
+from components.training.engine import hardware
 
 TOKENS = ROWS * LENGTH  # of a step
 MAIN = "6.8M"

@@ -10,8 +10,8 @@ from typing import Any
 from scipy import stats
 
 from components.model.transformer import Transformer
-from components.training import loop
-from components.training.batches import Rows
+from components.training.data.batches import Rows
+from components.training.engine import loop
 from components.training.settings import Optimization
 from components.training.validation import Validation
 

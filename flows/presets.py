@@ -9,8 +9,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from components import params
-from components.stage import BadSettings, write_atomically
+from components.core import params
+from components.core.errors import BadSettings
+from components.core.files import write_atomically
 from flows import settings
 
 PRESETS = Path("presets")

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components import params, window
+from components.core import context_window, params
+from components.core.errors import BadSettings
 from components.data.settings import Ingest, Prepare, Validate
 from components.evaluation.settings import Evaluate
 from components.registry.settings import Gate, Package
-from components.stage import BadSettings
 from components.tokenizer.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
-from flows.retraining import Retraining
+from flows.retraining.settings import Retraining
 
 SECTIONS: dict[str, Any] = {
     "ingest": Ingest,
@@ -49,6 +49,6 @@ def check_content(content: Mapping[str, Any], where: str) -> None:
             params.parse(content[name], kind, f"{where}: {name}")
         except BadSettings as error:
             problems.append(str(error))
-    problems += [f"{where}: {line}" for line in window.misfits(content)]
+    problems += [f"{where}: {line}" for line in context_window.misfits(content)]
     if problems:
         raise BadSettings("; ".join(problems))

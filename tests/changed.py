@@ -1,7 +1,7 @@
 """Prints the tests that belong to what was changed: since the branch left the upstream one or main, committed or not.
 
-`pytest $(python -m tests.changed)` runs them. The tests mirror the tree, so that those of `components/data/ingest.py`
-are `tests/components/data/test_ingest.py`. Those of a file without such tests are all in the folder where they would
+`pytest $(python -m tests.changed)` runs them. The tests mirror the tree, so that those of `components/stages/ingest.py`
+are `tests/components/stages/test_ingest.py`. Those of a file without such tests are all in the folder where they would
 be, or in the nearest one above. What holds of all files is among them every time.
 """
 

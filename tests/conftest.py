@@ -1,10 +1,7 @@
 """What holds for all tests, for the processes that they start, and for what their workers share."""
 
-import fcntl
 import os
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -31,16 +28,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group"):
             item.add_marker("services")
     items.sort(key=lambda item: item.get_closest_marker("services") is None)
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that all workers share: the first one that asks for it makes it, the others wait."""
-    own = factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
-    made = folder.with_suffix(".made")
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            make(folder)
-            made.touch()
-    return folder

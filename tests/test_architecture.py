@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 import re
 import subprocess
 import sys
@@ -117,15 +118,53 @@ def test_every_file_among_the_deps_is_there(name: str) -> None:
     assert [dep for dep in code if not (ROOT / dep).exists()] == []
 
 
+def test_a_stage_is_a_file_of_its_name() -> None:
+    assert {name: module for name, (module, _) in stages().items()} == {
+        name: f"components.stages.{name}" for name in stages()
+    }
+    assert {name for name in MODULES if name.startswith("components.stages.")} == {
+        module for module, _ in stages().values()
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("components.stages.")])
+def test_no_stage_imports_a_stage(name: str) -> None:
+    assert not _among(imports(name), "components.stages")
+
+
+def test_rooms_do_not_import_each_other_in_a_circle() -> None:
+    """A room is a folder right below `components` or `flows`, or a file there."""
+    below: dict[str, set[str]] = {}
+    for name in MODULES:
+        below.setdefault(_room(name), set()).update(map(_room, imports(name) & set(MODULES)))
+    rooms = {room: others - {room, *PACKAGES} for room, others in below.items()}
+    try:
+        graphlib.TopologicalSorter(rooms).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+def _room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_no_test_imports_a_test() -> None:
+    """What several tests need is in a folder `support`."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        used = set(_imports(ast.parse(path.read_text(encoding="utf-8"))))
+        found = [name for name in used if re.match(r"tests\..*\b(test_|conftest)", name)]
+        assert not found, f"{path.relative_to(ROOT)} imports {found}: move what it needs to a folder `support`"
+
+
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_go_one_way(name: str) -> None:
     used = imports(name)
     if name.startswith("components"):
         assert not _among(used, "flows", "prefect", "dvc")
-    if name.startswith("flows") and name not in ("flows.dag", "flows.salvage"):
+    if name.startswith("flows") and name not in ("flows.dvc.graph", "flows.dvc.repair"):
         assert not _among(used, "dvc")
-    if name != "flows.dag":
-        assert not _among(used, "flows.salvage")
+    if name != "flows.dvc.graph":
+        assert not _among(used, "flows.dvc.repair")
     for package, forbidden in FORBIDDEN.items():
         if _among({name}, package):
             assert not _among(used, *forbidden)
@@ -139,11 +178,11 @@ def _among(names: "set[str] | frozenset[str]", *packages: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
-        ("flows.cli", ["prefect", "dvc", "torch", "mlflow", "great_expectations", "pyarrow", "pydantic"]),
+        ("flows.cli.main", ["prefect", "dvc", "torch", "mlflow", "great_expectations", "pyarrow", "pydantic"]),
         ("flows.settings", ["prefect", "dvc", "torch", "mlflow", "great_expectations", "datasets", "sklearn"]),
-        ("flows.dag", ["prefect", "torch", "mlflow", "great_expectations", "pyarrow"]),
-        ("flows.training", ["torch", "mlflow", "great_expectations", "datasets", "sklearn", "matplotlib"]),
-        ("components.lineage.sightings", ["torch", "mlflow", "datasets", "sklearn", "pandas", "scipy"]),
+        ("flows.dvc.graph", ["prefect", "torch", "mlflow", "great_expectations", "pyarrow"]),
+        ("flows.pipeline.train", ["torch", "mlflow", "great_expectations", "datasets", "sklearn", "matplotlib"]),
+        ("components.lineage.exposure", ["torch", "mlflow", "datasets", "sklearn", "pandas", "scipy"]),
     ],
 )
 def test_heavy_libraries_wait_until_they_are_needed(module: str, heavy: list[str]) -> None:

@@ -6,8 +6,8 @@ The ratio outlives a change of settings: a machine that needs twice the time for
 import json
 from contextlib import suppress
 
-from components.stage import write_atomically
-from components.training import pace
+from components.core.files import write_atomically
+from components.training.engine import pace
 
 FOLDER = pace.FOLDER / "stages"
 

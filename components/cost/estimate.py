@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.cost import durations
 from components.cost.words import duration, short
-from components.training import pace
+from components.training.engine import pace
 
 POWERCAP = Path("/sys/class/powercap")
 SLOW = 20 * 60  # seconds; of a run that takes more, the presets are named that take less

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 
 from components.cost.sizes import Size
-from components.training import hardware
+from components.training.engine import hardware
 
 ROWS = 512  # of a product: as fast as the thousands of a step, and done in milliseconds
 NUMBERS = 1 << 18  # of an operation on each number: 1 MB

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from components import params
+from components.core import params
 from components.cost import probe, stages
 from components.cost.estimate import AFTER, Road, Training
 from components.cost.sizes import Size

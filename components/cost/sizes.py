@@ -10,13 +10,15 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from components import params, stage
+from components.core import params
+from components.core.errors import BadData
 from components.model import arithmetic, hf
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
 from components.tokenizer.settings import TrainTokenizer
-from components.training import dial, hardware, muon, optimizer
-from components.training.objectives import SpanCorruption
+from components.training import scaling
+from components.training.data.objectives import SpanCorruption
+from components.training.engine import hardware, muon, optimizer
 from components.training.settings import DialledOptimization, Finetune, Pretrain
 
 
@@ -55,7 +57,7 @@ def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
 def training(optimization: DialledOptimization, config: ModelConfig, length: int, source_length: int) -> Size:
     """A training on rows of so many tokens for the decoder (or the only stack) and the encoder in front of it."""
     model, device = skeleton(config), hardware.device()
-    filled = dial.fill(optimization, model, config.max_sequence_length)
+    filled = scaling.fill(optimization, model, config.max_sequence_length)
     flops, dtype = model.flops_per_token(length, source_length), arithmetic.chosen(filled.precision, device)
     matrices = [module for module in model.modules() if isinstance(module, nn.Linear)]
     numbers = sum(matrix.in_features + matrix.out_features for matrix in matrices)
@@ -99,7 +101,7 @@ def base(settings: Pretrain, vocab_size: int) -> ModelConfig:
         return settings.model.build(vocab_size, settings.sequence_length)
     file = Path(settings.start.folder) / "config.json"
     if not file.exists():
-        raise stage.BadData(f"{settings.start.folder}, which pretrain.start names, holds no config.json")
+        raise BadData(f"{settings.start.folder}, which pretrain.start names, holds no config.json")
     config = hf.read_config(json.loads(file.read_text()), str(file))
     return replace(config, max_sequence_length=settings.sequence_length)
 

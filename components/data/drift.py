@@ -11,11 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from components.data.language import identify
+from components.core.files import STATE, write_atomically
+from components.data.cleaning.language import identify
 from components.data.listing import Listing
-from components.data.records import Document, Record, main_input
 from components.data.sources.source import Source
-from components.stage import STATE, write_atomically
+from components.data.tables.records import Document, Record, main_input
 
 KEPT = STATE / "listing" / "profiles"
 LEAST_SHARE = 1e-4  # of a bucket: a share of nothing would make the index infinite

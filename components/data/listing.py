@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from components import params
+from components.core import params
+from components.core.files import write_atomically
 from components.data.settings import Ingest
 from components.data.sources import catalog
 from components.data.sources.digests import digests
 from components.data.sources.source import Source
-from components.stage import write_atomically
 
 LISTING = Path("data/listing.json")
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from components.core.progress import Progress
 from components.evaluation.likelihood import Layout, Part, nats
 from components.model.transformer import Transformer
-from components.progress import Progress
 from components.tokenizer.tokenizer import Tokenizer
 
 SCHEMA = pa.schema(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from components.core.progress import Progress
 from components.evaluation.selection import Example
 from components.model import labelling
 from components.model.generation import Sampling, generate, log_likelihoods
 from components.model.transformer import Transformer
-from components.progress import Progress
 from components.tasks import Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer

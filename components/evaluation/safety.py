@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from components.data import privacy
+from components.data.cleaning import privacy
 from components.evaluation.likelihood import HiddenSpans, Layout, NextToken
 from components.evaluation.settings import Evaluate
 from components.model.generation import generate

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.stage import BadData
+from components.core.errors import BadData
 
 
 @dataclass(frozen=True)

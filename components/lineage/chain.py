@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components import tracking
-from components.lineage.kept import Kept
 from components.lineage.objects import Stage
+from components.lineage.snapshot import Kept
 from components.registry import store
 from components.registry.store import Version
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from components.evaluation.statistics import Interval, paired_bootstrap
 from components.lineage import objects, rows
-from components.lineage.kept import LOSSES, PREDICTIONS, Kept
 from components.lineage.objects import Cache
 from components.lineage.rows import Moved
+from components.lineage.snapshot import LOSSES, PREDICTIONS, Kept
 from components.registry import store
 from components.registry.store import Version
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import params
+from components.core import params
 
 LOCK = Path("dvc.lock")
 FOLDER = ".dir"  # how the md5 of a folder ends

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components import lookup
-from components.training import windows
-from components.training.reading import Reading
+from components.core import id_index
+from components.training.data import windows
+from components.training.data.data_order import Reading
 
 SPLIT = "train"
 COLUMNS = ["document", "source", "language", "offset", "length"]
@@ -44,7 +44,7 @@ class TokenIndex:
 
     def find(self, beginning: str) -> Document | None:
         """The document whose id begins so. Raises `BadSettings` when there are several."""
-        for row in lookup.find(self._files("lookup.npy"), beginning).tolist():
+        for row in id_index.find(self._files("lookup.npy"), beginning).tolist():
             document = self._document(row)
             if document.id.startswith(beginning.lower()):
                 return document

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from components import lookup
+from components.core import id_index
+from components.core.errors import BadSettings
 from components.lineage.tokens import Document, Files, TokenIndex
-from components.stage import BadSettings
-from components.training.order import order, places
-from components.training.reading import Reading, Table
+from components.training.data.data_order import Reading, Table
+from components.training.data.shuffle import order, places
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Training:
         """The steps that read an example, ascending."""
         if not self._reads("examples"):
             return []
-        return sorted({int(step) for step in lookup.find(self._reports("examples.npy"), beginning)})
+        return sorted({int(step) for step in id_index.find(self._reports("examples.npy"), beginning)})
 
     def seen(self, step: int) -> list[Seen]:
         """What a step read, each document or example once, in the order in which they stand in the rows."""

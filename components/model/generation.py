@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.model.reading import Rows
+from components.model.decoding import Rows
 from components.model.sampling import GREEDY, Sampling, draw
 from components.model.transformer import Transformer
 

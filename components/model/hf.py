@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from components.model import forms
+from components.core.errors import BadData
+from components.model import hf_formats
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
-from components.stage import BadData
 
 OURS = "lmforge"
 
@@ -39,7 +39,7 @@ def load(folder: Path) -> Transformer:
     weights: dict[str, Tensor] = {}
     for part in sorted(folder.glob("*.safetensors")):  # large models come in several
         weights |= load_file(part)
-    form = forms.BY_TYPE.get(content["model_type"])
+    form = hf_formats.BY_TYPE.get(content["model_type"])
     names = form.names(model.config) if form else {name: (name,) for name, _ in model.named_parameters()}
     missing = {name for theirs in names.values() for name in theirs} - weights.keys()
     if missing:
@@ -54,19 +54,19 @@ def load(folder: Path) -> Transformer:
 def state_dict(model: Transformer) -> dict[str, Tensor]:
     """The weights under the names of `transformers`, or under ours."""
     ours = {name: weight.detach() for name, weight in model.named_parameters()}
-    form = forms.of(model.config)
+    form = hf_formats.of(model.config)
     if form is None:
         return ours
     weights: dict[str, Tensor] = {}
     for name, theirs in form.names(model.config).items():
-        parts = torch.split(ours[name], forms.rows(len(theirs), model.config, len(ours[name])))
+        parts = torch.split(ours[name], hf_formats.rows(len(theirs), model.config, len(ours[name])))
         weights |= zip(theirs, (part.contiguous() for part in parts), strict=True)
     return weights | form.constants(model.config)
 
 
 def write_config(config: ModelConfig) -> dict[str, object]:
     """The `config.json` of a model."""
-    form = forms.of(config)
+    form = hf_formats.of(config)
     return {"model_type": OURS, **asdict(config)} if form is None else form.write(config)
 
 
@@ -77,10 +77,10 @@ def read_config(content: dict[str, object], where: str) -> ModelConfig:
         sizes = {name: value for name, value in content.items() if name != "model_type"}
         tuples = {name: tuple(value) for name, value in sizes.items() if isinstance(value, list)}
         return ModelConfig(**sizes | tuples)  # type: ignore[arg-type]
-    if kind not in forms.BY_TYPE:
-        known = ", ".join(sorted(forms.BY_TYPE))
+    if kind not in hf_formats.BY_TYPE:
+        known = ", ".join(sorted(hf_formats.BY_TYPE))
         raise BadData(f"{where} holds a model of the type {kind!r}: take one of {known}")
     try:
-        return forms.BY_TYPE[str(kind)].read(content)
-    except forms.Unknown as error:
+        return hf_formats.BY_TYPE[str(kind)].read(content)
+    except hf_formats.Unknown as error:
         raise BadData(f"{where} holds a {kind} with {error}, which is not supported") from None

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.core.errors import BadData, BadSettings, TryAgain
 from components.registry import ledger, store, transaction
 from components.registry.ledger import Entry, Ledger
 from components.registry.store import CHALLENGER, CHAMPION, PREVIOUS, Version
-from components.stage import BadData, BadSettings, TryAgain
 
 if TYPE_CHECKING:
     from components.registry.decision import Decision
@@ -25,18 +25,18 @@ PENDING = "pending"
 _NO = "--anyway promotes it all the same"
 
 
-def decide(version: Version, decision: "Decision", against: int | None, key: str) -> None:
+def decide(version: Version, decision: "Decision", page: str, against: int | None, key: str) -> None:
     """Write a decision about a version to the ledger, and make the version the challenger.
 
-    It was compared with the version `against`, the champion then, or with none. `key` is the digest of all that the
-    decision follows from; the same decision is not written twice.
+    `page` is the decision as HTML. It was compared with the version `against`, the champion then, or with none. `key`
+    is the digest of all that the decision follows from; the same decision is not written twice.
     """
     with transaction.begin(version.name) as book:
         present = transaction.present(version.name)
         keys = [entry.details["key"] for entry in _decisions(book.entries, version.number)]
         if keys[:1] == [key] and present[CHALLENGER] == version.number:
             return
-        _attach(version, decision, against)
+        _attach(version, decision, page, against)
         details = {
             "version": version.number,
             "against": against,
@@ -137,14 +137,12 @@ def refusal(name: str, number: int) -> str | None:
     return _refusal([entry for entry in ledger.read() if entry.model == name], number)
 
 
-def _attach(version: Version, decision: "Decision", against: int | None) -> None:
+def _attach(version: Version, decision: "Decision", page: str, against: int | None) -> None:
     """Lay the decision beside the version's files, for programs and as a page."""
-    from components.registry import decision_page
-
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "decision.json").write_text(decision.to_json(), encoding="utf-8")
-        (folder / "decision.html").write_text(decision_page.render(decision), encoding="utf-8")
+        (folder / "decision.html").write_text(page, encoding="utf-8")
         store.attach(version, folder, f"decisions/against version {against}" if against else "decisions/first")
 
 

@@ -16,12 +16,12 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.core.errors import BadData
 from components.evaluation.settings import Evaluate
-from components.registry import cost, rules
+from components.registry import latency, rules
 from components.registry.decision import GROUPS, Contender, Decision, Evidence, Rule
 from components.registry.settings import Gate
 from components.registry.spread import Spread
-from components.stage import BadData
 
 __all__ = ["Candidate", "Decision", "judge", "key"]
 
@@ -113,7 +113,7 @@ def _compared(
     ours: Scored, challenger: Candidate, champion: Candidate, spread: Spread, settings: Gate, evaluation: Evaluate
 ) -> Iterator[Rule]:
     """The rules about what was gained and lost, and what it costs."""
-    from components.evaluation.evaluate import evaluate
+    from components.evaluation.evaluation import evaluate
 
     try:
         _load(champion.package)
@@ -129,7 +129,7 @@ def _compared(
         yield from rules.better_answers(*predictions, settings)
         yield from rules.no_loss(None, predictions, settings)
     yield from rules.comparable(champion.package)
-    yield from rules.affordable(cost.measure(challenger.package, champion.package, settings.confidence), settings)
+    yield from rules.affordable(latency.measure(challenger.package, champion.package, settings.confidence), settings)
 
 
 def _load(package: Path) -> None:

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
-from components.stage import STATE, TryAgain, flush
+from components.core.errors import TryAgain
+from components.core.files import STATE, flush
 
 LEDGER = STATE / "ledger" / "ledger.jsonl"
 

@@ -17,14 +17,15 @@ ARTIFACTS = "artifacts"  # the folder of an MLflow model where its artifacts lie
 PYFUNC = COMPONENTS / "serving" / "pyfunc.py"
 IMPORTED = (  # by pyfunc.py
     "__init__.py",
+    "core/__init__.py",
+    "core/errors.py",
     "model",
     "serving/__init__.py",
     "serving/answering.py",
     "serving/request.py",
-    "stage.py",
+    "serving/streaming.py",
     "tasks",
     "tokenizer/__init__.py",
-    "tokenizer/text.py",
     "tokenizer/tokenizer.py",
 )
 REQUIREMENTS = ("mlflow", "torch", "safetensors", "gigatoken", "awkward", "numpy", "annotated-types")

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from components.core.errors import BadData
 from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap, widened
-from components.registry.cost import Cost
 from components.registry.decision import Group, Rule
+from components.registry.latency import Cost
 from components.registry.settings import Gate
 from components.registry.spread import Spread
-from components.stage import BadData
 
 TRIVIAL = "majority"  # the baseline that every task has
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from components import params
-from components.stage import STATE, write_atomically
+from components.core import params
+from components.core.files import STATE, write_atomically
 
 FOLDER = STATE / "noise"
 SECTIONS = ("ingest", "prepare", "tokenizer", "encode", "pretrain")  # and the recipe

@@ -15,9 +15,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from components import tracking
+from components.core.errors import BadData, BadSettings
+from components.core.files import STATE
+from components.core.stage import log
 from components.registry import mlflow_model
 from components.registry.ledger import Head
-from components.stage import STATE, BadData, BadSettings, log
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +50,7 @@ def register(
 ) -> Version:
     """The version of a package, made when the registry has none with its digest.
 
-    `tags` are its lineage, and `kept` the files that belong to it (`components.lineage.kept`), by their names. The
+    `tags` are its lineage, and `kept` the files that belong to it (`components.lineage.snapshot`), by their names. The
     model is linked to the run of the tag `stage_key`, or else to a run of its own.
     """
     store = tracking.client()

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from components.core.errors import TryAgain
 from components.registry import ledger, store
 from components.registry.ledger import Entry, Fault, Head, Kind, Ledger
 from components.registry.store import CHALLENGER, CHAMPION, PREVIOUS
-from components.stage import TryAgain
 
 Aliases = Mapping[str, int | None]
 """The version behind each of the three aliases."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from components.core.errors import BadSettings
 from components.model import hf, labelling
+from components.model.cpu_inference import pack
 from components.model.generation import Sampling, generate, stream
-from components.model.packed import pack
 from components.model.transformer import Transformer
 from components.serving.request import Options
-from components.stage import BadSettings
+from components.serving.streaming import before, characters, stopped, until
 from components.tasks import prompts
 from components.tasks.prompts import Taught
-from components.tokenizer.text import before, characters, stopped, until
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 Conversation = Sequence[Message]

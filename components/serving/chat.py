@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from components.core.errors import StageError
 from components.serving import answering, request
 from components.serving.answering import Conversation, Labeller
-from components.stage import StageError
 from components.tokenizer.tokenizer import Message
 
 QUIT = "/quit"

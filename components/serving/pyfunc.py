@@ -17,9 +17,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from components.core.errors import BadData, BadSettings, StageError
 from components.serving import answering, request
 from components.serving.answering import Labeller
-from components.stage import BadData, BadSettings, StageError
 from components.tokenizer.tokenizer import Message
 
 Params = Mapping[str, Any]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from components.stage import BadData, BadSettings
+from components.core.errors import BadData, BadSettings
 
 if TYPE_CHECKING:
     from components.tokenizer.tokenizer import Message

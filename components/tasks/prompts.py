@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from components.stage import BadData
+from components.core.errors import BadData
 from components.tasks import TASKS
 from components.tasks.task import Task
 from components.tokenizer.tokenizer import Message, Tokenizer

@@ -10,7 +10,7 @@ import awkward
 import gigatoken
 import numpy as np
 
-from components.stage import BadData
+from components.core.errors import BadData
 
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"

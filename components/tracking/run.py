@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from components.stage import STATE
+from components.core.files import STATE
 from components.tracking.spool import Spool
 
 ROOT = Path(__file__).parents[2]

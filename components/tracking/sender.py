@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from components import stage
+from components.core.process import die_with_parent
 from components.tracking import delivery, spool
 from components.tracking.delivery import Delivery
 from components.tracking.system import Machine
@@ -82,7 +82,7 @@ def _live_with_parent() -> None:
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(PATIENCE))
-    stage.die_with_parent()
+    die_with_parent()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from components.stage import STATE
+from components.core.files import STATE
 
 SPOOLS = STATE / "metrics"
 

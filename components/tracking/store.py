@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from components.stage import STATE, TryAgain, write_atomically
+from components.core.errors import TryAgain
+from components.core.files import STATE, write_atomically
 from components.tracking import relocation
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch import Tensor
 from components.model.generation import generate
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
-from components.training.batches import Batch
+from components.training.data.batches import Batch
 
 COUNT = 4  # rows
 SHOWN = 16  # tokens of a document, as a prompt

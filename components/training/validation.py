@@ -7,8 +7,8 @@ import torch
 
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
-from components.training.batches import Batch
-from components.training.loop import Row
+from components.training.data.batches import Batch
+from components.training.engine.loop import Row
 
 Validation = Callable[[Transformer], Row]
 

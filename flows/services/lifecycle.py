@@ -8,7 +8,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from components.stage import STATE, StageError, TryAgain
+from components.core.errors import StageError, TryAgain
+from components.core.files import STATE
 from flows.services import state, supervisor
 
 LOG = STATE / "logs" / "supervisor.log"

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from components.stage import TryAgain
-from flows import locks
+from components.core.errors import TryAgain
+from flows.processes import locks
 
 HOST = "127.0.0.1"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components import tracking
-from flows import worktree
+from flows.processes import worktree
 from flows.services import network, service, state
 
 REPORT = Path("reports/report.html")
@@ -23,7 +23,7 @@ def addresses(told: Mapping[str, Any], model: str) -> Iterator[str]:
         yield f"MLflow (curves)                 {mlflow_runs(page, experiment)}"
         yield f"MLflow (registry)               {page}/#/models/{model}"
     if REPORT.exists():
-        yield f"Report (scores, samples)        {found['pages']['page']}/{service.BY_HAND}/{REPORT}"
+        yield f"Report (scores, samples)        {found['pages']['page']}/{worktree.BY_HAND}/{REPORT}"
 
 
 def mlflow() -> str:
@@ -37,7 +37,7 @@ def of_run(path: Path) -> str | None:
     """Address of a page that the current run leaves, such as its report; None when `lmforge up` serves none."""
     with suppress(KeyError):
         page = state.read()["services"]["pages"]["page"]
-        return f"{page}/{Path.cwd().name if worktree.main_tree() else service.BY_HAND}/{path}"
+        return f"{page}/{Path.cwd().name if worktree.main_tree() else worktree.BY_HAND}/{path}"
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import requests
 
-from flows import environment, locks
+from flows.processes import environment, locks
 from flows.services import service
 from flows.services.prefect_api import ask
 
@@ -181,6 +181,6 @@ def _set_state(api: str, run: Run, kind: str, name: str, message: str, details: 
 
 def _tell(run: Run, message: str) -> None:
     """Nobody else does: the hooks of a flow end with its process. In a child, as it imports Prefect."""
-    code = "import sys; from flows import notifications; notifications.tell('failed', *sys.argv[1:])"
+    code = "import sys; from flows.retraining import notifications; notifications.tell('failed', *sys.argv[1:])"
     command = [sys.executable, "-c", code, f"{run['name']}: Crashed: {message}", run["id"]]
     subprocess.run(command, env=environment.for_children())

@@ -1,21 +1,55 @@
 """The Prefect server that a run talks to: one that was found, or a child of the run's own, on loopback."""
 
 import os
+import signal
+import subprocess
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from components.stage import STATE, TryAgain
-from flows import leash
+from components.core.errors import TryAgain
+from components.core.files import STATE
+from flows.processes import child
 from flows.services import network, service, state
-from flows.services.revival import Revived
 from flows.services.service import PREFECT_HEALTH, Service
 
 LOG = STATE / "logs/prefect-server.log"
 
+PAUSES = (0.0, 1.0, 5.0, 20.0)  # seconds before each new start; one that dies again after that stays dead
+
 _START_WITHIN = 180.0  # seconds; a new database takes 9 of them on 2 cores that do nothing else
 _STOP_WITHIN = 10.0
 _SEND_WITHIN = 10.0
+
+
+class _Revived:
+    """A child from a function that starts it, until `end`. The function gets the mode in which to open a log."""
+
+    def __init__(self, start: Callable[[str], "subprocess.Popen[str]"]) -> None:
+        self.process = start("w")
+        self._start = start
+        self._ending = threading.Event()
+        self._starting = threading.Lock()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def end(self) -> "subprocess.Popen[str]":
+        """Start it no more; gives the process, for the caller to stop."""
+        with self._starting:
+            self._ending.set()
+        return self.process
+
+    def _watch(self) -> None:
+        for pause in PAUSES:
+            self.process.wait()
+            self._ending.wait(pause)
+            with self._starting:
+                if self._ending.is_set():
+                    return
+                with suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)  # what the dead one started
+                self.process = self._start("a")
+        self._ending.wait()  # the last one is on the leash of this thread
 
 
 class Server:
@@ -45,14 +79,14 @@ class OwnServer(Server):
     def __init__(self, service: Service) -> None:
         super().__init__(service.url)
         self._service = service
-        self._revived = Revived(service.start)
+        self._revived = _Revived(service.start)
         self._first = self._revived.process
         state.announce(self.url, os.getpid())
 
     def close(self) -> None:
         """End it and all that it started, once it heard the last of the run."""
         _send_what_is_left()
-        leash.stop(self._revived.end(), _STOP_WITHIN)
+        child.stop(self._revived.end(), _STOP_WITHIN)
         state.ADDRESS.unlink(missing_ok=True)
 
     def _is_ready(self) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from components.stage import STATE
-from flows import environment, leash
+from components.core.files import STATE
+from flows.processes import child, environment
+from flows.processes.worktree import BY_HAND, RUNS
 from flows.services import network, prefect_api
 from flows.services.network import HOST
 
@@ -16,9 +17,6 @@ PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 PAGES_PORT = 4280
 PREFECT_HEALTH = "/api/health"
-RUNS = STATE / "runs"
-"""The reports and Data Docs of the runs that had a worktree, a folder each; and of those by hand, by a link."""
-BY_HAND = "by-hand"
 POOL = "lmforge"
 """The work pool of the deployments."""
 
@@ -53,7 +51,7 @@ class Service:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open(mode) as output:
             env = environment.for_children(**self.settings)
-            return leash.start(self.module, *self.arguments, env=env, output=output)
+            return child.start(self.module, *self.arguments, env=env, output=output)
 
 
 def prefect(port: int, host: str = HOST) -> Service:

@@ -5,8 +5,8 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from components.stage import STATE, write_atomically
-from flows import environment
+from components.core.files import STATE, write_atomically
+from flows.processes import environment
 
 SERVICES = STATE / "services"
 LOCK = SERVICES / "lock"

@@ -20,8 +20,9 @@ import requests
 import typer
 
 from components import tracking
-from components.stage import StageError, TryAgain, write_atomically
-from flows import environment, leash, locks
+from components.core.errors import StageError, TryAgain
+from components.core.files import write_atomically
+from flows.processes import child, environment, locks
 from flows.services import network, recovery, server, service, state
 from flows.services.service import Service
 
@@ -67,7 +68,7 @@ class Watched:
     def stop(self, within: float) -> None:
         """End it, with all that it started."""
         if self._process is not None:
-            leash.stop(self._process, within)
+            child.stop(self._process, within)
 
     def _is_there_already(self) -> bool:
         """A `lmforge run` that began before has a server of its own, which is used as long as that run lasts."""
@@ -75,7 +76,7 @@ class Watched:
 
     def _bury(self, process: "subprocess.Popen[str]") -> None:
         """Sweep up what a dead one left, and let the next one wait the longer the sooner it died."""
-        leash.signal_group(process, signal.SIGKILL)
+        child.signal_group(process, signal.SIGKILL)
         steady = time.time() - self.since > _STEADY
         self._pause = 0.0 if steady else min(2 * self._pause + 1, _LONGEST_PAUSE)
         self._next_start = time.monotonic() + (0.0 if self.restarts == 0 else self._pause)
@@ -252,7 +253,7 @@ def _port(chosen: int | None, usual: int, host: str) -> int:
 def _register(url: str) -> None:
     """Bring deployments and automations up to date, in a process that then gives its memory back."""
     env = environment.for_children(PREFECT_API_URL=f"{url}/api")
-    done = subprocess.run([sys.executable, "-m", "flows.deployments"], env=env, stdin=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-m", "flows.retraining.deployments"], env=env, stdin=subprocess.DEVNULL)
     if done.returncode:
         error = StageError("the deployments could not be registered: see above")
         error.code = done.returncode

@@ -4,25 +4,20 @@
 """
 
 import os
-import re
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chaos.running import GRAPH, Clock, Run
-from tests.flows import toy
+from tests.chaos.support.faults import Recovered, Start, work
+from tests.chaos.support.running import GRAPH, Clock, Run
+from tests.flows.support import toy
 
 HERE = Path(__file__).parent
 REPEAT = "LMFORGE_CHAOS_REPEAT"
-
-ALL = {"ingest", "left", "pretrain", "finetune@assistant", "join"}
-
-Start = Callable[..., Run]
-Recovered = Callable[[str, Clock], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,13 +77,6 @@ def at_work(folder: Path, start: Start) -> Run:
     run.says("finetune@assistant +done")
     run.member("toy.py", "left", "out/left.txt")
     return run
-
-
-def work(folder: Path, seconds: int) -> Path:
-    """Let the stage `left` take so long, which makes it no other stage."""
-    path = folder / "params.yaml"
-    path.write_text(re.sub(r"(?<=word: two, seconds: )\d+", str(seconds), path.read_text()))
-    return folder
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flows import dag
-from tests.chaos.checks import check_all, is_fresh
-from tests.chaos.conftest import ALL, Recovered, Start, work
-from tests.chaos.running import GRAPH, Clock, Run
+from flows.dvc import graph
+from tests.chaos.support.checks import check_all, is_fresh
+from tests.chaos.support.faults import ALL, Recovered, Start, work
+from tests.chaos.support.running import GRAPH, Clock, Run
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
@@ -63,7 +63,7 @@ def test_dvc_by_hand_beside_a_run_in_a_worktree(folder: Path, start: Start, reco
     for place in (folder, tree):
         check_all(place)
         is_fresh(place, ALL)
-    assert (folder / dag.RECORD).read_bytes() == (tree / dag.RECORD).read_bytes()
+    assert (folder / graph.RECORD).read_bytes() == (tree / graph.RECORD).read_bytes()
 
 
 def worktree(folder: Path) -> Path:
@@ -74,5 +74,5 @@ def worktree(folder: Path) -> Path:
     subprocess.run([*git, "commit", "--quiet", "--message", "toy"], check=True)
     subprocess.run([*git, "worktree", "add", "--quiet", "--detach", str(tree)], check=True)
     with chdir(tree):
-        dag.share_cache(str(folder))
+        graph.share_cache(str(folder))
     return tree

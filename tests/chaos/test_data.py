@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import dag
-from tests.chaos.checks import check_all, is_fresh
-from tests.chaos.conftest import ALL, Recovered, Start
-from tests.chaos.running import GRAPH, Clock
-from tests.flows import toy
+from flows.dvc import graph
+from tests.chaos.support.checks import check_all, is_fresh
+from tests.chaos.support.faults import ALL, Recovered, Start
+from tests.chaos.support.running import GRAPH, Clock
+from tests.flows.support import toy
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
@@ -44,7 +44,7 @@ def test_a_source_that_stays_away(folder: Path, start: Start, recovered: Recover
 def test_a_damaged_object_in_the_cache(folder: Path, start: Start, recovered: Recovered) -> None:
     """DVC hands it out as it is: it looks at the name and the mode of the file alone."""
     toy.dvc(folder, "repro")
-    before = (folder / dag.RECORD).read_bytes()
+    before = (folder / graph.RECORD).read_bytes()
     damage(folder, "left")
     (folder / "out/left.txt").unlink()
     clock = Clock()
@@ -53,7 +53,7 @@ def test_a_damaged_object_in_the_cache(folder: Path, start: Start, recovered: Re
     recovered("a damaged object in DVC's cache", clock)
     assert run.started() == {"left"}
     assert (folder / "out/left.txt").read_text() == "left two"
-    assert (folder / dag.RECORD).read_bytes() == before
+    assert (folder / graph.RECORD).read_bytes() == before
     check_all(folder)
     is_fresh(folder, ALL)
 
@@ -61,7 +61,7 @@ def test_a_damaged_object_in_the_cache(folder: Path, start: Start, recovered: Re
 def damage(folder: Path, name: str) -> None:
     """Change the bytes of an out in the cache, as a bad disk does: mode and size stay."""
     with chdir(folder):
-        md5 = yaml.safe_load(Path(dag.RECORD).read_text())["stages"][name]["outs"][0]["md5"]
+        md5 = yaml.safe_load(Path(graph.RECORD).read_text())["stages"][name]["outs"][0]["md5"]
         path = Path(".dvc/cache/files/md5") / md5[:2] / md5[2:]
         path.chmod(0o644)
         path.write_bytes(bytes(reversed(path.read_bytes())))

@@ -1,17 +1,13 @@
 """A disk that is full."""
 
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.checks import check_all, is_fresh
-from tests.chaos.conftest import ALL, Recovered, Start, work
-from tests.chaos.running import GRAPH, Clock
+from tests.chaos.support.checks import check_all, is_fresh
+from tests.chaos.support.faults import ALL, Recovered, Start, fill, small_disk, work
+from tests.chaos.support.running import GRAPH, Clock
 
 pytestmark = [
     pytest.mark.xdist_group("chaos"),
@@ -39,23 +35,3 @@ def test_a_full_disk(folder: Path, place: str, start: Start, recovered: Recovere
         check_all(folder)
         is_fresh(folder, ALL)
         assert again.started() == ALL - run.completed()
-
-
-@contextmanager
-def small_disk(path: Path, megabytes: int) -> Iterator[None]:
-    """Within it the path is a disk of its own."""
-    path.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Write a file until nothing more goes on the disk."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        while shutil.disk_usage(disk).free:
-            file.write(bytes(4096))
-    return filler

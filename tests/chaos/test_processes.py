@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flows import doctor
-from tests.chaos.checks import check_all, is_fresh
-from tests.chaos.conftest import ALL, Recovered, Start, work
-from tests.chaos.running import GRAPH, Clock, Run
+from flows.cli import doctor
+from tests.chaos.support.checks import check_all, is_fresh
+from tests.chaos.support.faults import ALL, Recovered, Start, work
+from tests.chaos.support.running import GRAPH, Clock, Run
 
 pytestmark = pytest.mark.xdist_group("chaos")
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from flows import leash
+from flows.processes import child
 from flows.services import network, service
 from flows.services.service import Service
-from tests.chaos.checks import check_all, registry_is_true
-from tests.chaos.conftest import Recovered, Start
-from tests.chaos.running import Clock, Run
-from tests.chaos.test_disks import fill, small_disk
-from tests.flows.running import wait_until
-from tests.integration.conftest import Road, copy, finished, fresh  # noqa: F401, fixtures
+from tests.chaos.support.checks import check_all, registry_is_true
+from tests.chaos.support.faults import Recovered, Start, fill, small_disk
+from tests.chaos.support.running import Clock, Run
+from tests.flows.support.running import wait_until
+from tests.integration.support.copies import finished, fresh  # noqa: F401, fixtures
+from tests.integration.support.road import Road, copy
 
 pytestmark = pytest.mark.xdist_group("road")
 
-RUN = ("flows.cli", "run")
+RUN = ("flows.cli.main", "run")
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def served(server: Service, folder: Path) -> Iterator["subprocess.Popen[str]"]:
         assert wait_until(lambda: server.is_ready, bool, 120)
         yield process
     finally:
-        leash.stop(process, 10)
+        child.stop(process, 10)
 
 
 def test_a_stage_in_training(changed: Road, start: Start, recovered: Recovered) -> None:
     run = train(changed, start)
-    run.member("components.training.pretrain").kill()
+    run.member("components.stages.pretrain").kill()
     clock = Clock()
     assert run.wait() == 1
     assert "pretrain: it was killed" in run.output
@@ -94,7 +94,7 @@ def test_mlflows_server(changed: Road, start: Start, recovered: Recovered) -> No
     server = service.mlflow(store, network.free_port(0))
     with served(server, changed.folder) as process:
         run = train(changed, start, MLFLOW_TRACKING_URI=server.url)
-        leash.signal_group(process, signal.SIGKILL)
+        child.signal_group(process, signal.SIGKILL)
         clock = Clock()
         assert run.wait() == 75, run.output
         assert "pretrain" in run.completed()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.checks import check_all, is_fresh, record_is_true
-from tests.chaos.conftest import ALL, Recovered
-from tests.chaos.running import Clock
-from tests.flows.team import Team, at_work
+from tests.chaos.support.checks import check_all, is_fresh, record_is_true
+from tests.chaos.support.faults import ALL, Recovered
+from tests.chaos.support.running import Clock
+from tests.flows.support.team import Team, at_work
 
 pytestmark = pytest.mark.xdist_group("chaos")
 

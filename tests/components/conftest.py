@@ -3,10 +3,39 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components import tracking
-from tests.components.registry import tiny
+from components.tokenizer import training
+from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS, Tokenizer
+from tests.components.support import tiny
+from tests.components.support.prepared import document, examples
+
+TOKENIZED = ["The quick brown fox jumps over the lazy dog.", "天地玄黄，宇宙洪荒。日月盈昃，辰宿列张。"]
+SENTINELS = 4
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own, which is the current one, as the repository is for a stage."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    pq.write_table(pa.table({"text": TOKENIZED}), folder / "texts.parquet")
+    special = [*SPECIAL_TOKENS, *map(SENTINEL.format, range(SENTINELS))]
+    training.train([folder / "texts.parquet"], 300, special).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tokenizer_folder: Path) -> Tokenizer:
+    return Tokenizer.load(tokenizer_folder)
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +103,13 @@ def tiny_package(
 ) -> Path:
     """The package of the tiny model."""
     return tiny.make_package(tmp_path_factory.mktemp("package") / "assistant", tiny_model, tiny_reports, tiny_data)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared tables with documents of two sources and languages, and examples of every task."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for split in ("train", "test"):
+        tiny.write_rows(folder / "documents" / split, [document(number) for number in range(12)])
+        tiny.write_rows(folder / "examples" / split, [row for n in range(6) for row in examples(n)])
+    return folder

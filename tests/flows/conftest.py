@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from components.registry import champion, store
-from flows import by_hand, environment
+from flows import recipes
+from flows.processes import environment
 from flows.services.server import prefect_server
-from tests.components.registry import tiny
-from tests.flows import toy
-from tests.flows.running import Flow
+from tests.components.support import tiny
+from tests.flows.support import toy
+from tests.flows.support.running import Flow
 
 
 @pytest.fixture
@@ -36,11 +37,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for number in (1, 2, 3):
-            version = store.register(tiny.vary(package, folder / f"{number}", number), by_hand.MODEL, {})
-            present = store.aliases(by_hand.MODEL).get(store.CHAMPION)
-            champion.decide(version, tiny.decision(True, number, present), present, str(number))
+            version = store.register(tiny.vary(package, folder / f"{number}", number), recipes.MODEL, {})
+            present = store.aliases(recipes.MODEL).get(store.CHAMPION)
+            champion.decide(version, tiny.decision(True, number, present), tiny.PAGE, present, str(number))
             if number < 3:
-                champion.promote(by_hand.MODEL, number, "better")
+                champion.promote(recipes.MODEL, number, "better")
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.model import hf
-from tests.integration.conftest import Road
+from tests.integration.support.road import Road
 
 pytestmark = pytest.mark.services
 
@@ -38,8 +38,8 @@ def test_a_preset_leads_to_a_champion_that_answers(
     folder = tmp_path / "lmforge"
     shutil.copytree(finished[0].folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".lmforge"))
     road = Road(folder)
-    road.run("flows.cli", "preset", preset, "smoke")
-    output = road.run("flows.cli", "run")
+    road.run("flows.cli.main", "preset", preset, "smoke")
+    output = road.run("flows.cli.main", "run")
     assert "lmforge-assistant version 1 (@champion)" in output, output
 
     package = folder / "models/package/assistant"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Road, copy, git
+from tests.integration.support.road import Road, copy, git
 
 pytestmark = pytest.mark.xdist_group("road")
 
@@ -19,7 +19,7 @@ def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tup
     assert sources["english"]["license"] == "Apache-2.0"
     assert len(sources["english"]["pin"]) == 64
     assert len(found["environment_sha256"]) == 64
-    text = road.run("flows.cli", "lineage")
+    text = road.run("flows.cli.main", "lineage")
     page = (road.folder / "reports/report.html").read_text(encoding="utf-8")
     for part in (found["commit"]["sha"], found["flow_run"], found["digest"], found["environment_sha256"]):
         assert part in text
@@ -39,11 +39,13 @@ def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[Road, str], s
     assert sighting["in_tree"]
 
 
-@pytest.mark.slow(reason="tests/flows/test_reproduction.py has the command, tests/integration/test_road.py the weights")
+@pytest.mark.slow(
+    reason="tests/flows/pipeline/test_reproduce.py has the command, tests/integration/test_road.py the weights"
+)
 def test_reproduced_the_weights_are_identical(finished: tuple[Road, str]) -> None:
     road, _ = finished
     before = road.record()
-    output = road.run("flows.cli", "reproduce", "@champion")
+    output = road.run("flows.cli.main", "reproduce", "@champion")
     assert "lmforge-assistant version 1 came out identical" in output
     for stage in ("prepare", "pretrain", "finetune@assistant", "package@assistant"):
         assert any(line.startswith(stage) and "identical (" in line for line in output.splitlines()), output
@@ -56,7 +58,7 @@ def test_what_sets_two_versions_apart(finished: tuple[Road, str], tmp_path: Path
     road.change("params.yaml", "learning_rate: 1.5e-3", "learning_rate: 1.0e-3")
     git(road.folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-aqm", "A slower start")
     road.run("dvc", "repro", "--quiet")
-    assert "version 2" in road.run("flows.cli", "register")
+    assert "version 2" in road.run("flows.cli.main", "register")
     found = road.ask("diff", "champion", "2")
     assert [commit.split(" ", 1)[1] for commit in found["code"]["commits"]] == ["A slower start"]
     assert found["settings"] == [{"name": "finetune.assistant.optimization.learning_rate", "old": 0.0015, "new": 0.001}]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.conftest import Road, copy
+from tests.integration.support.road import Road, copy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("month")]
 
@@ -35,11 +35,11 @@ class Day:
 @pytest.fixture(scope="module")
 def month(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Road, list[Day]]]:
     road = copy(fresh, tmp_path_factory.mktemp("month") / "lmforge")
-    road.run("flows.cli", "up")
+    road.run("flows.cli.main", "up")
     try:
         yield road, [_live(road, day) for day in range(1, DAYS + 1)]
     finally:
-        road.run("flows.cli", "down")
+        road.run("flows.cli.main", "down")
 
 
 def _live(road: Road, day: int) -> Day:
@@ -77,7 +77,7 @@ def _with(road: Road, params: Path, old: str, new: str) -> int:
 
 
 def _code(road: Road, *arguments: str) -> int:
-    process = road.start("flows.cli", *arguments)
+    process = road.start("flows.cli.main", *arguments)
     process.communicate(timeout=600)
     return process.returncode
 
@@ -111,7 +111,7 @@ def test_champions_come_and_go(month: tuple[Road, list[Day]]) -> None:
 
 def test_the_ledger_tells_the_same(month: tuple[Road, list[Day]]) -> None:
     road, days = month
-    assert "the ledger holds" in road.run("flows.cli", "ledger", "verify")
+    assert "the ledger holds" in road.run("flows.cli.main", "ledger", "verify")
     told = [entry["details"]["version"] for entry in _ledger(road) if entry["kind"] in ("promotion", "rollback")]
     seen = [day.champion for day in days]
     changes = [now for before, now in zip([None, *seen], seen, strict=False) if now != before]
@@ -119,4 +119,4 @@ def test_the_ledger_tells_the_same(month: tuple[Road, list[Day]]) -> None:
 
 
 def _ledger(road: Road) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in road.run("flows.cli", "ledger", "--json").splitlines()]
+    return [json.loads(line) for line in road.run("flows.cli.main", "ledger", "--json").splitlines()]

@@ -12,8 +12,8 @@ import requests
 from ruamel.yaml import YAML
 
 from flows.services import prefect_api
-from tests.flows.running import wait_until
-from tests.integration.conftest import Road, copy, git
+from tests.flows.support.running import wait_until
+from tests.integration.support.road import Road, copy, git
 
 pytestmark = pytest.mark.xdist_group("operations")
 
@@ -27,7 +27,7 @@ class House:
 
     def __init__(self, road: Road) -> None:
         self.road = road
-        output = road.run("flows.cli", "up")
+        output = road.run("flows.cli.main", "up")
         address = re.search(r"^Prefect .*?(http://\S+)/runs$", output, re.MULTILINE)
         assert address, output
         self._api = f"{address[1]}/api"
@@ -90,7 +90,7 @@ def house(finished: tuple[Road, str], tmp_path_factory: pytest.TempPathFactory) 
     git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A source that grows")
     house = House(road)
     yield house
-    road.run("flows.cli", "down")
+    road.run("flows.cli.main", "down")
 
 
 def _arrive(road: Road, name: str, rows: int) -> None:
@@ -133,10 +133,10 @@ def test_new_data_become_a_champion(house: House) -> None:
     house.start("promote/promote", version=2, by="Ann", reason="the notes read well")
     promotion = house.run_of("promote", "promote assistant version 2: approved by Ann")
     assert promotion["state"]["name"] == "Promoted", promotion["state"]
-    ledger = house.road.run("flows.cli", "ledger")
+    ledger = house.road.run("flows.cli.main", "ledger")
     assert re.search(r"promotion +version 1 -> 2 +Ann", ledger), ledger
-    house.road.run("flows.cli", "ledger", "verify")
-    assert "version 2" in house.road.run("flows.cli", "status")
+    house.road.run("flows.cli.main", "ledger", "verify")
+    assert "version 2" in house.road.run("flows.cli.main", "status")
 
 
 def test_then_nothing_is_new(house: House) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.running import wait_until
-from tests.integration.conftest import Road, copy
+from tests.flows.support.running import wait_until
+from tests.integration.support.road import Road, copy
 
 pytestmark = pytest.mark.xdist_group("road")
 
@@ -56,7 +56,7 @@ def test_by_hand_it_is_the_same(finished: tuple[Road, str], fresh: Path, tmp_pat
 def test_a_second_run_takes_all_from_the_cache(finished: tuple[Road, str]) -> None:
     road, _ = finished
     before = road.record()
-    output = road.run("flows.cli", "run")
+    output = road.run("flows.cli.main", "run")
     for stage in STAGES:
         assert re.search(rf"^{stage} +taken from the cache", output, re.MULTILINE), output
     assert "lmforge-assistant version 1 (" in output
@@ -71,21 +71,21 @@ def test_an_edit_runs_what_depends_on_it(finished: tuple[Road, str], tmp_path: P
     assert rate
     road.change("params.yaml", rate.group(), re.sub(r"learning_rate: \S+", "learning_rate: 0.0005", rate.group()))
     assert stale(road) == set(STAGES[STAGES.index("pretrain") :])
-    plan = road.run("flows.cli", "plan")
+    plan = road.run("flows.cli.main", "plan")
     assert re.search(r"^pretrain +run: pretrain\.optimization\.learning_rate: .* → 0\.0005$", plan, re.MULTILINE), plan
 
 
 def test_after_kill_9_it_resumes_to_the_same_weights(finished: tuple[Road, str], fresh: Path, tmp_path: Path) -> None:
     """Killed in the first training, resumed and killed behind it, and done by hand: the record is that of one run."""
     road = copy(fresh, tmp_path / "lmforge")
-    process = road.start("flows.cli", "run")
+    process = road.start("flows.cli.main", "run")
     checkpoints = road.folder / ".checkpoints"
     wait_until(lambda: process.poll() is not None or any(checkpoints.glob("*/step-*")), bool, seconds=300, every=0.01)
     assert process.poll() is None, process.communicate()[0]
-    assert any("components.training.pretrain" in member.cmdline() for member in family(process))
+    assert any("components.stages.pretrain" in member.cmdline() for member in family(process))
     kill(process)
 
-    process = road.start("flows.cli", "run")
+    process = road.start("flows.cli.main", "run")
     assert process.stdout
     output = []
     for line in process.stdout:
@@ -114,5 +114,5 @@ def kill(process: "subprocess.Popen[str]") -> None:
 
 def stale(road: Road) -> set[str]:
     """The stages that would run."""
-    lines = [line.split() for line in road.run("flows.cli", "plan").splitlines()[:-1]]
+    lines = [line.split() for line in road.run("flows.cli.main", "plan").splitlines()[:-1]]
     return {words[0] for words in lines if words[1] == "run:"}

@@ -15,7 +15,7 @@ from components.data.parsers import (
     service_models,
     wikipedia,
 )
-from components.data.records import Record
+from components.data.tables.records import Record
 
 Parser = Callable[..., Iterator[Record]]
 """Takes the archive, and the source's `options` by name."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from components.data.records import Document, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, members: str) -> Iterator[Record]:

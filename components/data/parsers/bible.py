@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from components.data.records import Document, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Record
 
 _MARKS = re.compile(r"\{[^}]*\}|&gt;")  # notes of the translators, and marks of indented lines
 

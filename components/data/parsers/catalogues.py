@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from components.data.records import Example, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Example, Record
 
 MIN_WORDS = 2
 

@@ -5,8 +5,8 @@ import itertools
 import zipfile
 from collections.abc import Iterable, Iterator
 
-from components.data.records import Document, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Record
 
 
 def parse_words(archive: Archive, member: str, entries_per_document: int) -> Iterator[Record]:

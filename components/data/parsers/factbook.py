@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from components.data.parsers.markup import one_line, plain
-from components.data.records import Document, Example, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Example, Record
 
 _PARTS = re.compile(": |, ")  # between the parts of a field's name
 NAMELESS = {"ee": "European Union", "xx": "World"}  # these two files do not say their names

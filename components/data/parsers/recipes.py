@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from components.data.records import Document, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, member: str) -> Iterator[Record]:

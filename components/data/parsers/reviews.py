@@ -5,8 +5,8 @@ import csv
 import io
 from collections.abc import Iterator
 
-from components.data.records import Example, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Example, Record
 
 
 def parse_column(

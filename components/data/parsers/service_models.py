@@ -7,8 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from components.data.parsers.markup import plain
-from components.data.records import Document, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, members: str) -> Iterator[Record]:

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from components.data.records import Document, Example, Record
 from components.data.sources.archive import Archive
+from components.data.tables.records import Document, Example, Record
 
 
 def parse(archive: Archive, member: str) -> Iterator[Record]:

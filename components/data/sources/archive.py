@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO
 
-from components.params import suggest
-from components.stage import BadData, BadSettings
+from components.core.errors import BadData, BadSettings
+from components.core.params import suggest
 
 
 class Archive:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from components import params
+from components.core import params
+from components.core.errors import BadSettings
 from components.data.sources.files import FilesSource
 from components.data.sources.hub import HubSource
 from components.data.sources.package import PackageSource
 from components.data.sources.source import Source
-from components.stage import BadSettings
 
 KINDS: dict[str, type[Source]] = {"package": PackageSource, "files": FilesSource, "hub": HubSource}
 

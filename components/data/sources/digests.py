@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from components.core.files import STATE, write_atomically
 from components.data.sources.index import digest
-from components.stage import STATE, write_atomically
 
 KEPT = STATE / "listing" / "digests.json"
 

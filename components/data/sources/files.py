@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from annotated_types import Len
 
-from components.data.records import Record
+from components.core.errors import BadData, BadSettings, TryAgain
 from components.data.sources.digests import digests, signature
 from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
 from components.data.sources.source import LIST_ANEW, Source
-from components.stage import BadData, BadSettings, TryAgain
+from components.data.tables.records import Record
 
 COMPRESSED = (".gz", ".zst", ".bz2")
 Numbered = Iterator[tuple[int, Row]]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from components.data.records import Record
+from components.core.errors import BadData, BadSettings, TryAgain
 from components.data.sources.digests import digests
 from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
 from components.data.sources.source import LIST_ANEW, Source
-from components.stage import BadData, BadSettings, TryAgain
+from components.data.tables.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)

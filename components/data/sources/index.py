@@ -11,7 +11,8 @@ import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 from pypi_simple.classes import DistributionPackage
 
-from components.stage import STATE, BadData, BadSettings, TryAgain
+from components.core.errors import BadData, BadSettings, TryAgain
+from components.core.files import STATE
 
 DOWNLOADS = STATE / "downloads"
 TIMEOUT = 60.0  # seconds without an answer

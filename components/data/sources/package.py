@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Len
 
-from components import params
+from components.core import params
+from components.core.errors import BadSettings
 from components.data.parsers import PARSERS, Parser
-from components.data.records import Record
 from components.data.sources.archive import open_archive
 from components.data.sources.index import fetch
 from components.data.sources.source import Source
-from components.stage import BadSettings
+from components.data.tables.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Len
 
-from components.data.records import MAIN_INPUTS, Document, Example, Record
-from components.stage import BadData, BadSettings
+from components.core.errors import BadData, BadSettings
+from components.data.tables.records import MAIN_INPUTS, Document, Example, Record
 
 Row = Mapping[str, object]
 

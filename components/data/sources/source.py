@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Gt, Len
 
-from components.data.records import Record
+from components.data.tables.records import Record
 
 LIST_ANEW = "run `lmforge plan`, which lists it anew, then again"
 

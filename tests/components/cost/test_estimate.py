@@ -6,8 +6,8 @@ import pytest
 
 from components.cost import estimate
 from components.cost.estimate import Road, Training, describe
-from components.training import pace
-from components.training.pace import Pace
+from components.training.engine import pace
+from components.training.engine.pace import Pace
 
 TRAINING = Training(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000, start=20, seconds=300)
 ROAD = Road({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})

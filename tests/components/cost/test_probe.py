@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from components.cost import probe, sizes
-from tests.components.model import shapes
-from tests.components.training import sizes as toys
+from tests.components.support import shapes
+from tests.components.support import sizes as toys
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from torch import nn
 
-from components import params
+from components.core import params
+from components.core.errors import BadData
 from components.cost import sizes
 from components.model.transformer import Transformer
-from components.stage import BadData
-from components.training.objectives import SpanCorruption
+from components.training.data.objectives import SpanCorruption
 from components.training.settings import Checkpoint, HiddenSpans, Pretrain
-from tests.components.model import shapes
-from tests.components.training import sizes as toys
+from tests.components.support import shapes
+from tests.components.support import sizes as toys
 
 ROOT = Path(__file__).parents[3]
 

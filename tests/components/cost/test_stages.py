@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components import params
+from components.core import params
 from components.cost import stages
 from components.data.sources import catalog
 from components.evaluation.settings import Evaluate

@@ -1,4 +1,4 @@
-"""Every test of the data stages runs in a folder of its own, as a stage runs in the repository."""
+"""Every test of data runs in a folder of its own, as a stage runs in the repository."""
 
 from pathlib import Path
 
@@ -6,7 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def _in_folder(folder: Path) -> None:
+    """It is the current one."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components import params
+from components.core import params
 from components.data import drift
 from components.data.sources.digests import digests
 from components.data.sources.files import FilesSource

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from components.core.errors import BadSettings
 from components.data import listing
 from components.data.sources import digests
 from components.data.sources.index import digest
-from components.stage import BadSettings
-from tests import corpus
+from tests.support import corpus
 
 NOTES = corpus.notes("corpus/**/*.txt")
 

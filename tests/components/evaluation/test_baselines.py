@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from components.data.parsers import factbook
-from components.data.records import Example as Question
 from components.data.sources.archive import Archive
+from components.data.tables.records import Example as Question
 from components.evaluation.baselines import (
     Reader,
     baselines,

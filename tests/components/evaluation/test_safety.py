@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from components import params
+from components.core import params
 from components.evaluation import likelihood, safety
 from components.evaluation.settings import Evaluate
 from components.model import hf
 from components.tokenizer.tokenizer import Tokenizer
-from tests.components.evaluation.conftest import TEXTS
-from tests.components.evaluation.test_evaluate import SETTINGS
-from tests.components.registry.tiny import write_rows
+from tests.components.support.prepared import TEXTS
+from tests.components.support.settings import QUICK
+from tests.components.support.tiny import write_rows
 
-EVALUATE = params.parse(SETTINGS, Evaluate, "evaluate")
+EVALUATE = params.parse(QUICK, Evaluate, "evaluate")
 
 
 def write_documents(folder, texts):
@@ -73,7 +73,7 @@ def test_personal_data_is_what_preparing_would_have_taken_out():
 
 
 def test_scores_hold_what_was_measured_of_each_architecture(tiny_models, prepared, tmp_path, monkeypatch):
-    from components.evaluation.evaluate import evaluate
+    from components.evaluation.evaluation import evaluate
 
     monkeypatch.chdir(tmp_path)
     found = {kind: evaluate(tiny_models[kind], EVALUATE, "x", prepared).scores.get("safety") for kind in tiny_models}

@@ -7,8 +7,8 @@ import pytest
 from components.evaluation import likelihood, samples
 from components.model import hf
 from components.tokenizer.tokenizer import Tokenizer
-from tests.components.evaluation.conftest import TEXTS
-from tests.components.model import shapes
+from tests.components.support import shapes
+from tests.components.support.prepared import TEXTS
 
 
 @pytest.mark.parametrize("window", [8, 18, 64, 73, 96])

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.core.errors import BadData
 from components.evaluation import selection
-from components.stage import BadData
 
 
 def write(folder, rows, shards=2):

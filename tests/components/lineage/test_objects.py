@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.lineage import objects
+from components.core.errors import BadData
+from components.lineage import objects, tags
 from components.lineage.objects import Cache
-from components.registry import lineage
-from components.stage import BadData
-from tests.flows import toy
+from tests.flows.support import toy
 
 PIPELINE = """
 stages:
@@ -68,15 +67,15 @@ def test_the_files_of_a_folder_are_found_in_the_cache_wherever_it_is(root: Path,
 
 
 def test_nothing_is_missing_after_a_clean_run(root: Path) -> None:
-    assert lineage.missing(root, "assistant") == []
+    assert tags.missing(root, "assistant") == []
     (root / "other.py").write_text("has no part in it, but is an edit")
-    assert lineage.missing(root, "assistant") == ["other.py differs from the commit"]
+    assert tags.missing(root, "assistant") == ["other.py differs from the commit"]
 
 
 def test_code_that_git_does_not_have_is_missing(root: Path) -> None:
     git(root, "rm", "--quiet", "--cached", "code.py")
     git(root, "commit", "--quiet", "-m", "forgotten")
-    assert lineage.missing(root, "assistant") == ["code.py is not in git"]
+    assert tags.missing(root, "assistant") == ["code.py is not in git"]
 
 
 def test_data_that_neither_cache_nor_remote_have_are_missing(root: Path) -> None:
@@ -89,11 +88,11 @@ def test_data_that_neither_cache_nor_remote_have_are_missing(root: Path) -> None
         asked.extend(digests)
         return digests
 
-    assert lineage.missing(root, "assistant") == ["data is neither in DVC's cache nor in a remote"]
-    assert lineage.missing(root, "assistant", in_remote) == []
+    assert tags.missing(root, "assistant") == ["data is neither in DVC's cache nor in a remote"]
+    assert tags.missing(root, "assistant", in_remote) == []
     assert asked == [lost]
 
 
 def test_an_unknown_model_is_told(root: Path) -> None:
     with pytest.raises(BadData, match=r"dvc\.lock has no models/package/poet: run the pipeline first"):
-        lineage.missing(root, "poet")
+        tags.missing(root, "poet")

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components import lookup
+from components.core import id_index
+from components.core.errors import BadSettings
 from components.lineage.tokens import TokenIndex
 from components.lineage.trainings import Seen, Training
-from components.stage import BadSettings
-from components.tokenizer.encode import INDEX
-from components.training import outs
-from components.training.order import order
-from components.training.reading import Taken
-from components.training.windows import Windows
+from components.stages.encode import INDEX
+from components.training import outputs
+from components.training.data.data_order import Taken
+from components.training.data.shuffle import order
+from components.training.data.windows import Windows
 
 END = 0
 
@@ -50,7 +50,7 @@ def write(folder: Path, shards: Sequence[Sequence[int]]) -> TokenIndex:
             np.array(tokens, np.uint16).tofile(folder / name)
             entries.append({"file": name, "split": split, "documents": len(lengths), "tokens": len(tokens)})
             number += len(lengths)
-    lookup.write(folder / "lookup.npy", [identity(n) for n in range(1, number)], np.arange(number - 1))
+    id_index.write(folder / "lookup.npy", [identity(n) for n in range(1, number)], np.arange(number - 1))
     (folder / "manifest.json").write_text(json.dumps({"bytes_per_token": 2, "shards": entries}))
     return TokenIndex(folder.joinpath)
 
@@ -127,7 +127,7 @@ def test_examples_and_steps_find_each_other(tmp_path: Path) -> None:
     )
     steps = list(found.reading.steps_on("examples"))
     taken = [Taken(step, identity(step % 3 + n), "films", "topic", 10 + n) for step in steps for n in range(2)]
-    outs.save_examples(taken, tmp_path)
+    outputs.save_examples(taken, tmp_path)
     for step in steps:
         expected = [Seen(row.example, "examples", "films", row.tokens) for row in taken if row.step == step]
         assert found.seen(step) == expected

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.model import hf
+from components.model.cpu_inference import pack
 from components.model.generation import Sampling, generate, log_likelihoods, stream
-from components.model.packed import pack
 from components.model.sampling import draw
 from components.model.transformer import Transformer
-from tests.components.model import shapes
+from tests.components.support import shapes
 
 VOCABULARY = 61
 START = 60

@@ -7,10 +7,10 @@ import pytest
 import torch
 import transformers
 
-from components.model import forms, hf
+from components.core.errors import BadData
+from components.model import hf, hf_formats
 from components.model.transformer import Transformer
-from components.stage import BadData
-from tests.components.model.shapes import DECODER, ENCODER, ENCODER_DECODER, NGRAMS, ORIGINAL, config, model, tokens
+from tests.components.support.shapes import DECODER, ENCODER, ENCODER_DECODER, NGRAMS, ORIGINAL, config, model, tokens
 
 FORMS = {
     "qwen3": (DECODER, "AutoModelForCausalLM"),
@@ -49,7 +49,7 @@ def test_logits_and_gradients_are_those_of_transformers(tmp_path: Path, name: st
 
 
 def check_gradients(ours: Transformer, theirs: torch.nn.Module) -> None:
-    form = forms.of(ours.config)
+    form = hf_formats.of(ours.config)
     assert form is not None
     gradients = dict(ours.named_parameters())
     reference = {name: parameter.grad for name, parameter in theirs.named_parameters(remove_duplicate=False)}

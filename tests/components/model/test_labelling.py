@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from components.model import labelling
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import Transformer
-from tests.components.model import shapes
+from tests.components.support import shapes
 
 LABELS = (OUTSIDE, ANSWER, "good", "bad", "odd")
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model.ngrams import NgramEmbedding
-from tests.components.model.shapes import config
+from tests.components.support.shapes import config
 
 embeddings = st.lists(st.integers(1, 40), min_size=1, max_size=4).map(lambda rows: NgramEmbedding(rows, 8))
 texts = st.lists(st.integers(0, 100_000), min_size=2, max_size=12)

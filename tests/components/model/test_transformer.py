@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from components.model.transformer import IGNORED, PADDING_SEGMENT, Transformer, same_segment
-from tests.components.model.shapes import ALL, LENGTH, VOCAB_SIZE, config, model, tokens
+from tests.components.support.shapes import ALL, LENGTH, VOCAB_SIZE, config, model, tokens
 
 
 @pytest.fixture(scope="module", params=list(ALL))

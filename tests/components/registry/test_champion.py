@@ -15,11 +15,11 @@ import pytest
 from mlflow import MlflowClient
 
 from components import tracking
+from components.core.errors import BadData, BadSettings, TryAgain
 from components.registry import champion, ledger, store, transaction
 from components.registry.store import Version
-from components.stage import BadData, BadSettings, TryAgain
-from tests.components.registry import tiny
-from tests.flows.running import wait_until
+from tests.components.support import tiny
+from tests.flows.support.running import wait_until
 
 REPOSITORY = Path(__file__).parents[3]
 NAME = "model"
@@ -53,7 +53,9 @@ def version(number: int) -> Version:
 def judge(number: int, promote: bool = True, key: str = "key") -> None:
     """A decision of the gate against the present champion."""
     against = store.aliases(NAME).get("champion")
-    champion.decide(version(number), tiny.decision(promote, number, against), against, f"{key} {number} {against}")
+    champion.decide(
+        version(number), tiny.decision(promote, number, against), tiny.PAGE, against, f"{key} {number} {against}"
+    )
 
 
 def release(*numbers: int) -> None:
@@ -196,10 +198,10 @@ def test_where_the_champion_is_lost_the_one_before_stands_in_for_it() -> None:
     tracking.client().delete_model_version(NAME, "2")
     assert champion.gone(NAME) == 2
     assert (champion.standing(NAME, 3), champion.standing(NAME, 1)) == (1, None)
-    champion.decide(version(3), tiny.decision(True, 3, None), None, "by the floors alone")
+    champion.decide(version(3), tiny.decision(True, 3, None), tiny.PAGE, None, "by the floors alone")
     with pytest.raises(TryAgain, match="version 3 was compared with no champion"):
         champion.promote(NAME, 3, "better than nothing")
-    champion.decide(version(3), tiny.decision(True, 3, 1), 1, "better than version 1")
+    champion.decide(version(3), tiny.decision(True, 3, 1), tiny.PAGE, 1, "better than version 1")
     champion.promote(NAME, 3, "better")
     assert store.aliases(NAME) == {"champion": 3, "previous": 1}
     assert champion.gone(NAME) is None
@@ -351,7 +353,7 @@ def start(command: str) -> "subprocess.Popen[str]":
     code = f"""
 import sys
 from components.registry import champion
-from components.stage import StageError
+from components.core.errors import StageError
 try:
     print({command})
 except StageError as error:

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from components.evaluation.statistics import Interval
-from components.registry import decision_page
 from components.registry.decision import Contender, Decision, Evidence, Rule
+from components.reports import decision_page
 
 NASTY = "<script>document.title = 'broken'</script>"
 CHANGE = Rule("gain", "change in bits per byte", Interval(-0.03, -0.05, -0.01), 0.0, "needs upper end below 0", "holds")

@@ -7,43 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluation.settings import Evaluate
 from components.registry import gate
 from components.registry.decision import Decision, Rule
 from components.registry.gate import Candidate
 from components.registry.settings import Gate
 from components.registry.spread import Spread
+from tests.components.support.settings import EVALUATION, GATE
 
-SETTINGS = Gate(
-    max_bits_per_byte=100.0,
-    max_slice_bits_per_byte=100.0,
-    min_margin=-1.0,
-    min_gain=0.0,
-    min_documents=4,
-    max_verbatim=1.0,
-    max_personal_data=1.0,
-    max_slowdown=100.0,
-    max_growth=10.0,
-    lineage="reported",
-    confidence=0.95,
-    resamples=400,
-    seed=0,
-    approval="none",
-)
-EVALUATION = Evaluate(
-    max_bytes_per_source=500,
-    max_examples=8,
-    tokens_per_batch=512,
-    max_new_tokens=4,
-    repetition_penalty=1.2,
-    verbatim_documents=4,
-    verbatim_prompt=4,
-    verbatim_tokens=2,
-    samples=1,
-    resamples=100,
-    confidence=0.95,
-    seed=0,
-)
 REPORTS = Path("reports")
 UNKNOWN = Spread("not measured (`lmforge noise`)")
 KNOWN = Spread("2 seeds", (2.0, 2.01), 200)
@@ -54,15 +24,13 @@ Judge = Callable[..., Decision]
 @pytest.fixture
 def judge(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Evaluate a model and judge it against another one, with the data at hand."""
-    from components.evaluation.evaluate import evaluate
+    from components.evaluation.evaluation import evaluate
 
     (tmp_path / "data").mkdir()
     (tmp_path / "data/prepared").symlink_to(tiny_data)
     monkeypatch.chdir(tmp_path)
 
-    def decide(
-        model: Path, champion: Path | None, missing: tuple[str, ...] = (), settings: Gate = SETTINGS
-    ) -> Decision:
+    def decide(model: Path, champion: Path | None, missing: tuple[str, ...] = (), settings: Gate = GATE) -> Decision:
         evaluate(model, EVALUATION, "assistant").write(REPORTS)
         present = candidate("version 1", champion) if champion else None
         return gate.judge(candidate("version 2", model), present, REPORTS, missing, UNKNOWN, settings, EVALUATION)
@@ -82,7 +50,7 @@ def test_a_first_model_is_judged_by_its_floors(judge: Judge, tiny_model: Path) -
     decision = judge(tiny_model, None)
     assert (decision.promote, decision.against) == (True, "floors")
     assert {rule.group for rule in decision.rules} == {"floors", "safety", "lineage"}
-    strict = judge(tiny_model, None, settings=replace(SETTINGS, max_bits_per_byte=0.1, max_slice_bits_per_byte=0.1))
+    strict = judge(tiny_model, None, settings=replace(GATE, max_bits_per_byte=0.1, max_slice_bits_per_byte=0.1))
     failed = [rule.name for rule in strict.rules if not rule.holds]
     assert failed[:3] == ["bits per byte", "bits per byte of language en", "bits per byte of language zh"]
 
@@ -151,18 +119,18 @@ def test_a_gap_in_the_lineage_keeps_a_model_out_where_it_is_required(judge: Judg
     reported = judge(tiny_model, None, ("a.py is not in git",))
     assert reported.promote
     assert "a.py is not in git" in rules(reported)["lineage"].needs
-    assert not judge(tiny_model, None, ("a.py is not in git",), replace(SETTINGS, lineage="required")).promote
+    assert not judge(tiny_model, None, ("a.py is not in git",), replace(GATE, lineage="required")).promote
 
 
 def test_the_key_follows_from_all_that_decides(judge: Judge, tiny_model: Path) -> None:
     judge(tiny_model, None)
-    one = ("a", "b", REPORTS, ["gap"], UNKNOWN, SETTINGS, EVALUATION)
+    one = ("a", "b", REPORTS, ["gap"], UNKNOWN, GATE, EVALUATION)
     others = [
         ("x", *one[1:]),
         ("a", None, *one[2:]),
         (*one[:3], [], *one[4:]),
         (*one[:4], KNOWN, *one[5:]),
-        (*one[:5], replace(SETTINGS, seed=1), EVALUATION),
+        (*one[:5], replace(GATE, seed=1), EVALUATION),
         (*one[:6], replace(EVALUATION, seed=1)),
     ]
     assert gate.key(*one) == gate.key(*one)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.core.errors import TryAgain
 from components.registry import ledger
 from components.registry.ledger import Entry, Head
-from components.stage import TryAgain
 
 MODELS = ("a", "b")
 LENGTH = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.registry import champion, ledger, store, transaction
-from tests.components.registry import tiny
+from tests.components.support import tiny
 
 NAME = "assistant"
 # What becomes of each day: its version is better, worse, equal to the champion, or not there as the run failed; it is
@@ -34,7 +34,7 @@ def live(day: str, package: Path, number: int) -> None:
     version = store.register(tiny.vary(package, Path(f"package_{number}"), number), NAME, {})
     present = store.aliases(NAME).get(store.CHAMPION)
     decision = tiny.decision(promote=day not in ("worse", "equal"), version=version.number, champion=present)
-    champion.decide(version, decision, present, f"key {number}")
+    champion.decide(version, decision, tiny.PAGE, present, f"key {number}")
     if day == "rejected":
         champion.reject(NAME, version.number, "Ann", "rude answers")
     elif decision.promote:

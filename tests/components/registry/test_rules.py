@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.core.errors import BadData
 from components.evaluation.statistics import Interval
 from components.registry import rules
-from components.registry.cost import Cost
 from components.registry.decision import Rule
+from components.registry.latency import Cost
 from components.registry.spread import Spread
-from components.stage import BadData
-from tests.components.registry.test_gate import SETTINGS as LOOSE
-from tests.components.registry.tiny import scores
+from tests.components.support.settings import GATE as LOOSE
+from tests.components.support.tiny import scores
 
 SETTINGS = replace(LOOSE, max_bits_per_byte=3.0, max_slice_bits_per_byte=3.0, min_margin=0.1, min_documents=20)
 UNKNOWN = Spread("not measured")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from components import params
+from components.core import params
 from components.evaluation.statistics import Interval, widened
 from components.registry import spread
 from components.registry.spread import Record, Spread

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from components import tracking
+from components.core.errors import BadData, BadSettings
 from components.registry import store
 from components.registry.ledger import Head
-from components.stage import BadData, BadSettings
-from tests.components.registry import tiny
+from tests.components.support import tiny
 
 TAGS = {"git_commit": "0123abc", "data_md5": "f00.dir"}
 

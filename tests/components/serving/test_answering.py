@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.core.errors import BadData, BadSettings
 from components.serving import answering
 from components.serving.request import conversation
-from components.stage import BadData, BadSettings
 from components.tasks import TASKS, prompts
 
 BUDGET = 60

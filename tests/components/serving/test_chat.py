@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from components.core.errors import BadData, BadSettings
 from components.serving.chat import chat, load
-from components.stage import BadData, BadSettings
 
 
 def test_one_prompt_gets_one_answer(tiny_package, capsys):

@@ -14,9 +14,15 @@ import pytest
 import requests
 
 from components.registry import mlflow_model, store
-from components.tokenizer.text import before
+from components.serving.streaming import before
 
 REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow puts the code of each model that it loads on the path, and child processes of later tests would find it."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())
 
 
 @pytest.fixture(scope="module")

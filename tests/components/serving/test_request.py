@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.core.errors import BadData, BadSettings, StageError
 from components.serving.request import Options, conversation
-from components.stage import BadData, BadSettings, StageError
 
 DEFAULTS = Options(max_new_tokens=8, temperature=0.0)
 

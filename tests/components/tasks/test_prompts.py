@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.stage import BadData
+from components.core.errors import BadData
 from components.tasks import TASKS
 from components.tasks.prompts import Taught, answer, fit, of_conversation
-from components.tokenizer import train
+from components.tokenizer import training
 from components.tokenizer.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 TEXT = "The capital of the country is a city by the sea. 这个国家的首都是海边的城市。"
@@ -19,7 +19,7 @@ TEXT = "The capital of the country is a city by the sea. 这个国家的首都�
 def tokenizer(tmp_path_factory):
     shard = tmp_path_factory.mktemp("text") / "part.parquet"
     pq.write_table(pa.table({"text": [TEXT * 20]}), shard)
-    return Tokenizer(train.train([shard], 280, [*SPECIAL_TOKENS]).to_str())
+    return Tokenizer(training.train([shard], 280, [*SPECIAL_TOKENS]).to_str())
 
 
 @given(text=st.text(max_size=300), limit=st.integers(60, 400))

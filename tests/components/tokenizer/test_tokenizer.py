@@ -13,9 +13,9 @@ import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.stage import BadData, BadSettings
-from components.tokenizer import train
-from components.tokenizer.encode import compare, encode_shard
+from components.core.errors import BadData, BadSettings
+from components.stages.encode import compare, encode_shard
+from components.tokenizer import training
 from components.tokenizer.settings import Pinned
 from components.tokenizer.tokenizer import END_OF_TEXT, END_OF_TURN, SENTINEL, SPECIAL_TOKENS, Message, Tokenizer
 
@@ -34,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = [f"{n:064x}" for n in range(len(texts))]
     table = {"id": ids, "source": ["s"] * len(texts), "language": ["en"] * len(texts), "text": texts}
     pq.write_table(pa.table(table), path / "part.parquet")
-    train.train([path / "part.parquet"], 600, list(SPECIAL_TOKENS)).save(str(path / "tokenizer.json"))
-    (path / "tokenizer_config.json").write_text(json.dumps(train.config()))
+    training.train([path / "part.parquet"], 600, list(SPECIAL_TOKENS)).save(str(path / "tokenizer.json"))
+    (path / "tokenizer_config.json").write_text(json.dumps(training.config()))
     return path
 
 
@@ -130,7 +130,7 @@ def test_another_encoding_ends_the_stage(folder: Path) -> None:
 
 def test_too_large_a_vocabulary_is_a_bad_setting(folder: Path) -> None:
     with pytest.raises(BadSettings, match="lower it"):
-        train.train([folder / "part.parquet"], 100_000, list(SPECIAL_TOKENS))
+        training.train([folder / "part.parquet"], 100_000, list(SPECIAL_TOKENS))
 
 
 def test_a_tokenizer_from_elsewhere_keeps_its_ids_and_gets_what_it_lacks(folder: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_tokenizer_from_elsewhere_keeps_its_ids_and_gets_what_it_lacks(folder:
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(bare))
     pinned = Pinned(file=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    adopted = Tokenizer(train.adopt(pinned, [*SPECIAL_TOKENS, SENTINEL.format(0)]).to_str())
+    adopted = Tokenizer(training.adopt(pinned, [*SPECIAL_TOKENS, SENTINEL.format(0)]).to_str())
     ours = Tokenizer.load(folder)
     assert adopted.encode(TEXTS[0]) == ours.encode(TEXTS[0])
     assert adopted.end_of_text == ours.end_of_text
@@ -147,4 +147,4 @@ def test_a_tokenizer_from_elsewhere_keeps_its_ids_and_gets_what_it_lacks(folder:
     assert len({adopted.end_of_text, adopted.padding, adopted.mask, adopted.end_of_turn, *adopted.sentinels}) == 5
     file.write_text("{}")
     with pytest.raises(BadData, match=r"has the sha256 \w+, not \w+ of tokenizer\.start"):
-        train.adopt(pinned, [])
+        training.adopt(pinned, [])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components import tracking
-from components.stage import TryAgain
+from components.core.errors import TryAgain
 from components.tracking import run
 
 

@@ -10,11 +10,11 @@ import torch
 
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS, Tokenizer
-from components.tokenizer.train import train
+from components.tokenizer.training import train
 from components.training import samples
-from components.training.batches import Batch
-from components.training.objectives import Causal, Masked, SpanCorruption
-from tests.components.model import shapes
+from components.training.data.batches import Batch
+from components.training.data.objectives import Causal, Masked, SpanCorruption
+from tests.components.support import shapes
 
 TEXT = "The quick brown fox jumps over the lazy dog. 天地玄黄，宇宙洪荒。"
 VOCAB_SIZE = 300

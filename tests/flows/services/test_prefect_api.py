@@ -5,7 +5,7 @@ import requests
 from urllib3.util import Retry
 
 from flows.services import prefect_api
-from tests.flows.services.busy import server_that_refuses
+from tests.flows.support.busy import server_that_refuses
 
 
 def test_a_busy_server_is_asked_again() -> None:

@@ -13,16 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.stage import TryAgain
-from flows import environment
+from components.core.errors import TryAgain
+from flows.processes import environment
 from flows.services import network, service, state
 from flows.services.server import OwnServer, found_prefect, prefect_server
 from flows.services.service import PREFECT_HEALTH, Service
-from tests.flows.running import REPOSITORY
+from tests.flows.support.running import REPOSITORY
 
 RUN = """
 import time
-from flows import environment
+from flows.processes import environment
 from flows.services.server import OwnServer, prefect_server
 environment.prepare()
 with prefect_server() as server:

@@ -1,7 +1,7 @@
 """How services are started."""
 
 from flows.services import service
-from tests.flows.services.busy import server_that_refuses
+from tests.flows.support.busy import server_that_refuses
 
 
 def test_a_server_is_ready_when_it_takes_work() -> None:

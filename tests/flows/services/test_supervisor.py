@@ -5,21 +5,21 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from flows.retraining.watch import CHANGED, DRIFTED
 from flows.services import network
-from flows.watching import CHANGED, DRIFTED
-from tests.flows.running import wait_until
-from tests.flows.team import Team, at_work
+from tests.flows.support.running import wait_until
+from tests.flows.support.team import Team, at_work
 
 pytestmark = pytest.mark.xdist_group("team")
 
 ASK = """
-from flows import environment
+from flows.processes import environment
 environment.prepare()
 from prefect.events import emit_event
 emit_event({event!r}, resource={{"prefect.resource.id": "lmforge.data"}}, payload={payload!r})
 """
 
-REGISTER_ALL = "from flows import deployments; deployments.main()"
+REGISTER_ALL = "from flows.retraining import deployments; deployments.main()"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What all stages share: errors, exit codes, files, processes, settings, progress."""

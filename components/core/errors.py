@@ -1,0 +1,42 @@
+"""Errors that a person can act on, and the exit codes of commands and stages."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class StageError(Exception):
+    """An error that a person can act on: its text says what is wrong, where, and what to do."""
+
+    code = 1
+
+
+class BadSettings(StageError):
+    """`params.yaml` or `data/sources.yaml` asks for something that cannot be."""
+
+    code = 2
+
+
+class BadData(StageError):
+    """The data are not what the stage may accept."""
+
+    code = 3
+
+
+class TryAgain(StageError):
+    """Something outside is missing for now: disk space, a server, the network."""
+
+    code = 75
+
+
+@contextmanager
+def full_disk_is_told() -> Iterator[None]:
+    """Within it a full disk is `TryAgain`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = error.filename or Path.cwd()
+        raise TryAgain(f"no space left on the disk ({where}): free some, then run again") from error

@@ -1,0 +1,43 @@
+"""From the id of a row to where it is: a sorted array on disk, mapped into memory and searched by halves.
+
+However many rows there are, a search reads some dozen pages. Ids are hexadecimal digests, see
+`components.data.tables.records`. Their first 64 bits are kept, which two of a billion ids share with a chance of 3%.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from components.core.errors import BadSettings
+
+DIGITS = 16  # of an id, in hexadecimal, that are kept
+
+
+def write(path: Path, ids: Sequence[str], numbers: ArrayLike) -> None:
+    """Write the number that stands for each id, uint64 [2, rows]: ids in the first row, sorted, numbers in the other.
+
+    An id may come several times.
+    """
+    keys = np.fromiter((int(identity[:DIGITS], 16) for identity in ids), np.uint64, len(ids))
+    numbers = np.asarray(numbers, np.uint64)
+    order = np.lexsort((numbers, keys))
+    np.save(path, np.stack([keys[order], numbers[order]]))
+
+
+def find(path: Path, beginning: str) -> NDArray[np.int64]:
+    """The numbers of the id that begins so, ascending; none when there is no such id.
+
+    Raises `BadSettings` when the beginning is that of several ids.
+    """
+    digits = beginning[:DIGITS].lower()
+    try:
+        ends = np.array([int(digits.ljust(DIGITS, filling), 16) for filling in "0f"], np.uint64)
+    except ValueError:
+        raise BadSettings(f"{beginning!r} is no id: ids are hexadecimal digests of 64 digits") from None
+    keys, numbers = np.load(path, mmap_mode="r")
+    first, last = np.searchsorted(keys, ends[0], "left"), np.searchsorted(keys, ends[1], "right")
+    if first < last and keys[first] != keys[last - 1]:
+        raise BadSettings(f"several ids begin with {beginning}: give more of its digits")
+    return np.array(numbers[first:last], np.int64)

@@ -1,0 +1,84 @@
+"""Typed settings: one section of `params.yaml` becomes one frozen dataclass, or one clear error.
+
+A section's dataclass lives in the package that uses it and states its limits with `annotated_types`, so that
+the training engine needs no validation library. Here pydantic holds the section against the dataclass.
+"""
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from components.core.errors import BadSettings
+
+PARAMS = Path("params.yaml")
+
+Settings = TypeVar("Settings")
+
+
+def read(section: str, kind: type[Settings], path: Path = PARAMS) -> Settings:
+    """The section of the file as an instance of the dataclass; a dotted name reaches into sections.
+
+    Raises `BadSettings` with a line that names file, key, value and limit.
+    """
+    value: Any = load(path)
+    for key in section.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise BadSettings(f"{path}: the section `{section}` is missing")
+        value = value[key]
+    return parse(value, kind, f"{path}: {section}")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The whole file as plain dicts, by the YAML 1.2 rules that DVC reads it with (`3e-4` is a number)."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadSettings(f"{path} does not exist") from None
+    except YAMLError as error:
+        raise BadSettings(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise BadSettings(f"{path} holds no sections")
+    return content
+
+
+def parse(value: object, kind: type[Settings], where: str) -> Settings:
+    """A plain value as an instance of `kind`, strictly: no string passes for a number."""
+    try:
+        # Strict JSON mode alone takes a list for a tuple, and still no "1" for 1.
+        return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as error:
+        lines = [_explain(detail, kind) for detail in error.errors()]
+        raise BadSettings("; ".join(f"{where}{line}" for line in lines)) from None
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """The end of an error about an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known))}"
+
+
+def _explain(detail: ErrorDetails, kind: type) -> str:
+    *path, name = detail["loc"]
+    key = "".join(f".{part}" for part in detail["loc"])
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"{key} is not a known setting; {suggest(str(name), _names(kind, path))}"
+    if detail["type"] == "missing":
+        return f"{key} is missing"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{key} is {detail['input']!r}: {message}"
+
+
+def _names(kind: Any, path: list[int | str]) -> list[str]:
+    """The names of the settings at a path inside a dataclass, passing over keys of dicts."""
+    for part in path:
+        field = get_type_hints(kind).get(str(part))
+        kind = next((option for option in (field, *get_args(field)) if dataclasses.is_dataclass(option)), kind)
+    return list(get_type_hints(kind))

@@ -1,0 +1,26 @@
+"""A process that ends when its parent does."""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+
+
+def die_with_parent() -> None:
+    """Linux: get SIGTERM when the parent dies, be it by kill -9, so that no child outlives its run."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            threading.Thread(target=_end_launcher_with_its_parent, daemon=True).start()
+
+
+def _end_launcher_with_its_parent() -> None:
+    """torchrun, our parent, asks for no such signal; when it is ended, it ends all that it started."""
+    launcher = os.getppid()
+    parent = int(Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[1])
+    select.select([os.pidfd_open(parent)], [], [])  # until it dies
+    os.kill(launcher, signal.SIGTERM)

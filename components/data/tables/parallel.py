@@ -1,0 +1,32 @@
+"""Runs a function over many tasks on the processors of this machine, and gives the results in order."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+from components.core.process import die_with_parent
+
+FEW = 4  # tasks that are done sooner than other processes have started
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def ordered(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    """`map` on all processors. A few results wait at most, so memory does not grow with the number of tasks."""
+    workers = os.cpu_count() or 1
+    if workers == 1 or len(tasks) <= FEW:
+        yield from map(function, tasks)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=die_with_parent) as pool:
+        remaining = iter(tasks)
+        waiting: deque[Future[Result]] = deque(
+            pool.submit(function, task) for task in itertools.islice(remaining, 2 * workers)
+        )
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(pool.submit(function, task) for task in itertools.islice(remaining, 1))

@@ -1,0 +1,114 @@
+"""The rules for the tables, as Great Expectations suites over the measures of their rows."""
+
+from typing import Any
+
+import great_expectations.expectations as gxe
+import pandas as pd
+from great_expectations.expectations import Expectation
+
+from components.data.settings import Validate
+from components.data.tables.split import SPLITS
+
+SEVERITIES = {"critical": "blocking", "warning": "warning"}  # Great Expectations' word -> ours
+
+
+def rules(stage: str, table: str, settings: Validate, licenses: tuple[str, ...]) -> list[Expectation]:
+    """The rules for a table, `documents` or `examples`, at a stage, `raw` or `prepared`."""
+    common = [*_rows(licenses), *_text(settings), *_contents(stage, settings)]
+    if stage == "prepared":
+        common += _splits()
+    return common + (_documents(settings) if table == "documents" else _examples(settings))
+
+
+def add_columns(frames: dict[str, pd.DataFrame], settings: Validate) -> None:
+    """Add what the rules need beside the measures: each language's share of the text, and labels with their tasks."""
+    documents, examples = frames["documents"], frames["examples"]
+    for language in settings.min_language_share:
+        of_language = documents["bytes"].where(documents["language"] == language, 0)
+        documents[_share_column(language)] = of_language / documents["bytes"].sum()
+    labelled = examples["task"].isin([task for task, labels in settings.tasks.items() if labels])
+    examples["label"] = (examples["task"] + ": " + examples["target"]).where(labelled)
+
+
+def _share_column(language: str) -> str:
+    return f"share_of_{language}"
+
+
+def _rows(licenses: tuple[str, ...]) -> list[Expectation]:
+    present = [
+        _blocking(f"{column} is present", gxe.ExpectColumnValuesToNotBeNull, column=column)
+        for column in ("id", "source", "license")
+    ]
+    return [
+        *present,
+        _blocking("id is unique", gxe.ExpectColumnValuesToBeUnique, column="id"),
+        _blocking("license is accepted", gxe.ExpectColumnValuesToBeInSet, column="license", value_set=[*licenses]),
+    ]
+
+
+def _text(settings: Validate) -> list[Expectation]:
+    limits = {"min_value": 1, "max_value": settings.max_characters}
+    return [
+        _blocking("text is present", gxe.ExpectColumnValuesToNotBeNull, column="characters"),
+        _blocking("text is not empty nor too long", gxe.ExpectColumnValuesToBeBetween, column="characters", **limits),
+    ]
+
+
+def _contents(stage: str, settings: Validate) -> list[Expectation]:
+    once = {"column": "copies", "value_set": [1]}
+    if stage == "raw":
+        share = 1 - settings.max_duplicates
+        return [_warning("few rows are duplicates", gxe.ExpectColumnValuesToBeInSet, mostly=share, **once)]
+    return [_blocking("no row is a duplicate", gxe.ExpectColumnValuesToBeInSet, **once)]
+
+
+def _splits() -> list[Expectation]:
+    return [
+        _blocking(
+            "every split has rows", gxe.ExpectColumnDistinctValuesToEqualSet, column="split", value_set=[*SPLITS]
+        ),
+        _blocking("no text is in two splits", gxe.ExpectColumnValuesToBeInSet, column="splits_of_text", value_set=[1]),
+        _blocking("no e-mail address is left", gxe.ExpectColumnValuesToBeInSet, column="emails", value_set=[0]),
+    ]
+
+
+def _documents(settings: Validate) -> list[Expectation]:
+    minimum = settings.min_rows_per_source
+    shares = [
+        _warning(
+            f"enough of the text is {language}",
+            gxe.ExpectColumnSumToBeBetween,
+            column=_share_column(language),
+            min_value=share,
+        )
+        for language, share in settings.min_language_share.items()
+    ]
+    return [
+        _blocking(
+            "every source has enough rows", gxe.ExpectColumnValuesToBeBetween, column="rows_of_group", min_value=minimum
+        ),
+        *shares,
+    ]
+
+
+def _examples(settings: Validate) -> list[Expectation]:
+    minimum = settings.min_rows_per_task
+    labels = [f"{task}: {label}" for task, labels in settings.tasks.items() for label in labels]
+    return [
+        _blocking("task is known", gxe.ExpectColumnValuesToBeInSet, column="task", value_set=[*settings.tasks]),
+        _blocking(
+            "every task has enough rows", gxe.ExpectColumnValuesToBeBetween, column="rows_of_group", min_value=minimum
+        ),
+        _blocking("inputs are readable", gxe.ExpectColumnValuesToBeInSet, column="inputs_problem", value_set=[""]),
+        _blocking("target is present", gxe.ExpectColumnValuesToNotBeNull, column="target_characters"),
+        _blocking("target is not empty", gxe.ExpectColumnValuesToBeBetween, column="target_characters", min_value=1),
+        _blocking("label is one of the task's", gxe.ExpectColumnValuesToBeInSet, column="label", value_set=labels),
+    ]
+
+
+def _blocking(name: str, kind: type[Expectation], **arguments: Any) -> Expectation:
+    return kind(severity="critical", meta={"name": name}, **arguments)
+
+
+def _warning(name: str, kind: type[Expectation], **arguments: Any) -> Expectation:
+    return kind(severity="warning", meta={"name": name}, **arguments)

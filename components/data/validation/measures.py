@@ -1,0 +1,96 @@
+"""What validation looks at: a few short columns a row, measured batch by batch, so that no text stays in memory."""
+
+import json
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from components.core.errors import BadData
+from components.data.cleaning.privacy import EMAIL
+from components.data.tables.records import MAIN_INPUTS, SCHEMAS
+from components.data.tables.shards import batches
+from components.data.tables.split import SPLITS
+
+Row = dict[str, Any]
+GROUPS = {"documents": "source", "examples": "task"}
+
+
+def measure(root: Path) -> dict[str, pd.DataFrame]:
+    """The measures of the tables `documents` and `examples` below a folder, raw or prepared.
+
+    A table without rows is `BadData`.
+    """
+    frames = {table: pd.DataFrame(_rows(root, table)) for table in SCHEMAS}
+    for table, frame in frames.items():
+        if frame.empty:
+            raise BadData(f"{root / table} has no rows: see what the sources yield")
+        for column, group in {"rows_of_group": GROUPS[table], "copies": "content"}.items():
+            frame[column] = frame.groupby(group)[group].transform("size")
+    _add_splits_of_text(frames)
+    return frames
+
+
+def _rows(root: Path, table: str) -> Iterator[Row]:
+    measured = {"documents": _document, "examples": _example}[table]
+    folders = {split: root / table / split for split in SPLITS if (root / table / split).exists()}
+    for split, folder in (folders or {"": root / table}).items():
+        for batch in batches(folder):
+            for row in batch.to_pylist():
+                yield measured(row) | {"split": split}
+
+
+def _document(row: Row) -> Row:
+    text = row.pop("text")
+    return row | _text(text) | {"content": _digest(text)}
+
+
+def _example(row: Row) -> Row:
+    inputs, problem = _inputs(row.pop("inputs"))
+    text = next((inputs[name] for name in MAIN_INPUTS if name in inputs), None)
+    target = row["target"]
+    return row | {
+        **_text(text),
+        "inputs_problem": problem,
+        "target_characters": None if target is None else len(target.strip()),
+        "content": None if problem else _digest(f"{row['task']}\n{json.dumps(inputs, sort_keys=True)}"),
+    }
+
+
+def _text(text: str | None) -> Row:
+    return {
+        "characters": None if text is None else len(text.strip()),
+        "bytes": len((text or "").encode()),
+        "emails": len(EMAIL.findall(text)) if text and "@" in text else 0,
+        "text": _digest(text),
+    }
+
+
+def _inputs(encoded: str | None) -> tuple[dict[str, str], str]:
+    """The inputs of an example, and what is wrong with them."""
+    try:
+        inputs = json.loads(encoded or "")
+    except json.JSONDecodeError:
+        return {}, "not JSON"
+    if not isinstance(inputs, dict):
+        return {}, "not an object"
+    empty = [name for name, value in inputs.items() if not isinstance(value, str) or not value.strip()]
+    if empty:
+        return {}, f"`{empty[0]}` is empty"
+    if not set(MAIN_INPUTS) & set(inputs):
+        return inputs, f"none of {', '.join(MAIN_INPUTS)}"
+    return inputs, ""
+
+
+def _digest(text: str | None) -> str | None:
+    return None if text is None else blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _add_splits_of_text(frames: dict[str, pd.DataFrame]) -> None:
+    """In how many splits the text of a row occurs, be it as a document or in an example."""
+    texts = pd.concat([frame[["text", "split"]] for frame in frames.values()])
+    splits = texts.groupby("text")["split"].nunique()
+    for frame in frames.values():
+        frame["splits_of_text"] = frame["text"].map(splits)

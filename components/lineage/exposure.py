@@ -1,0 +1,169 @@
+"""Who saw a document or an example: the trainings in the tree and those of all registered versions."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from components.core.errors import BadData, BadSettings
+from components.lineage import objects
+from components.lineage.objects import Cache
+from components.lineage.snapshot import Kept
+from components.lineage.tokens import TokenIndex
+from components.lineage.trainings import Training
+from components.registry import store
+from components.registry.store import Version
+
+TOKENS = "data/tokens"
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A training, and whose it is: the numbers of versions, and whether it is that of the tree."""
+
+    training: Training
+    versions: list[int] = field(default_factory=list)
+    in_tree: bool = False
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The steps of a training that read it; of those the skipped ones, which changed no weight."""
+
+    stage: str
+    key: str
+    versions: tuple[int, ...]
+    in_tree: bool
+    steps: tuple[int, ...]
+    skipped: tuple[int, ...]
+    of: int
+    problem: str = ""  # why it cannot be told
+
+
+@dataclass(frozen=True)
+class Known:
+    """The trainings that can be asked, and for the versions that tell nothing, why."""
+
+    trainings: list[Owned]
+    silent: list[Sighting]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A document or an example: where it stands, and who saw it."""
+
+    id: str
+    kind: str
+    where: str
+    sightings: tuple[Sighting, ...]
+
+
+def in_tree(root: Path) -> list[Training]:
+    """The trainings whose models lie in the tree."""
+    folders = [root / "models/pretrained", *sorted((root / "models/finetuned").glob("*"))]
+    tokens = TokenIndex((root / TOKENS).joinpath)
+    found = []
+    for path in (folder / "training.json" for folder in folders):
+        if path.exists():
+            stage = "pretrain" if path.parent.name == "pretrained" else f"finetune@{path.parent.name}"
+            found.append(Training(stage, json.loads(path.read_text()), tokens, (root / _reports(stage)).joinpath))
+    return found
+
+
+def of_version(root: Path, version: Version) -> list[Training]:
+    """The trainings of a version. Their indexes are those of the tree where it has the same, or in DVC's cache."""
+    kept = Kept(store.kept(version))
+    file = partial(_locate, root, kept)
+    tokens = TokenIndex(partial(file, TOKENS))
+    return [Training(stage, facts, tokens, partial(file, _reports(stage))) for stage, facts in kept.trainings().items()]
+
+
+def known(root: Path, model: str) -> Known:
+    """All trainings, each once, and whose they are."""
+    found = {one.key: Owned(one, in_tree=True) for one in in_tree(root)}
+    silent = []
+    for version in store.versions(model):
+        try:
+            trainings = of_version(root, version)
+        except BadData as error:
+            silent.append(Sighting("", "", (version.number,), False, (), (), 0, str(error)))
+            continue
+        for one in trainings:
+            found.setdefault(one.key, Owned(one)).versions.append(version.number)
+    return Known(list(found.values()), silent)
+
+
+def find(known: Known, beginning: str) -> Found:
+    """Everyone who saw the document or the example whose id begins so.
+
+    Raises `BadData` when no training knows it, `BadSettings` when several ids begin so.
+    """
+    sightings = [_sighting(one, beginning) for one in known.trainings]
+    identity, kind, where = _describe(known.trainings, beginning, sightings)
+    return Found(identity, kind, where, (*sightings, *known.silent))
+
+
+def training(root: Path, stage: str, version: Version | None) -> Training:
+    """The training of a stage, of a version or else of the tree. Raises `BadSettings` when there is none."""
+    found = {one.stage: one for one in (of_version(root, version) if version else in_tree(root))}
+    if stage not in found:
+        where = f"version {version.number}" if version else "the tree"
+        raise BadSettings(f"{where} has no training {stage}; it has {', '.join(found) or 'none'}")
+    return found[stage]
+
+
+def _sighting(known: Owned, beginning: str) -> Sighting:
+    one, problem, steps = known.training, "", list[int]()
+    try:
+        steps = sorted({*one.steps_with_document(beginning), *one.steps_with_example(beginning)})
+    except BadData as error:
+        problem = str(error)
+    skipped = set(one.reading.skipped_steps)
+    return Sighting(
+        stage=one.stage,
+        key=one.key,
+        versions=tuple(known.versions),
+        in_tree=known.in_tree,
+        steps=tuple(steps),
+        skipped=tuple(step for step in steps if step in skipped),
+        of=one.reading.steps,
+        problem=problem,
+    )
+
+
+def _describe(known: list[Owned], beginning: str, sightings: list[Sighting]) -> tuple[str, str, str]:
+    """The whole id, what it is, and where it stands."""
+    for one in known:
+        document = None
+        with suppress(BadData):  # its index is gone: another training may have the document too
+            document = one.training.document(beginning)
+        if document:
+            where = f"{document.length} tokens in {TOKENS}/{document.shard}, from token {document.offset} on"
+            return document.id, "document", f"{document.source}, split {document.split}, {where}"
+    for one, sighting in zip(known, sightings, strict=True):
+        for step in sighting.steps[:1]:
+            seen = next(row for row in one.training.seen(step) if row.id.startswith(beginning.lower()))
+            return seen.id, "example", seen.source
+    raise BadData(f"no training of the tree or of a registered version knows {beginning}")
+
+
+def _reports(stage: str) -> str:
+    return f"reports/training/{stage.replace('@', '/')}"
+
+
+def _locate(root: Path, kept: Kept, out: str, name: str) -> Path:
+    """Where a file of a version's out lies: in DVC's cache, or in the tree when that has the same out.
+
+    Raises `BadData` when it is gone.
+    """
+    made = kept.outs[out]
+    path = Cache(root).path(made.files[name])
+    if path.exists():
+        return path
+    lock = root / objects.LOCK
+    if lock.exists() and objects.outs(objects.read_lock(lock)).get(out) == made.md5 and (root / out / name).exists():
+        return root / out / name
+    raise BadData(
+        f"{out}/{name} ({made.md5[:12]}) is gone from DVC's cache: `dvc fetch` in a copy of that commit gets it"
+    )

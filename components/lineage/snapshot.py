@@ -1,0 +1,122 @@
+"""What is kept with a version when it is registered, so that its lineage does not hang on anybody's folder.
+
+A dvc.lock that was never committed, or edits that never were, would otherwise be gone with the next run.
+"""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from components.core import params
+from components.lineage import objects
+from components.lineage.objects import Cache, Stages
+
+FOLDER = "lineage"  # among the artifacts of a version
+EDITS = "edits.patch"
+OUTS = "outs.json"
+SCORES = "scores.json"
+LOSSES = "losses.parquet"
+PREDICTIONS = "predictions.parquet"
+SOURCES = "sources.yaml"
+LISTING = "listing.json"
+ENVIRONMENT = "requirements.lock"
+
+
+def collect(root: Path, recipe: str) -> dict[str, bytes]:
+    """The files to keep with the model that `recipe` made in the repository at `root`, by their names; those there are.
+
+    Also what sets tracked files apart from the commit, as a patch, and the outs in dvc.lock with all their files.
+    """
+    reports = root / "reports/evaluation" / recipe
+    files = {name: root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml", ENVIRONMENT)}
+    files |= {name: reports / name for name in (SCORES, LOSSES, PREDICTIONS)}
+    files |= {SOURCES: root / catalogue(params.load(root / params.PARAMS)), LISTING: root / "data/listing.json"}
+    files |= {"pretrain.json": root / "models/pretrained/training.json"}
+    files |= {f"finetune@{recipe}.json": root / "models/finetuned" / recipe / "training.json"}
+    kept = {name: path.read_bytes() for name, path in files.items() if path.exists()}
+    edits = subprocess.run(["git", "diff", "--binary", "HEAD"], cwd=root, check=True, capture_output=True).stdout
+    return kept | {OUTS: _outs(root)} | ({EDITS: edits} if edits else {})
+
+
+def catalogue(settings: dict[str, Any]) -> str:
+    """The path of the catalogue of sources, by what params.yaml holds."""
+    return str(settings.get("ingest", {}).get("sources", "data/sources.yaml"))
+
+
+@dataclass(frozen=True)
+class Out:
+    """An out of dvc.lock: its md5, and if it is a folder the md5 of each file by its path within."""
+
+    md5: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was kept with a version, in a folder."""
+
+    folder: Path
+
+    @cached_property
+    def stages(self) -> Stages:
+        """Of dvc.lock."""
+        return objects.read_lock(self.folder / "dvc.lock")
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Of params.yaml."""
+        return params.load(self.folder / params.PARAMS)
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """The entries of the catalogue that were read: their licences were accepted, and something of them taken."""
+        chosen = self.settings["ingest"]
+        entries: list[dict[str, Any]] = params.load(self.folder / SOURCES)["sources"]
+        return [
+            entry
+            for entry in entries
+            if entry["license"] in chosen["licenses"] and set(entry["yields"]) & set(chosen["take"])
+        ]
+
+    @property
+    def local_files(self) -> dict[str, dict[str, str]]:
+        """The sha256 of the local files that were read, by source and path."""
+        found: dict[str, dict[str, str]] = self._json(LISTING)
+        return found
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """The environment: the version of each package."""
+        lines = (self.folder / ENVIRONMENT).read_text().split()
+        return dict(line.split("==") for line in lines if "==" in line)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """Of the evaluation."""
+        found: dict[str, Any] = self._json(SCORES)
+        return found
+
+    @cached_property
+    def outs(self) -> dict[str, Out]:
+        """The outs in dvc.lock, by their paths."""
+        return {path: Out(**out) for path, out in self._json(OUTS).items()}
+
+    def trainings(self) -> dict[str, dict[str, Any]]:
+        """The training.json of each stage that trained."""
+        paths = [self.folder / "pretrain.json", *sorted(self.folder.glob("finetune@*.json"))]
+        return {path.stem: json.loads(path.read_text()) for path in paths}
+
+    def _json(self, name: str) -> Any:
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _outs(root: Path) -> bytes:
+    """What dvc.lock has of all outs. Of a folder that is not in DVC's cache the files are not known."""
+    cache = Cache(root)
+    made = objects.outs(objects.read_lock(root / objects.LOCK))
+    found = {out: {"md5": md5, "files": cache.listing(md5) if cache.holds(md5) else {}} for out, md5 in made.items()}
+    return json.dumps(found, sort_keys=True).encode()

@@ -1,0 +1,62 @@
+"""What it costs to run a model in another one's place: both take turns, so that a drift of the machine cancels out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from components.evaluation.statistics import Interval, median_interval
+
+if TYPE_CHECKING:
+    from components.model.transformer import Transformer
+
+ROUNDS = 15  # odd, and enough for an interval of the median
+READ = 32  # tokens of the prompt, or fewer where the window is small
+WRITTEN = 8  # tokens of an answer
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Milliseconds a token and bytes of the weights; the slowdown is None between models that do not compare."""
+
+    slowdown: Interval | None  # ours over theirs
+    ours_ms: float
+    theirs_ms: float
+    ours_bytes: int
+    theirs_bytes: int
+
+
+def measure(challenger: Path, champion: Path, confidence: float) -> Cost:
+    """What two packages cost, one prompt at a time as they are served: greedy writing, or by an encoder, labelling."""
+    from components.model import hf
+    from components.model.cpu_inference import pack
+
+    models = [hf.load(package) for package in (challenger, champion)]
+    sizes = [sum(part.stat().st_size for part in package.glob("*.safetensors")) for package in (challenger, champion)]
+    if bool(models[0].config.labels) != bool(models[1].config.labels):
+        return Cost(None, 0.0, 0.0, *sizes)
+    read = min(READ, *(model.config.max_sequence_length - WRITTEN for model in models))
+    turns = [_turn(pack(model), read) for model in models]
+    rounds = [(_milliseconds(turns[0]), _milliseconds(turns[1])) for _ in range(ROUNDS + 1)][1:]  # one to warm up
+    slowdown = median_interval([ours / theirs for ours, theirs in rounds], confidence=confidence)
+    return Cost(slowdown, median(ours for ours, _ in rounds), median(theirs for _, theirs in rounds), *sizes)
+
+
+def _turn(model: "Transformer", read: int) -> tuple[Callable[[], object], int]:
+    """Something to do with a prompt of `read` tokens, and the tokens that it takes."""
+    from components.model import labelling
+    from components.model.generation import generate
+
+    prompt = list(range(read))  # which tokens they are does not change what is computed
+    if model.config.labels:
+        return lambda: labelling.reply(model, [prompt]), read
+    return lambda: generate(model, [prompt], max_new_tokens=WRITTEN, start=0), WRITTEN
+
+
+def _milliseconds(turn: tuple[Callable[[], object], int]) -> float:
+    work, tokens = turn
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000 / tokens

@@ -1,0 +1,160 @@
+"""The report page: one HTML file without a single request, light or dark as the reader's system is."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from components.core import templates
+from components.evaluation.scores import SAME_INPUT, TRIVIAL
+from components.reports import charts, data_summary
+from components.reports.charts import Mark
+
+if TYPE_CHECKING:
+    from components.lineage.chain import Link
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+STYLES = {TRIVIAL: "trivial"}  # any other baseline is a "rival"
+WORDS = {
+    "all": "all, sources equal",
+    "by_size": "all, sources by size",
+    "line_of_question": "line that begins with the question",
+    "majority": "most frequent answer",
+    "majority_by_question": "most frequent answer to the question",
+    "rouge_l": "ROUGE-L",
+    "sentiment_en": "sentiment, English",
+    "sentiment_zh": "sentiment, Chinese",
+    "tfidf_logistic_regression": "TF-IDF and logistic regression",
+    "words_after_is": "words after “is a”",
+    "zh": "Chinese",
+    "en": "English",
+}
+ANSWERS = "Loss, in nats per target (at replay steps, of documents)"
+FIGURES = {  # of the validation, whichever there is
+    "bits_per_byte": "Validation, in bits per byte",
+    "label_loss": "Validation, in nats per label",
+}
+ARCHITECTURES = {
+    "decoder": "decoder",
+    "encoder": "encoder",
+    "encoder_decoder": "encoder-decoder",
+}
+READING = {
+    "decoder": "and vocabularies of any size compare",
+    "encoder": "given all the rest of the text: comparable among encoders only",
+    "encoder_decoder": "given all the rest of the text: comparable among encoder-decoders only",
+}
+
+Scores = Mapping[str, Any]
+
+
+def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (), model: str = "assistant") -> str:
+    """The page about a model of the repository at `root`, made from its reports and tables.
+
+    `lineage` is shown as it is; its `version` and `alias`, where given, also stand at the top. `chain` leads from the
+    registered version back to what it was made from.
+    """
+    evaluation = root / "reports/evaluation"
+    scores, base = (_read_json(evaluation / name / "scores.json") for name in (model, "base"))
+    return templates.load(TEMPLATE, words=words).render(
+        scores=scores,
+        base=base,
+        architecture=ARCHITECTURES[scores["architecture"]],
+        reading=READING[scores["architecture"]],
+        lineage=lineage,
+        chain=chain,
+        task_chart=task_chart(scores, base),
+        bits_charts=bits_charts([scores, base]),
+        curves=curves(root / "reports/training", model),
+        training={
+            "Pretraining": _facts(root / "models/pretrained"),
+            "Fine-tuning": _facts(root / "models/finetuned" / model),
+        },
+        samples={name: _read_json(evaluation / name / "samples.json") for name in (model, "base")},
+        documents=data_summary.documents(root / "data"),
+        examples=data_summary.examples(root / "data"),
+        rejected=data_summary.rejected(root / "data"),
+        rules=data_summary.rules(root / "reports/validation"),
+        splits=data_summary.SPLITS,
+    )
+
+
+def task_chart(scores: Scores, base: Scores) -> Markup:
+    """Each task's score beside those of its baselines and, if it can answer, of the model before fine-tuning."""
+    rows = []
+    for task, score in scores["tasks"].items():
+        marks = [_mark("model", scores["model"], score)]
+        if task in base["tasks"]:
+            marks.append(_mark("base", base["model"], base["tasks"][task]))
+        marks += [_mark(STYLES.get(name, "rival"), words(name), figure) for name, figure in score["baselines"].items()]
+        rows.append((f"{words(task)} · {words(score['metric'])}", marks))
+    return charts.intervals(rows, 0.0, 1.0, digits=3)
+
+
+def bits_charts(models: Sequence[Scores]) -> dict[str, Markup]:
+    """Bits per byte by source and by language of the models that have them; both charts have the same axis."""
+    rows = {kind: _bits_rows(models, kind) for kind in ("source", "language")}
+    marks = [mark for parts in rows.values() for _, row in parts for mark in row]
+    if not marks:
+        return {}
+    low, high = min(mark.low for mark in marks), max(mark.high for mark in marks)
+    return {kind: charts.intervals(parts, low, high, digits=3) for kind, parts in rows.items()}
+
+
+def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
+    """For each kind of training its curves, each with a caption."""
+    pretraining, finetuning = training / "pretrain", training / "finetune" / model
+    return {
+        "Pretraining": [
+            _curve(pretraining / "loss.csv", "loss", "Loss, in nats per token", "model"),
+            _validation(pretraining / "validation.csv"),
+        ],
+        "Fine-tuning": [
+            _curve(finetuning / "loss.csv", "loss", ANSWERS, "model"),
+            _validation(finetuning / "validation.csv"),
+        ],
+    }
+
+
+def words(name: str) -> str:
+    """A name from the reports, for people."""
+    plain = name.removesuffix(SAME_INPUT)
+    return WORDS.get(plain, plain.replace("_", " ")) + (", same input" if plain != name else "")
+
+
+def _bits_rows(models: Sequence[Scores], kind: str) -> list[tuple[str, list[Mark]]]:
+    rows: dict[str, list[Mark]] = {}
+    for style, scores in zip(("model", "base"), models, strict=True):
+        bits = scores.get("bits_per_byte")
+        parts = {"all": bits["all"], "by_size": bits["by_size"], **bits[kind]} if bits else {}
+        for name, part in parts.items():
+            rows.setdefault(words(name), []).append(_mark(style, scores["model"], part))
+    return list(rows.items())
+
+
+def _validation(path: Path) -> tuple[str, Markup]:
+    with path.open(encoding="utf-8", newline="") as file:
+        columns = csv.DictReader(file).fieldnames or ()
+    column = next(name for name in FIGURES if name in columns)
+    return _curve(path, column, FIGURES[column], "rival")
+
+
+def _curve(path: Path, column: str, caption: str, style: str) -> tuple[str, Markup]:
+    with path.open(encoding="utf-8", newline="") as file:
+        points = [(float(row["step"]), float(row[column])) for row in csv.DictReader(file)]
+    return caption, charts.line(points, caption, style)
+
+
+def _mark(style: str, name: str, figure: Mapping[str, float]) -> Mark:
+    return Mark(style, name, figure["value"], figure["low"], figure["high"])
+
+
+def _facts(folder: Path) -> Any:
+    return _read_json(folder / "training.json")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

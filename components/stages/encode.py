@@ -1,0 +1,132 @@
+"""Stage `encode`: the documents as token shards to memory-map, and an index from document to tokens.
+
+A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by
+the end-of-text token. `index.parquet` says for each document where its tokens are, in row groups that hold documents
+of one shard; `lookup.npy` leads from the id of a document to its row there
+(`components/core/id_index.py`). `manifest.json` sums the shards up.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tokenizers
+
+from components.core import id_index, params, stage
+from components.core.errors import StageError
+from components.core.progress import track
+from components.tokenizer.settings import Encode
+from components.tokenizer.tokenizer import Tokenizer
+
+DOCUMENTS = Path("data/prepared/documents")
+TOKENIZER = Path("models/tokenizer")
+TOKENS = Path("data/tokens")
+SPLITS = ("train", "validation", "test")
+ROWS_PER_GROUP = 4096  # of the index: what has to be read to find a row
+INDEX = pa.schema(
+    [
+        *((name, pa.string()) for name in ("document", "split", "source", "language", "shard")),
+        ("offset", pa.int64()),  # in tokens
+        ("length", pa.int64()),  # in tokens, without the end-of-text token
+        ("bytes", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of tokens, named relative to `data/tokens`."""
+
+    file: str
+    split: str
+    documents: int
+    tokens: int  # the end-of-text tokens included
+    bytes: int  # of UTF-8 text
+    sha256: str
+
+
+def encode_shard(parquet: Path, split: str, tokenizer: Tokenizer, out: Path) -> tuple[Shard, pa.Table]:
+    """Encode a Parquet file of documents into `out/<split>/<name>.bin`; its entry and its rows of the index."""
+    ids, lengths = tokenizer.encode_column(parquet)
+    tokens = np.insert(ids, np.cumsum(lengths), tokenizer.end_of_text).astype(token_type(tokenizer.vocab_size))
+    path = out / split / f"{parquet.stem}.bin"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tokens.tofile(path)
+    table = pq.read_table(parquet, columns=["id", "source", "language", "text"])
+    index = _index(table, split, str(path.relative_to(out)), lengths)
+    digest = hashlib.sha256(tokens.tobytes()).hexdigest()
+    sizes = (len(lengths), len(tokens), pc.sum(index["bytes"]).as_py() or 0)
+    return Shard(str(path.relative_to(out)), split, *sizes, digest), index
+
+
+def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
+    """The smallest type of a shard that holds every id."""
+    return np.uint16 if vocab_size <= 1 << 16 else np.uint32
+
+
+def compare(parquet: Path, tokenizer: Tokenizer, reference: tokenizers.Tokenizer, documents: int) -> None:
+    """Encode a few documents, evenly picked, with `tokenizers` too: the fast encoder is young.
+
+    Raises `StageError` on a difference.
+    """
+    table = pq.read_table(parquet, columns=["id", "text"])
+    rows = table.take(list(range(0, len(table), max(1, len(table) // documents)))).to_pylist()
+    ours = tokenizer.encode_batch([row["text"] for row in rows])
+    theirs = reference.encode_batch([row["text"] for row in rows], add_special_tokens=False)
+    for row, ids, other in zip(rows, ours, theirs, strict=True):
+        if ids != other.ids:
+            raise StageError(f"gigatoken and tokenizers differ on document {row['id']} of {parquet}")
+
+
+def _index(table: pa.Table, split: str, shard: str, lengths: np.ndarray) -> pa.Table:
+    columns = [
+        table["id"],
+        pa.repeat(pa.scalar(split), len(table)),
+        table["source"],
+        table["language"],
+        pa.repeat(pa.scalar(shard), len(table)),
+        np.cumsum(lengths + 1) - (lengths + 1),
+        lengths,
+        pc.binary_length(table["text"]),
+    ]
+    return pa.table(dict(zip(INDEX.names, columns, strict=True)), INDEX)
+
+
+def _reference() -> tokenizers.Tokenizer:
+    """The same tokenizer in `tokenizers`, without special tokens: text must not turn into them."""
+    content = json.loads((TOKENIZER / "tokenizer.json").read_text(encoding="utf-8"))
+    return tokenizers.Tokenizer.from_str(json.dumps(content | {"added_tokens": []}))
+
+
+def main() -> None:
+    settings = params.read("encode", Encode)
+    tokenizer, reference = Tokenizer.load(TOKENIZER), _reference()
+    files = [(split, file) for split in SPLITS for file in sorted((DOCUMENTS / split).glob("*.parquet"))]
+    shards: list[Shard] = []
+    documents: list[str] = []
+    TOKENS.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(TOKENS / "index.parquet", INDEX, compression="zstd") as writer:
+        for split, file in track(files, "encode", len(files), "shards"):
+            compare(file, tokenizer, reference, settings.compared_documents)
+            shard, index = encode_shard(file, split, tokenizer, TOKENS)
+            shards.append(shard)
+            documents += index["document"].to_pylist()
+            if len(index):
+                writer.write_table(index, row_group_size=ROWS_PER_GROUP)
+    id_index.write(TOKENS / "lookup.npy", documents, np.arange(len(documents)))
+    manifest = {
+        "vocab_size": tokenizer.vocab_size,
+        "end_of_text": tokenizer.end_of_text,
+        "bytes_per_token": np.dtype(token_type(tokenizer.vocab_size)).itemsize,
+        "shards": [asdict(shard) for shard in shards],
+    }
+    (TOKENS / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    stage.run("encode", main)

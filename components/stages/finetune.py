@@ -1,0 +1,149 @@
+"""Stage `finetune@<recipe>`: the base model taught a mixture of tasks, with the loss on the answers."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from components.core import context_window, params, stage
+from components.core.errors import BadSettings
+from components.model import hf
+from components.model.labelling import ANSWER, OUTSIDE
+from components.model.transformer import Transformer
+from components.tasks import TASKS, prompts
+from components.tokenizer.tokenizer import Tokenizer
+from components.training import initialization, outputs
+from components.training.data import mixture
+from components.training.data.batches import Rows
+from components.training.data.data_order import Table
+from components.training.data.objectives import Causal, of_documents
+from components.training.engine import checkpoints
+from components.training.run import Plan, carry_out
+from components.training.samples import Samples
+from components.training.settings import Finetune
+from components.training.validation import bits_per_byte, label_loss
+
+BASE = Path("models/pretrained")
+EXAMPLES = Path("data/prepared/examples")
+TOKENS = Path("data/tokens")
+
+
+def labels(settings: Finetune) -> tuple[str, ...]:
+    """What the head of an encoder chooses from: the labels of the tasks, and whether a token is in the answer.
+
+    Raises `BadSettings` for a task whose answers are free text.
+    """
+    for task in settings.tasks:
+        if not TASKS[task].labels and not TASKS[task].extractive:
+            raise BadSettings(f"an encoder cannot write the answers of the task `{task}`: take it out of tasks")
+    return OUTSIDE, ANSWER, *dict.fromkeys(label for task in settings.tasks for label in TASKS[task].labels)
+
+
+def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+    """The packed rows of a split of examples, as the model reads them."""
+    folder, seed = EXAMPLES / split, settings.optimization.seed
+    length = model.config.max_sequence_length
+    if model.config.architecture == "encoder":
+        return _labelled(folder, settings, model, tokenizer)
+    reads_first = model.config.architecture == "encoder_decoder"
+    layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
+    # Answers are short beside what is read.
+    shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
+    return mixture.Rows(folder, settings.tasks, layout, shape, seed)
+
+
+def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+    """Rows of classification and of marked answers: the latter have many targets in a row, the former few."""
+    layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
+    shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
+    chosen = {task: share for task, share in settings.tasks.items() if TASKS[task].labels}
+    marked = {task: share for task, share in settings.tasks.items() if TASKS[task].extractive}
+    kinds = [
+        (sum(shares.values()), mixture.Rows(folder, shares, layout, shape, settings.optimization.seed))
+        for shares in (chosen, marked)
+        if shares
+    ]
+    return mixture.Alternating(kinds, settings.optimization.batch_size)
+
+
+def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+    """Examples, and in the share of the steps that replay the documents of the pretraining.
+
+    Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
+    """
+    answers = examples("train", settings, model, tokenizer)
+    if not settings.replay:
+        return answers
+    if model.config.architecture != "decoder":
+        kind = model.config.architecture
+        raise BadSettings(f"replay has to be 0 for an {kind}: it reads documents and examples in different forms")
+    learn = Causal(tokenizer.end_of_text, document_mask=True)
+    optimization = settings.optimization
+    documents = of_documents(TOKENS, "train", learn, model.config.max_sequence_length, optimization.seed)
+    return mixture.Alternating([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
+
+
+def read(recipe: str) -> Finetune:
+    """The settings of a recipe. Raises `BadSettings` for a task that nobody knows."""
+    settings = params.read(f"finetune.{recipe}", Finetune)
+    for task in settings.tasks:
+        if task not in TASKS:
+            raise BadSettings(f"params.yaml: finetune.{recipe}.tasks.{task}: {params.suggest(task, list(TASKS))}")
+    return settings
+
+
+def check_labels(settings: Finetune, tokenizer: Tokenizer) -> None:
+    """Raise `BadSettings` when a label is longer than an answer may be: it would be learned without its end."""
+    most = settings.max_answer_tokens
+    for task in settings.tasks:
+        for label in TASKS[task].labels:
+            if (length := len(prompts.answer(label, tokenizer))) > most:
+                raise BadSettings(f"max_answer_tokens is {most}, but the label `{label}` takes {length}: raise it")
+
+
+def main(recipe: str) -> None:
+    context_window.check()
+    settings = read(recipe)
+    optimization = settings.optimization
+    model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
+    if model.config.architecture == "encoder":
+        model = initialization.labelled(model, labels(settings), optimization.seed)
+    else:
+        check_labels(settings, tokenizer)
+    held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
+    sample = held_out.split(optimization.micro_batch_size)
+    rows = training_rows(settings, model, tokenizer)
+    trained = carry_out(
+        Plan(
+            stage=f"finetune@{recipe}",
+            settings=settings,
+            optimization=optimization,
+            inputs=[BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE],
+            model=model,
+            rows=rows,
+            validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
+            samples=Samples(tokenizer, held_out),
+        )
+    )
+    if trained is None:
+        return
+    tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
+    facts = {
+        "stage_key": trained.key,
+        "steps": optimization.steps,
+        "tokens": tokens,
+        "tasks": list(settings.tasks),
+        prompts.BUDGET: settings.max_prompt_tokens,
+    }
+    shares: dict[Table, float] = {"examples": 1 - settings.replay, "documents": settings.replay}
+    reading = trained.reading(optimization, model.config.max_sequence_length, shares, predicts_next=True)
+    outputs.save_model(model, BASE, Path("models/finetuned") / recipe, facts | {"reading": asdict(reading)})
+    reports = Path("reports/training/finetune") / recipe
+    outputs.save_curves(trained.history, reports)
+    outputs.save_examples(mixture.taken(rows, reading), reports)
+    trained.forget()
+
+
+if __name__ == "__main__":
+    stage.run(f"finetune@{sys.argv[1]}", lambda: main(sys.argv[1]))

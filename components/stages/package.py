@@ -1,0 +1,72 @@
+"""Stage `package`: one folder with all that a model needs elsewhere, and a card that says what it is.
+
+It loads with `transformers` as it stands, and goes into MLflow as the artifact of `components.serving.pyfunc`.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from components.core import context_window, params, stage
+from components.model import hf
+from components.model.config import ModelConfig
+from components.registry.settings import Package
+from components.reports import model_card
+from components.tokenizer.tokenizer import Tokenizer
+
+FILES = ("model.safetensors", "config.json", "training.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Path, settings: Package) -> None:
+    """Write the package of the model folder `model`, evaluated in `reports`, to `target`.
+
+    `base_reports` are those of the model before fine-tuning, `data` is the prepared data it learned from.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(model / name, target / name)
+    shutil.copyfile(reports / "scores.json", target / "scores.json")
+    config = hf.read_config(json.loads((model / "config.json").read_text()), str(model))
+    if not config.labels:
+        tokenizer = Tokenizer.load(model)
+        _write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
+    (target / "README.md").write_text(model_card.render(model, reports, base_reports, data, settings), encoding="utf-8")
+
+
+def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
+    """The defaults of generation, as `transformers` reads them."""
+    content: dict[str, object] = {
+        "bos_token_id": tokenizer.end_of_text,
+        "eos_token_id": [tokenizer.end_of_turn, tokenizer.end_of_text],
+        "pad_token_id": tokenizer.padding,
+        "max_new_tokens": settings.max_new_tokens,
+        "do_sample": settings.temperature > 0,
+        "repetition_penalty": settings.repetition_penalty,  # `transformers` applies it to the prompt's tokens too
+    }
+    if config.architecture == "encoder_decoder":
+        content |= {"decoder_start_token_id": tokenizer.end_of_text}
+    if settings.temperature > 0:
+        content |= {"temperature": settings.temperature, "top_p": settings.top_p}
+    return content
+
+
+def _write_json(path: Path, content: dict[str, object]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    context_window.check()
+    recipe = sys.argv[1]
+    build(
+        model=Path("models/finetuned") / recipe,
+        reports=Path("reports/evaluation") / recipe,
+        base_reports=Path("reports/evaluation/base"),
+        data=Path("data/prepared"),
+        target=Path("models/package") / recipe,
+        settings=params.read("package", Package),
+    )
+
+
+if __name__ == "__main__":
+    stage.run(f"package@{sys.argv[1]}", main)

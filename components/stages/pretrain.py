@@ -1,0 +1,114 @@
+"""Stage `pretrain`: the base model, which learns from the documents, or from pairs of texts."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from components.core import context_window, params, stage
+from components.core.errors import BadSettings
+from components.model.transformer import Transformer
+from components.tokenizer.tokenizer import Tokenizer
+from components.training import initialization, outputs, scaling
+from components.training.data import mixture
+from components.training.data.batches import Batch, Rows
+from components.training.data.data_order import Table
+from components.training.data.objectives import Causal, Masked, Objective, SpanCorruption, of_documents
+from components.training.data.windows import Windows
+from components.training.engine import checkpoints
+from components.training.run import Plan, carry_out
+from components.training.samples import Samples
+from components.training.settings import Pretrain
+from components.training.validation import bits_per_byte
+
+MODEL = Path("models/pretrained")
+REPORTS = Path("reports/training/pretrain")
+TOKENS = Path("data/tokens")
+EXAMPLES = Path("data/prepared/examples")
+TOKENIZER = Path("models/tokenizer")
+
+
+def build(settings: Pretrain, vocab_size: int) -> Transformer:
+    """The model before its first step."""
+    if settings.start is not None:
+        return initialization.imported(settings.start, settings, TOKENIZER, vocab_size)
+    return initialization.random(settings, vocab_size)
+
+
+def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
+    """What the model learns from windows of documents."""
+    if settings.masked is not None:
+        return Masked(
+            end_of_text=tokenizer.end_of_text,
+            mask=tokenizer.mask,
+            ordinary_tokens=tokenizer.ordinary_tokens,
+            document_mask=settings.document_mask,
+            **asdict(settings.masked),
+        )
+    if settings.span_corruption is not None:
+        corrupt = SpanCorruption(tokenizer.end_of_text, tokenizer.sentinels, **asdict(settings.span_corruption))
+        _, spans = corrupt.sizes(settings.sequence_length)
+        if spans > len(tokenizer.sentinels):
+            raise BadSettings(
+                f"params.yaml: tokenizer.sentinels is {len(tokenizer.sentinels)}, but pretrain.span_corruption makes "
+                f"{spans} spans of a window: raise it"
+            )
+        return corrupt
+    return Causal(tokenizer.end_of_text, settings.document_mask)
+
+
+def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
+    """The rows of a split of examples: one text to read, and the one to write."""
+    length = settings.sequence_length
+    layout = mixture.AsText(tokenizer, length, length // 2, reads_first=True)
+    shape = mixture.Shape(length, length, tokenizer.padding)
+    return mixture.Rows(EXAMPLES / split, settings.tasks or {}, layout, shape, settings.optimization.seed)
+
+
+def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
+    """The rows to learn from, and those of the validation split to hold the model against."""
+    if settings.objective == "sequence_to_sequence":
+        held_out = of_pairs(settings, tokenizer, "validation")
+        return of_pairs(settings, tokenizer, "train"), held_out(np.arange(settings.validation_rows))
+    length, seed = settings.sequence_length, settings.optimization.seed
+    learn = objective(settings, tokenizer)
+    windows = Windows.of_split(TOKENS, "validation", length)
+    sample = np.arange(min(len(windows), settings.validation_rows))
+    return of_documents(TOKENS, "train", learn, length, seed), learn(windows.take(sample), sample, seed)
+
+
+def main() -> None:
+    context_window.check()
+    settings = params.read("pretrain", Pretrain)
+    tokenizer = Tokenizer.load(TOKENIZER)
+    model = build(settings, tokenizer.vocab_size)
+    optimization = scaling.fill(settings.optimization, model, settings.sequence_length)
+    rows, sample = data(settings, tokenizer)
+    learned_from = EXAMPLES / "train" if settings.objective == "sequence_to_sequence" else TOKENS / "manifest.json"
+    trained = carry_out(
+        Plan(
+            stage="pretrain",
+            settings=settings,
+            optimization=optimization,
+            inputs=[learned_from, TOKENIZER / "tokenizer.json", *checkpoints.CODE],
+            model=model,
+            rows=rows,
+            validate=bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer),
+            samples=Samples(tokenizer, sample),
+        )
+    )
+    if trained is None:
+        return
+    tokens = optimization.steps * optimization.batch_size * settings.sequence_length
+    facts = {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens}
+    table: Table = "examples" if settings.objective == "sequence_to_sequence" else "documents"
+    predicts_next = settings.objective == "causal"
+    reading = trained.reading(optimization, settings.sequence_length, {table: 1.0}, predicts_next=predicts_next)
+    outputs.save_model(model, TOKENIZER, MODEL, facts | {"reading": asdict(reading)})
+    outputs.save_curves(trained.history, REPORTS)
+    outputs.save_examples(mixture.taken(rows, reading), REPORTS)
+    trained.forget()
+
+
+if __name__ == "__main__":
+    stage.run("pretrain", main)

@@ -1,0 +1,183 @@
+"""Stage `validate`: the gate in front of the stages that use a table, raw or prepared."""
+
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import numpy as np
+import pandas as pd
+from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+from great_expectations.core.run_identifier import RunIdentifier
+from great_expectations.data_context import EphemeralDataContext
+
+from components.core import params, stage
+from components.core.errors import BadData
+from components.core.files import STATE, write_atomically
+from components.data.settings import Ingest, Validate
+from components.data.validation.expectations import SEVERITIES, add_columns, rules
+from components.data.validation.measures import measure
+
+REPORTS = Path("reports/validation")
+SITE = "lmforge"
+ROWS_SHOWN = 5  # of those that break a rule
+
+Report = dict[str, Any]
+
+
+def validate(data: str, root: Path, settings: Validate, licenses: tuple[str, ...], docs: Path) -> Report:
+    """Hold both tables of `raw` or `prepared` data below a folder against their rules.
+
+    Gives the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
+    """
+    frames = measure(root)
+    add_columns(frames, settings)
+    context = _context(docs)
+    results = []
+    for table, frame in frames.items():
+        suite = gx.ExpectationSuite(table, expectations=rules(data, table, settings, licenses))
+        results += [_rule(table, result) for result in _run(context, frame, suite).results]
+    context.build_data_docs(site_names=[SITE])
+    return {
+        "table": data,
+        "success": not blocking_failures(results),
+        "rows": {table: len(frame) for table, frame in frames.items()},
+        "sources": _sources(frames["documents"]),
+        "tasks": _tasks(frames["examples"]),
+        "rules": sorted(results, key=lambda rule: (rule["table"], rule["name"])),
+    }
+
+
+def blocking_failures(results: list[Report]) -> list[Report]:
+    """The failed rules that end a run."""
+    return [rule for rule in results if rule["severity"] == "blocking" and not rule["success"]]
+
+
+def explain(failures: list[Report]) -> str:
+    """One line that names rules, sources and rows."""
+    return "; ".join(_explain(rule) for rule in failures)
+
+
+def _explain(rule: Report) -> str:
+    name = f"{rule['table']}: `{rule['name']}` fails"
+    if not rule["failed_rows"]:
+        return f"{name}: {rule['observed']}"
+    rows = ", ".join(f"{row['source']} {str(row['id'])[:12]} ({row['value']})" for row in rule["examples"])
+    return f"{name} for {rule['failed_rows']} rows, such as {rows}"
+
+
+def _rule(table: str, result: ExpectationValidationResult) -> Report:
+    """One rule of the report. An expectation that raised has failed, whatever the library says of it."""
+    column = result.expectation_config.kwargs["column"]
+    error = _raised(result.exception_info)
+    detail = result.result
+    return {
+        "name": result.expectation_config.meta["name"],
+        "table": table,
+        "column": column,
+        "severity": SEVERITIES[result.expectation_config.severity.value],
+        "success": bool(result.success) and not error,
+        "observed": error or _observed(detail),
+        "failed_rows": detail.get("unexpected_count", 0),
+        "examples": [
+            {name: _plain(row.get(key)) for name, key in (("id", "id"), ("source", "source"), ("value", column))}
+            for row in detail.get("partial_unexpected_index_list") or []
+        ],
+    }
+
+
+def _raised(information: Report) -> str | None:
+    """The message of what an expectation raised: of itself, or of the first metric that it needs."""
+    if "raised_exception" in information:
+        return information["exception_message"] if information["raised_exception"] else None
+    return next((message for metric in information.values() if (message := _raised(metric))), None)
+
+
+def _observed(detail: Report) -> object:
+    """The value that a rule about the whole column saw; of one about rows, the share that breaks it."""
+    if missing := detail.get("partial_missing_list"):
+        return f"missing: {', '.join(sorted(missing))}"
+    if "observed_value" in detail:
+        return _plain(detail["observed_value"])
+    return round((detail["unexpected_percent"] or 0) / 100, 6)  # None: no row was asked
+
+
+def _plain(value: object) -> object:
+    """The value as JSON can write it, the same on every run."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return None if math.isnan(value) else round(value, 6)
+    return value
+
+
+def _sources(documents: pd.DataFrame) -> list[Report]:
+    """Rows and bytes of each source, language and split."""
+    groups = documents.groupby(["source", "language", "split"], dropna=False)["bytes"]
+    return [
+        {"source": source, "language": _plain(language), "split": split, "rows": len(sizes), "bytes": int(sizes.sum())}
+        for (source, language, split), sizes in groups
+    ]
+
+
+def _tasks(examples: pd.DataFrame) -> list[Report]:
+    """Rows of each task and split."""
+    groups = examples.groupby(["task", "split"], dropna=False).size()
+    return [{"task": task, "split": split, "rows": int(rows)} for (task, split), rows in groups.items()]
+
+
+def _context(docs: Path) -> EphemeralDataContext:
+    """A context that leaves nothing behind but Data Docs in the folder."""
+    shutil.rmtree(docs, ignore_errors=True)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())}
+    site = {
+        "class_name": "SiteBuilder",
+        "store_backend": store,
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
+    context.add_data_docs_site(SITE, site)
+    return context
+
+
+def _run(
+    context: EphemeralDataContext, frame: pd.DataFrame, suite: gx.ExpectationSuite
+) -> ExpectationSuiteValidationResult:
+    batch = context.data_sources.add_pandas(suite.name).add_dataframe_asset(suite.name)
+    definition = gx.ValidationDefinition(
+        name=suite.name, data=batch.add_batch_definition_whole_dataframe(suite.name), suite=context.suites.add(suite)
+    )
+    form = {
+        "result_format": "SUMMARY",
+        "partial_unexpected_count": ROWS_SHOWN,
+        "unexpected_index_column_names": ["id", "source"],
+    }
+    return context.validation_definitions.add(definition).run(
+        batch_parameters={"dataframe": frame}, result_format=form, run_id=RunIdentifier(run_name=suite.name)
+    )
+
+
+def main() -> None:
+    data = sys.argv[1]
+    settings = params.read("validate", Validate)
+    licenses = params.read("ingest", Ingest).licenses
+    report = validate(data, Path("data") / data, settings, licenses, STATE / "data-docs" / data)
+    text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    kept = STATE / "validation" / f"{data}.json"
+    write_atomically(kept, text)
+    for rule in report["rules"]:
+        if rule["severity"] == "warning" and not rule["success"]:
+            print(f"warning: {explain([rule])}", flush=True)
+    out = REPORTS / f"{data}.json"
+    out.unlink(missing_ok=True)
+    if failures := blocking_failures(report["rules"]):
+        raise BadData(f"{explain(failures)} (the whole report: {kept})")
+    write_atomically(out, text)
+
+
+if __name__ == "__main__":
+    stage.run(f"validate@{sys.argv[1]}", main)

@@ -1,0 +1,92 @@
+"""Makes a tokenizer: a byte-level BPE learned from text, in the Hugging Face format, or one that is taken over."""
+
+import hashlib
+import math
+from pathlib import Path
+
+import gigatoken
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from components.core.errors import BadData, BadSettings
+from components.tokenizer.settings import Pinned
+from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING
+
+
+def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
+    """A tokenizer with exactly `vocab_size` entries, the special tokens last.
+
+    Raises `BadSettings` when the text has too few different words to fill the vocabulary.
+    """
+    source = gigatoken.ParquetFileSource([*shards], column="text")
+    vocab, merges = gigatoken.train_bpe(source, vocab_size - len(special), [])
+    if len(vocab) + len(special) < vocab_size:
+        raise BadSettings(
+            f"tokenizer.vocab_size is {vocab_size}, but the text gives only {len(vocab)} entries: lower it"
+        )
+    return with_special(_in_hugging_face_format(vocab, merges), special)
+
+
+def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:
+    """The tokenizer of an imported model, with the special tokens that it lacks behind its own.
+
+    Raises `BadData` when the file is not there, or not the pinned one.
+    """
+    file = Path(pinned.file)
+    if not file.exists():
+        raise BadData(f"tokenizer.start.file: there is no {file}")
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != pinned.sha256:
+        raise BadData(f"{file} has the sha256 {found}, not {pinned.sha256} of tokenizer.start")
+    return with_special(Tokenizer.from_file(str(file)), special)
+
+
+def with_special(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
+    """The tokenizer with special tokens at the end, as far as it lacks them."""
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    return tokenizer
+
+
+def sample(shards: list[Path], max_bytes: int) -> list[Path]:
+    """Shards evenly picked so that together they hold about `max_bytes`."""
+    return shards[:: math.ceil(sum(shard.stat().st_size for shard in shards) / max_bytes)]
+
+
+def config() -> dict[str, object]:
+    """The `tokenizer_config.json`."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": END_OF_TEXT,
+        "pad_token": PADDING,
+        "chat_template": CHAT_TEMPLATE,
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def _in_hugging_face_format(vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]]) -> Tokenizer:
+    names = {token: _printable(token) for token in vocab.values()}
+    bpe = models.BPE(
+        vocab={names[token]: index for index, token in vocab.items()},
+        merges=[(_printable(left), _printable(right)) for left, right in merges],
+    )
+    tokenizer = Tokenizer(bpe)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _printable(token: bytes) -> str:
+    return "".join(_BYTE_TO_CHARACTER[byte] for byte in token)
+
+
+def _byte_to_character() -> dict[int, str]:
+    """GPT-2's table: printable bytes stand for themselves, the others move behind U+0100, in order."""
+    printable = [
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    ]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+
+
+_BYTE_TO_CHARACTER = _byte_to_character()

@@ -1,0 +1,1 @@
+"""What a training step reads: rows, their order, and how they become batches."""

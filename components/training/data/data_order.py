@@ -1,0 +1,86 @@
+"""How a training went through its data: what is needed to say of any step what it read, and of any row when.
+
+Steps are numbered as in the curves: 1 is the first. The rows of all steps stand in one endless sequence, cut into
+slots of a batch each (0, 1, ...). A step reads the next slot, unless the training went back to a checkpoint before it:
+from there on all steps read slots further on, and what was read in between has left no trace in the weights.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from components.training.data.shuffle import kind
+
+Table = Literal["documents", "examples"]
+
+
+class Taken(NamedTuple):
+    """An example that a step read, and its tokens as the model had them."""
+
+    step: int
+    example: str
+    source: str
+    task: str
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """A way back: at `step` to `back_to`, and the rows passed over from then on, all ways back together."""
+
+    step: int
+    back_to: int
+    passed_over: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The way of a training through its rows."""
+
+    seed: int
+    steps: int
+    batch_size: int  # rows
+    length: int  # of a window of documents, in tokens
+    reach: int  # the tokens of a window that take part, the one behind it included where it is predicted
+    shares: tuple[tuple[Table, float], ...]  # what the steps read, each of one kind alone
+    rollbacks: tuple[Rollback, ...]
+    skipped_steps: tuple[int, ...]  # as spikes: they changed no weight
+
+    def slot(self, step: int) -> int:
+        """The slot that a step read, in the end."""
+        _, behind = next(part for part in reversed(self._parts()) if part[0] < step)
+        return behind + step - 1
+
+    def step(self, slot: int) -> int | None:
+        """The step that read a slot; None when none did, or in vain."""
+        for (first, behind), (last, _) in pairwise([*self._parts(), (self.steps, 0)]):
+            if first <= slot - behind < last:
+                return slot - behind + 1
+        return None
+
+    def places(self, step: int) -> np.ndarray:
+        """The places of a step's rows in the endless sequence."""
+        return self.slot(step) * self.batch_size + np.arange(self.batch_size)
+
+    def end(self) -> int:
+        """The place behind the last one read."""
+        return (self.slot(self.steps) + 1) * self.batch_size
+
+    def table(self, step: int) -> Table:
+        """What a step read."""
+        return self.shares[kind(self.slot(step), [share for _, share in self.shares])][0]
+
+    def steps_on(self, table: Table) -> Iterator[int]:
+        """All steps that read rows of a table."""
+        return (step for step in range(1, self.steps + 1) if self.table(step) == table)
+
+    def _parts(self) -> Sequence[tuple[int, int]]:
+        """Steps done before each part of the training that counts, and the slots passed over in it."""
+        parts = [(0, 0)]
+        for rollback in self.rollbacks:
+            parts = [part for part in parts if part[0] < rollback.back_to]
+            parts.append((rollback.back_to, rollback.passed_over // self.batch_size))
+        return parts

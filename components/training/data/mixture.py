@@ -1,0 +1,239 @@
+"""Examples of several tasks as packed rows, mixed in given shares, with a loss on the answers alone."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+
+from components.core.errors import BadData
+from components.core.files import STATE
+from components.model.labelling import ANSWER, OUTSIDE
+from components.model.transformer import IGNORED, PADDING_SEGMENT
+from components.tasks import TASKS, Task
+from components.tasks.prompts import answer, fit
+from components.tokenizer.tokenizer import Tokenizer
+from components.training.data import shuffle
+from components.training.data.batches import Batch
+from components.training.data.batches import Rows as AnyRows
+from components.training.data.data_order import Reading, Taken
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One example as a model reads it: tokens, what is to be predicted at each, and an encoder-decoder's source."""
+
+    tokens: list[int]
+    targets: list[int]
+    source: list[int] = field(default_factory=list)
+    example: Mapping[str, str] = field(default_factory=dict)  # what it was made from: its id, source and task
+
+
+Layout = Callable[[Task, Mapping[str, str], str], Piece | None]
+"""Task, inputs and target to a piece; None when the model cannot learn from the example."""
+
+KEPT = 64  # rows that stay in memory
+OPEN = 8  # rows that are filled side by side: padding takes half as much as one row after the other
+
+
+@dataclass(frozen=True)
+class AsText:
+    """The answer follows the prompt, or an encoder-decoder writes it when it has read the prompt."""
+
+    tokenizer: Tokenizer
+    max_prompt_tokens: int
+    max_answer_tokens: int  # a longer one is cut, and then its end is not learned
+    reads_first: bool  # the prompt goes to an encoder
+
+    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece:
+        reply = answer(target, self.tokenizer)[: self.max_answer_tokens]
+        prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
+        if self.reads_first:
+            return Piece([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
+        return Piece([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
+
+
+@dataclass(frozen=True)
+class AsLabels:
+    """An encoder labels the tokens of the prompt: the last one for a classification, those of the answer otherwise."""
+
+    tokenizer: Tokenizer
+    max_prompt_tokens: int
+    labels: Sequence[str]
+    byte_lengths: np.ndarray  # of each id
+
+    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece | None:
+        prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
+        if task.labels:
+            return Piece(prompt, [IGNORED] * (len(prompt) - 1) + [self.labels.index(target)])
+        ends = self.byte_lengths[prompt].cumsum()
+        start = self.tokenizer.decode_bytes(prompt).find(target.encode())
+        if start < 0:  # the prompt was cut before the answer
+            return None
+        inside = (ends > start) & (ends - self.byte_lengths[prompt] < start + len(target.encode()))
+        outside, marked = self.labels.index(OUTSIDE), self.labels.index(ANSWER)
+        return Piece(prompt, [*np.where(inside, marked, outside)[:-1].tolist(), marked])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of packed rows, in tokens; the source is what an encoder-decoder reads."""
+
+    length: int
+    source_length: int
+    padding: int
+
+
+class Rows:
+    """An endless sequence of packed rows of a mixture, shuffled anew each time around; they are made when asked for.
+
+    They are made one after the other and the last few are kept, so that memory stays constant. What lies further back
+    is made again from the first row on.
+    """
+
+    def __init__(self, folder: Path, shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int) -> None:
+        self._begin = partial(_endless, load(folder, shares), shares, layout, shape, seed)
+        self._shape = shape
+        self._start()
+
+    def __call__(self, places: np.ndarray) -> Batch:
+        """The rows at the given places."""
+        return Batch.cat([side_by_side(self._row(place), self._shape) for place in places.tolist()])
+
+    def examples(self, places: np.ndarray) -> Iterator[tuple[Mapping[str, str], int]]:
+        """The examples in the rows at the given places, each with its tokens."""
+        for place in places.tolist():
+            for piece in self._row(place):
+                yield piece.example, len(piece.tokens) + len(piece.source)
+
+    def _row(self, place: int) -> list[Piece]:
+        if place < self._made - len(self._kept):
+            self._start()
+        while self._made <= place:
+            self._kept.append(next(self._more))
+            self._made += 1
+        return self._kept[place - self._made]
+
+    def _start(self) -> None:
+        self._more, self._made = self._begin(), 0
+        self._kept: deque[list[Piece]] = deque(maxlen=KEPT)
+
+
+class Alternating:
+    """Rows of several kinds with their shares: all rows of a step are of one kind.
+
+    Side by side, the kind with many targets in a row would outweigh the one with few.
+    """
+
+    def __init__(self, kinds: Sequence[tuple[float, AnyRows]], batch_size: int) -> None:
+        self._kinds, self._batch_size = kinds, batch_size
+
+    def __call__(self, places: np.ndarray) -> Batch:
+        """The rows at the given places, all of one step."""
+        rows, own = self.at(places)
+        return rows(own)
+
+    def at(self, places: np.ndarray) -> tuple[AnyRows, np.ndarray]:
+        """The kind of the rows at the places of one step, and the places among the rows of that kind.
+
+        Rows of examples are numbered without the steps of other kinds, so that none is made in vain. Rows of documents
+        are computed for each place alone and keep their places, from which the lineage computes what a step read.
+        """
+        shares = [share for share, _ in self._kinds]
+        slot = int(places[0]) // self._batch_size
+        rows = self._kinds[shuffle.kind(slot, shares)][1]
+        if not isinstance(rows, Rows):
+            return rows, places
+        return rows, places - (slot - shuffle.turn(slot, shares)) * self._batch_size
+
+
+def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
+    """The examples that a training took from its rows, step by step; the rows are made again for it."""
+    for step in reading.steps_on("examples"):
+        places = reading.places(step)
+        some, own = rows.at(places) if isinstance(rows, Alternating) else (rows, places)
+        assert isinstance(some, Rows), "examples come from rows of a mixture"
+        for example, tokens in some.examples(own):
+            yield Taken(step, example["id"], example["source"], example["task"], tokens)
+
+
+def load(folder: Path, tasks: Mapping[str, float]) -> dict[str, datasets.Dataset]:
+    """The examples of each task in the Parquet files of a folder. Raises `BadData` when a task has none."""
+    files = sorted(map(str, folder.glob("*.parquet")))
+    datasets.disable_progress_bars()
+    table = datasets.Dataset.from_parquet(files, cache_dir=str(STATE / "datasets"), keep_in_memory=False)
+    parts = {task: table.filter(lambda name, task=task: name == task, input_columns="task") for task in tasks}
+    for task, part in parts.items():
+        if not len(part):
+            raise BadData(f"{folder} holds no example of the task `{task}`: add a source, or take it out of tasks")
+    return parts
+
+
+def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed: int) -> datasets.Dataset:
+    """One dataset that draws from each task by its share; the smaller ones come several times."""
+    total = sum(shares.values())
+    return datasets.interleave_datasets(
+        [parts[task].shuffle(seed=seed) for task in shares],
+        probabilities=[share / total for share in shares.values()],
+        seed=seed,
+        stopping_strategy="all_exhausted",
+    )
+
+
+def pack(pieces: Iterator[Piece], shape: Shape) -> Iterator[list[Piece]]:
+    """The pieces in rows, each in the first open row that has room for it; of too many the oldest is closed."""
+    rows: deque[list[Piece]] = deque()
+    for piece in pieces:
+        row = next((row for row in rows if _fits([*row, piece], shape)), None)
+        if row is not None:
+            row.append(piece)
+            continue
+        if len(rows) == OPEN:
+            yield rows.popleft()
+        rows.append([piece])
+    yield from rows
+
+
+def side_by_side(pieces: Sequence[Piece], shape: Shape) -> Batch:
+    """A batch of one row with the pieces, each a segment of its own."""
+    tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
+    targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
+    if not pieces[0].source:
+        return Batch(tokens, targets, segments)
+    source, source_segments = _side([piece.source for piece in pieces], shape.source_length, shape.padding)
+    return Batch(tokens, targets, segments, source, source_segments)
+
+
+def _endless(
+    parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int
+) -> Iterator[list[Piece]]:
+    while True:
+        pieces = (_piece(row, layout) for row in mix(parts, shares, seed))
+        yield from pack((piece for piece in pieces if piece is not None), shape)
+        seed += 1
+
+
+def _piece(row: Mapping[str, str], layout: Layout) -> Piece | None:
+    piece = layout(TASKS[row["task"]], json.loads(row["inputs"]), row["target"])
+    return piece and replace(piece, example={name: row[name] for name in ("id", "source", "task")})
+
+
+def _fits(row: Sequence[Piece], shape: Shape) -> bool:
+    return (
+        sum(len(piece.tokens) for piece in row) <= shape.length
+        and sum(len(piece.source) for piece in row) <= shape.source_length
+    )
+
+
+def _side(parts: Sequence[Sequence[int]], length: int, filling: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Parts side by side and filled up, [1, length], and the number of its part for each place."""
+    ids = np.concatenate(parts)
+    numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    rest = (0, length - len(ids))
+    filled = np.pad(ids, rest, constant_values=filling), np.pad(numbers, rest, constant_values=PADDING_SEGMENT)
+    return torch.from_numpy(filled[0])[None], torch.from_numpy(filled[1])[None]

@@ -1,0 +1,273 @@
+"""Checkpoints that survive a kill at any moment: written beside, checked, flushed, then renamed.
+
+`step-NNNNNNNN` holds a safetensors file of each process that has a part of the weights, and `state.json`: the steps
+done, the curves, what the run is made from, and the digest of each file. Training goes on while they are written.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from components.core.errors import BadSettings
+from components.core.files import flush
+from components.core.stage import log
+from components.training.engine import distributed
+
+CHECKPOINTS = Path(".checkpoints")
+CODE = (Path("components/model"), Path("components/training"))
+KEPT = 2
+
+Manifest = dict[str, Any]
+State = dict[str, Any]
+
+
+def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
+    """What a run is made from: its settings (a dataclass), and the digests of files.
+
+    Of a folder among the inputs, its Parquet files and modules count.
+    """
+    files = [
+        file
+        for path in inputs
+        for file in ([path] if path.is_file() else sorted([*path.glob("*.py"), *path.glob("*.parquet")]))
+    ]
+    made_from = {"settings": asdict(settings), "files": {str(file): _sha256(file) for file in files}}
+    plain: Manifest = json.loads(json.dumps(made_from))  # as it comes back from the disk
+    return plain
+
+
+def key(made_from: Manifest) -> str:
+    """The digest of a manifest. A stage continues from the checkpoints of its own key: changed, it starts afresh."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """All weights and optimizer states by their names, in an order that does not tell who began them; not copies."""
+    names = {weight: name for name, weight in model.named_parameters()}
+    found = {f"model.{name}": weight.detach() for weight, name in names.items()}
+    for optimizer in optimizers:
+        for weight in _weights(optimizer):
+            state: dict[str, Tensor] = optimizer.state.get(weight, {})
+            found |= {f"optimizer.{names[weight]}.{field}": value for field, value in sorted(state.items())}
+    return found
+
+
+class Writer:
+    """Writes the checkpoints of a run, one at a time, in a thread: training waits for the copy in memory alone."""
+
+    def __init__(self, folder: Path, made_from: Manifest) -> None:
+        self._folder, self._made_from = folder, made_from
+        self._thread = ThreadPoolExecutor(1, "checkpoints")
+        self._writing: Future[None] | None = None
+        self._copies: dict[str, Tensor] = {}
+        self._group = dist.new_group(backend="gloo") if distributed.size() > 1 else None  # of the thread
+
+    def save(self, step: int, state: State, tensors: Mapping[str, Tensor]) -> None:
+        """Copy the tensors, and write `step-NNNNNNNN` from the copies. Raises what went wrong the time before."""
+        self.wait()
+        sharded = any(distributed.sharded(tensor) for tensor in tensors.values())
+        # Each process writes its part of what is sharded, and the first one also what all have alike.
+        mine: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if distributed.sharded(tensor)}
+        if distributed.is_first():
+            mine = dict(tensors) | _chance()
+        if mine:
+            copies = {name: self._copy(name, distributed.part(tensor)) for name, tensor in mine.items()}
+            copied = torch.cuda.current_stream().record_event() if torch.cuda.is_available() else None
+            self._writing = self._thread.submit(self._write, step, dict(state), copies, sharded, copied)
+
+    def check(self) -> None:
+        """Raise what went wrong with the last checkpoint, such as a full disk, if that is known by now."""
+        if self._writing and self._writing.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is on the disk. Raises what went wrong."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def _copy(self, name: str, tensor: Tensor) -> Tensor:
+        if name not in self._copies:
+            self._copies[name] = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
+        return self._copies[name].copy_(tensor, non_blocking=True)
+
+    def _write(
+        self, step: int, state: State, tensors: dict[str, Tensor], sharded: bool, copied: torch.Event | None
+    ) -> None:
+        if copied:
+            copied.synchronize()
+        part = self._folder / f".part-{step:08d}"
+        part.mkdir(parents=True, exist_ok=True)
+        writers = distributed.size() if sharded else 1
+        names = [f"{number:05d}-of-{writers:05d}.safetensors" for number in range(writers)]
+        digest = _write_safetensors(part / names[distributed.rank()], tensors)
+        digests = _gather(digest, self._group) if sharded else [digest]
+        if distributed.is_first():
+            files = dict(zip(names, digests, strict=True))
+            record = {"step": step, "state": state, "made_from": self._made_from, "files": files}
+            _publish(part, record, self._folder / f"step-{step:08d}")
+
+
+def _chance() -> dict[str, Tensor]:
+    """The state of the random numbers."""
+    states = {"random.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["random.cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write and flush a file (https://github.com/huggingface/safetensors#format); its digest.
+
+    The library's own function would hide a full disk behind an error of its own, and leave the digest to a second pass.
+    """
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        pieces: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text, *map(_bytes, tensors.values())]
+        for piece in pieces:
+            file.write(piece)
+            digest.update(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64", torch.uint8: "U8"}
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.contiguous().view(-1).view(torch.uint8).numpy().data
+
+
+def _gather(digest: str, group: "dist.ProcessGroup | None") -> list[str]:
+    """The digests of all processes, in the order of their ranks, once all have written."""
+    mine = torch.frombuffer(bytearray.fromhex(digest), dtype=torch.uint8)
+    all_of_them = [torch.empty_like(mine) for _ in range(distributed.size())]
+    dist.all_gather(all_of_them, mine, group=group)
+    return [bytes(other.tolist()).hex() for other in all_of_them]
+
+
+def _publish(part: Path, record: Mapping[str, Any], target: Path) -> None:
+    """Give a checkpoint its name, now that all of it is on the disk, and remove what is older or was left behind."""
+    (part / "state.json").write_text(json.dumps(record))
+    for path in part.iterdir():
+        if path.name not in {*record["files"], "state.json"}:
+            path.unlink()
+    flush(part / "state.json")
+    flush(part)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+    flush(target.parent)
+    for old in (*target.parent.glob(".part-*"), *sorted(target.parent.glob("step-*"))[:-KEPT]):
+        shutil.rmtree(old)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on the disk: the state beside the tensors, and for each tensor the files with its rows."""
+
+    step: int
+    state: State
+    files: Mapping[str, Sequence[Any]]
+
+    def tensor(self, name: str) -> Tensor:
+        """All of a tensor, from however many processes wrote it."""
+        pieces: list[Tensor] = [file.get_tensor(name) for file in self.files[name]]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def restore(self, model: nn.Module, optimizers: Sequence[Optimizer], others: Mapping[str, Tensor]) -> None:
+        """Put weights, optimizers, other tensors and random numbers back to where they were."""
+        weights = dict(model.named_parameters())
+        owners = {weight: optimizer for optimizer in optimizers for weight in _weights(optimizer)}
+        for optimizer in optimizers:
+            optimizer.state.clear()
+        for name in self.files:
+            kind, _, name_in_kind = name.partition(".")
+            if kind == "model":
+                weight = weights[name_in_kind]
+                distributed.part(weight.detach()).copy_(distributed.share(weight, self.tensor(name)))
+            elif kind == "optimizer":
+                of, _, field = name_in_kind.rpartition(".")
+                owners[weights[of]].state[weights[of]][field] = distributed.beside(weights[of], self.tensor(name))
+        for name, tensor in others.items():
+            tensor.copy_(self.tensor(name))
+        torch.set_rng_state(self.tensor("random.cpu"))
+        if torch.cuda.is_available() and "random.cuda" in self.files:
+            torch.cuda.set_rng_state(self.tensor("random.cuda"))
+
+
+def _weights(optimizer: Optimizer) -> Iterator[nn.Parameter]:
+    return (weight for group in optimizer.param_groups for weight in group["params"])
+
+
+def newest(folder: Path, made_from: Manifest) -> Checkpoint | None:
+    """The newest whole checkpoint; a damaged one is passed over with a warning.
+
+    Raises `BadSettings` when it was made from other settings or files: what it holds would not fit.
+    """
+    step = distributed.told_by_first(_newest_step(folder) if distributed.is_first() else 0)
+    if step < 0:
+        return None
+    path = folder / f"step-{step:08d}"
+    record = json.loads((path / "state.json").read_text())
+    _refuse_other(path, record["made_from"], made_from)
+    files: dict[str, list[Any]] = {}
+    for file in (safe_open(path / name, "pt") for name in record["files"]):
+        for name in file.keys():  # type: ignore[no-untyped-call]  # noqa: SIM118 (it is no dict)
+            files.setdefault(name, []).append(file)
+    return Checkpoint(step, record["state"], files)
+
+
+def _newest_step(folder: Path) -> int:
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            record = json.loads((path / "state.json").read_text())
+            for name, digest in record["files"].items():
+                if _sha256(path / name) != digest:
+                    raise ValueError(f"the checksum of {name} differs")
+            return int(record["step"])
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("passing over the damaged checkpoint %s: %s", path, error)
+    return -1
+
+
+def _refuse_other(path: Path, old: Manifest, new: Manifest) -> None:
+    before, now = dict(_flat("", old)), dict(_flat("", new))
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed:
+        lines = [f"{name}: {before.get(name, 'none')} -> {now.get(name, 'none')}" for name in changed]
+        raise BadSettings(
+            f"the checkpoint {path} was made from other settings or data ({'; '.join(lines)}): "
+            f"set them back to go on from it, or remove {path.parent} to start afresh"
+        )
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flat(f"{prefix}.{name}" if prefix else name, inner)
+    else:
+        yield prefix, str(value)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

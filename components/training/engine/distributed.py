@@ -1,0 +1,198 @@
+"""The processes of one training, as `torchrun` starts them: one a GPU, on one machine or several; or one alone.
+
+Each process trains on rows of its own, and the gradients of all are averaged. It holds either every weight (`ddp`) or
+a part of the rows of each (`fsdp`: FSDP2, https://arxiv.org/abs/2304.11277), and the optimizer states of what it holds.
+"""
+
+import copy
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TypeGuard
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # exported at run time
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.rendezvous import rendezvous
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from components.model.transformer import Transformer
+from components.training.engine import hardware
+
+Loss = Callable[..., Tensor]
+
+
+@contextmanager
+def group() -> Iterator[None]:
+    """Join the other processes of `torchrun`; without it there is nothing to join.
+
+    A process that fails leaves without a farewell: to wait for the others, which wait for it, would never end.
+    """
+    if not dist.is_torchelastic_launched():
+        yield
+        return
+    device = hardware.device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store, number, count = next(iter(rendezvous("env://")))
+    # torchrun keeps its store when it starts processes again: the addresses of the dead ones are still in it.
+    fresh = PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    dist.init_process_group(backend, store=fresh, rank=number, world_size=count)
+    yield
+    dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process among all: 0, 1, ..."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this process speaks for all: it alone tracks, and writes what is not sharded."""
+    return rank() == 0
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum over all processes, in place."""
+    if size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def told_by_first(number: int) -> int:
+    """The number that the first process has."""
+    told = torch.tensor(number)
+    if size() > 1:
+        dist.broadcast(told, 0)
+    return int(told)
+
+
+def sharded(weight: Tensor) -> TypeGuard[DTensor]:
+    """Whether each process holds some rows of a weight, as FSDP has it."""
+    return isinstance(weight, DTensor)
+
+
+def part(weight: Tensor) -> Tensor:
+    """The part of a weight, or of its optimizer state, that lies in this process."""
+    return weight.to_local() if sharded(weight) else weight
+
+
+def whole(weight: Tensor) -> Tensor:
+    """All of a weight; every process has to ask."""
+    return weight.full_tensor() if sharded(weight) else weight
+
+
+def gathered(rows: Tensor, weight: Tensor) -> Tensor:
+    """All rows of what is shaped as a weight, of which each process has those that it holds of the weight."""
+    return whole(_sharded_as(weight, rows, weight.shape, weight.stride())) if sharded(weight) else rows
+
+
+def own(all_rows: Tensor, weight: Tensor) -> Tensor:
+    """The rows that lie in this process, of what is shaped as a weight and whole in each."""
+    if not sharded(weight):
+        return all_rows
+    return distribute_tensor(all_rows, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
+
+
+def share(weight: Tensor, all_rows: Tensor) -> Tensor:
+    """The rows that lie in this process, of all rows of a weight or of what has as many."""
+    if not sharded(weight):
+        return all_rows
+    each = -(-len(weight) // size())  # as `torch.chunk` cuts
+    return all_rows[rank() * each : (rank() + 1) * each]
+
+
+def beside(weight: Tensor, state: Tensor) -> Tensor:
+    """What an optimizer keeps of a weight, on its device and, if it has a row for each of its rows, sharded as it."""
+    if not sharded(weight) or state.shape[:1] != weight.shape[:1]:
+        return state.to(weight.device, copy=True)  # no window on the file
+    mine = share(weight, state).to(weight.device, copy=True)
+    return _sharded_as(weight, mine, state.shape, state.stride())
+
+
+def _sharded_as(weight: DTensor, rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
+    """A tensor of which each process has the rows that it has of the weight."""
+    return DTensor.from_local(rows, weight.device_mesh, weight.placements, shape=shape, stride=stride)
+
+
+class Replica:
+    """A model in training in this process: `model` on its device, and `loss`, a function of a batch's tensors.
+
+    What `backward` leaves are gradients of the mean over the processes of their losses.
+    """
+
+    def __init__(self, model: Transformer, parallel: str, device: torch.device, compiles: bool) -> None:
+        self._given = model
+        self.model = model if size() == 1 or parallel == "ddp" else copy.deepcopy(model)
+        self.model.to(device).train()
+        if compiles:
+            hardware.prepare_compiler()
+            self.model.compile_parts()
+        self._ddp: DistributedDataParallel | None = None
+        self._fsdp: FSDPModule | None = None
+        if size() > 1 and parallel == "fsdp":
+            self._fsdp = _shard(self.model, device)
+        elif size() > 1:
+            self._ddp = DistributedDataParallel(_Loss(self.model), gradient_as_bucket_view=True)
+        self.loss: Loss = self._ddp or self.model.loss
+
+    def exchange(self, on: bool) -> None:
+        """Whether the next `backward` shares its gradients, or keeps them for the micro-batch that follows."""
+        if self._ddp is not None:
+            self._ddp.require_backward_grad_sync = on
+        elif self._fsdp is not None:
+            self._fsdp.set_requires_gradient_sync(on)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Transformer]:
+        """The model for a while not in training."""
+        self.model.eval()
+        # Other lengths and batches than those of training would each be compiled anew.
+        plainly = torch.compiler.set_stance("force_eager") if self.model.compiled else nullcontext()
+        with torch.no_grad(), plainly:
+            yield self.model
+        self.model.train()
+        if self._fsdp is not None:
+            self._fsdp.reshard()  # what a pass without a backward pass leaves whole
+
+    def finish(self) -> None:
+        """Leave all trained weights in the model that was given, on the CPU of every process."""
+        self.model.leave_uncompiled()
+        for given, trained in zip(self._given.parameters(), self.model.parameters(), strict=True):
+            if given is not trained:
+                given.data.copy_(whole(trained.detach()))
+        self._given.to("cpu").eval()
+
+
+class _Loss(nn.Module):
+    """DDP sees the forward pass of a module alone."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *tensors: Tensor | None, z_loss: float) -> Tensor:
+        return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
+
+
+def _shard(model: Transformer, device: torch.device) -> FSDPModule:
+    """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
+    mesh = init_device_mesh(device.type, (size(),))
+    for block in model.blocks():
+        fully_shard(block, mesh=mesh)
+    root: FSDPModule = fully_shard(model, mesh=mesh)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_force_sum_reduction_for_comms(True)  # and divide then: gloo has no mean
+    register_fsdp_forward_method(model, "loss")
+    return root

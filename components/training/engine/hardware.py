@@ -1,0 +1,98 @@
+"""What the machine can do: the device, its arithmetic, and its peak."""
+
+import ctypes
+import os
+import resource
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from components.core.files import STATE
+from components.training.settings import Optimization
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+def device() -> torch.device:
+    """The GPU when there is one; of several on a machine, each process has its own."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def keep_memory() -> None:
+    """Have the allocator of the C library keep what is freed, and give it out again in the next step.
+
+    As it comes, glibc returns large buffers to the system after each use and takes them back page by page:
+    80,000 page faults a step of a small model, a quarter of its time. Other libraries do not know the call.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def compiles(settings: Optimization, device: torch.device) -> bool:
+    """Whether to compile: on the CPU it takes a C++ compiler."""
+    if settings.compile != "auto":
+        return settings.compile == "always"
+    return device.type == "cuda" or bool(shutil.which("g++") or shutil.which("clang++"))
+
+
+def prepare_compiler() -> None:
+    """Have what is compiled kept on the disk, where the next run finds it."""
+    from torch._inductor import config
+    from torch.utils import cpp_extension
+
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_compiled()))
+    # The one path of its own that PyTorch gives the compiler without quotes.
+    cpp_extension.TORCH_LIB_PATH = shlex.quote(str(Path(torch.__file__).parent / "lib"))
+    # Or it tries each vector extension with a program of its own, 7 s; compilers that know C++20 know them all.
+    config.cpp.vec_isa_ok = True
+    print("compiling the model: the first step takes longer", flush=True)
+
+
+def _compiled() -> Path:
+    """The folder for what is compiled: in the state folder, or in the machine's temporary one, of this user alone.
+
+    PyTorch gives the compiler paths without quotes, so that one with a blank would fall apart.
+    """
+    folder = (STATE / "inductor").absolute()
+    if not set(str(folder)) & set(" \t\n'\"\\"):
+        return folder
+    folder = Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-inductor"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder if folder.stat().st_uid == os.getuid() else Path(tempfile.mkdtemp())
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second in large matrix products: the best of a few, since others use the machine."""
+    size = 1024 if device.type == "cpu" else 8192
+    chance = torch.Generator(device)  # that of a training stays as it is
+    left, right = (torch.randn(size, size, generator=chance, device=device, dtype=dtype) for _ in range(2))
+    times = []
+    for _ in range(5):
+        _wait(device)
+        began = time.perf_counter()
+        left @ right
+        _wait(device)
+        times.append(time.perf_counter() - began)
+    return 2 * size**3 / min(times)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process held at once: on the GPU, or of the machine's memory without one."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

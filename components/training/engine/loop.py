@@ -1,0 +1,201 @@
+"""The training loop: one for pretraining and fine-tuning, on a CPU or a GPU, in one process or in many.
+
+What a step does follows from its number, the weights, the optimizers and a few figures beside them. All of these are
+in a checkpoint, so that a run that is killed and started again ends with the same bits.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.core.errors import BadSettings
+from components.core.progress import Progress
+from components.core.stage import log
+from components.model import arithmetic
+from components.model.transformer import Transformer
+from components.training.data.batches import Batch
+from components.training.data.data_order import Rollback
+from components.training.data.prefetch import Prefetch
+from components.training.engine import checkpoints, distributed, pace
+from components.training.engine.checkpoints import Manifest
+from components.training.engine.meter import Meter
+from components.training.engine.optimizer import learning_rate
+from components.training.engine.step import Stepper
+from components.training.settings import Optimization
+
+Row = dict[str, float]
+
+
+@dataclass
+class History:
+    """What training leaves: a row for each step looked at, each validation, each way back; the steps skipped."""
+
+    training: list[Row] = field(default_factory=list)
+    validation: list[Row] = field(default_factory=list)
+    rollbacks: list[Rollback] = field(default_factory=list)
+    skipped_steps: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to run. The data are the rows at the places 0, 1, ... of an endless shuffled sequence.
+
+    made_from: settings and data (`checkpoints.manifest`), which a checkpoint has to agree with. report: gets the rows
+    of the history as they come, with the speed; the first process has one.
+    """
+
+    stage: str
+    model: Transformer
+    rows: Callable[[np.ndarray], Batch]
+    validate: Callable[[Transformer], Row]
+    settings: Optimization
+    parallel: str
+    checkpoints: Path
+    made_from: Manifest
+    report: Callable[[int, Row], None] | None
+
+
+def train(job: Job) -> History:
+    """Train the model in place, from the newest checkpoint of the job if there is one.
+
+    Raises `BadSettings` when steps have to be skipped again and again, and `OSError` when a checkpoint finds no room.
+    """
+    run, settings = _Run(job), job.settings
+    with Progress(job.stage, settings.steps, "steps", run.done, shown=distributed.is_first()) as progress:
+        while run.done < settings.steps:
+            saves = (run.done + 1) % settings.checkpoint_every == 0
+            run.step(looks=saves or _due(run.done + 1, settings.log_every, settings.steps))
+            progress.advance(1, **run.meter.figures)
+            if run.streak >= settings.max_skipped_steps:
+                progress.advance(-run.roll_back())
+                continue
+            if _due(run.done, settings.validate_every, settings.steps):
+                run.validate()
+            if saves and run.streak == 0:
+                run.save()
+        run.remember_pace(progress.rate)
+    return run.finish()
+
+
+def _due(done: int, every: int, steps: int) -> bool:
+    return done % every == 0 or done == steps
+
+
+class _Run:
+    """A training and where it stands: steps done, rows of data passed over, tokens seen, and steps skipped in a row."""
+
+    def __init__(self, job: Job) -> None:
+        if job.settings.batch_size % distributed.size():
+            raise BadSettings(
+                f"batch_size of {job.stage} is {job.settings.batch_size}, "
+                f"which {distributed.size()} processes cannot share: make it a multiple"
+            )
+        self._job = job
+        self._stepper = Stepper(job.model, job.settings, job.parallel)
+        self._data = Prefetch(job.rows, job.settings.batch_size, job.settings.micro_batch_size)
+        self._writer = checkpoints.Writer(job.checkpoints, job.made_from)
+        self.meter = Meter(self._stepper.model, self._stepper.device, self._stepper.precision)
+        self._say(f"matrix products in {arithmetic.described(self._stepper.precision, self._stepper.device)}")
+        self.done, self._passed_over, self._tokens, self._history = 0, 0, 0, History()
+        self.streak = 0  # when last looked at
+        torch.manual_seed(job.settings.seed)
+        if self._restore():
+            self._say(f"resuming after step {self.done}")
+        else:
+            self.save()  # there is always a way back
+
+    def step(self, *, looks: bool) -> None:
+        """Take the next step, and if it is looked at wait for it, and note what it was like."""
+        self._share = self._data.take(self._passed_over + self.done * self._job.settings.batch_size)
+        figures = self._stepper.step(self.done, self._share, looks=looks)
+        self.done += 1
+        self._tokens += self._share.tokens
+        self.meter.add(self._share)
+        self._writer.check()
+        if looks:
+            self._look(figures)
+
+    def validate(self) -> None:
+        """Note what the model makes of the validation split."""
+        row = {"step": self.done, "tokens": self._tokens, **self._stepper.validate(self._job.validate)}
+        self._history.validation.append(row)
+        self._report(row)
+        self.meter.begin()
+
+    def save(self) -> None:
+        """Begin to write a checkpoint."""
+        state = {"passed_over": self._passed_over, "tokens": self._tokens, "history": asdict(self._history)}
+        self._writer.save(self.done, state, self._stepper.tensors())
+
+    def roll_back(self) -> int:
+        """Return to the last checkpoint, and pass over the rows read since; the number of steps that is.
+
+        PaLM did so by hand (https://arxiv.org/abs/2204.02311, section 5.1).
+        """
+        at, passed_over, rollbacks = self.done, self._passed_over, self._history.rollbacks
+        if len(rollbacks) == self._job.settings.max_rollbacks:
+            raise BadSettings(
+                f"training diverged at step {at}: {self.streak} steps in a row had a loss or a gradient that is no "
+                f"number, or far above those before, also after {len(rollbacks)} ways back to an earlier checkpoint: "
+                f"lower optimization.learning_rate of {self._job.stage}, or raise warmup_steps"
+            )
+        self._writer.wait()
+        self._restore()
+        steps = at - self.done
+        self._passed_over = passed_over + steps * self._job.settings.batch_size
+        event = Rollback(step=at, back_to=self.done, passed_over=self._passed_over)
+        self._history.rollbacks = [*rollbacks, event]
+        self._say(f"{self.streak} steps in a row were skipped: from step {at} back to {self.done}, past those rows")
+        self.streak = 0
+        return steps
+
+    def remember_pace(self, steps_per_second: float | None) -> None:
+        """Keep how fast it went, for the estimate of the next training."""
+        if steps_per_second and distributed.is_first():
+            flops = self._stepper.model.flops_per_token(*self._share.lengths)
+            pace.remember(self._job.stage, pace.Pace(steps_per_second * self._share.tokens, flops))
+
+    def finish(self) -> History:
+        """Leave the weights in the model of the job; the history."""
+        self._writer.wait()
+        self._stepper.finish()
+        self._history.skipped_steps = self._stepper.spikes.skipped()
+        return self._history
+
+    def _restore(self) -> bool:
+        """Take up the newest checkpoint, if there is one."""
+        checkpoint = checkpoints.newest(self._job.checkpoints, self._job.made_from)
+        if checkpoint is None:
+            return False
+        self._stepper.restore(checkpoint)
+        self.done = checkpoint.step
+        self._passed_over, self._tokens = checkpoint.state["passed_over"], checkpoint.state["tokens"]
+        history = checkpoint.state["history"]
+        rollbacks = [Rollback(**event) for event in history["rollbacks"]]
+        self._history = History(**history | {"rollbacks": rollbacks})
+        return True
+
+    def _look(self, figures: dict[str, Tensor]) -> None:
+        """Wait for the figures of a step, and note them."""
+        values = dict(zip(figures, torch.stack(list(figures.values())).tolist(), strict=True))
+        self.streak = int(values.pop("streak"))
+        rate = learning_rate(self.done - 1, self._job.settings)
+        row = {"step": self.done, "tokens": self._tokens, "learning_rate": rate, **values}
+        before = self._history.training[-1]["skipped_steps"] if self._history.training else 0
+        if row["skipped_steps"] > before:
+            self._say(f"{row['skipped_steps'] - before:.0f} steps up to {self.done} were skipped as spikes")
+        self._history.training.append(row)
+        self._report(row | self.meter.look(row["loss"], rate))
+
+    def _report(self, row: Row) -> None:
+        if self._job.report:
+            self._job.report(self.done, row)
+
+    def _say(self, line: str) -> None:
+        if distributed.is_first():
+            log.info("%s: %s", self._job.stage, line)
+            print(line, flush=True)

@@ -1,0 +1,50 @@
+"""How fast a training goes, and how much of the machine it uses."""
+
+import time
+
+import torch
+
+from components.model.transformer import Transformer
+from components.training.data.prefetch import Share
+from components.training.engine import distributed, hardware
+
+
+class Meter:
+    """Counts the tokens and the operations of all processes between two looks."""
+
+    def __init__(self, model: Transformer, device: torch.device, precision: torch.dtype) -> None:
+        self._model, self._device, self._precision = model, device, precision
+        self._peak = 0.0  # of all processes, in operations a second
+        self.figures: dict[str, str] = {}  # of the last look, ready to print
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now. The peak is looked at again, as the machine may have been busy when it was measured."""
+        peak = hardware.matmul_peak(self._device, self._precision) * distributed.size()
+        self._peak = max(self._peak, peak)
+        self._count_anew()
+
+    def add(self, share: Share) -> None:
+        """Count a step."""
+        self._tokens += share.tokens
+        self._operations += share.tokens * self._model.flops_per_token(*share.lengths)
+        if self._device.type == "cpu":  # to ask a GPU for their number would be to wait for it
+            self._operations -= share.without_target * distributed.size() * self._model.flops_per_target()
+
+    def look(self, loss: float, rate: float) -> dict[str, float]:
+        """Tokens a second, the share of the peak of matrix products, and the most memory up to now."""
+        seconds = time.perf_counter() - self._began
+        speed, share = self._tokens / seconds, self._operations / seconds / self._peak
+        memory = hardware.peak_memory(self._device)
+        self.figures = {
+            "loss": f"{loss:.3f}",
+            "learning rate": f"{rate:.1e}",
+            "tokens/s": f"{speed:,.0f}",
+            "of peak": f"{share:.0%}",
+            "memory": f"{memory / 1e9:.1f} GB",
+        }
+        self._count_anew()
+        return {"tokens_per_second": speed, "share_of_peak": share, "memory_gb": memory / 1e9}
+
+    def _count_anew(self) -> None:
+        self._began, self._tokens, self._operations = time.perf_counter(), 0, 0

@@ -1,0 +1,1 @@
+"""The `lmforge` command, and what it prints."""

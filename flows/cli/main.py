@@ -1,0 +1,297 @@
+"""The `lmforge` command: thin. What takes long to import is imported by the command that needs it."""
+
+import getpass
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
+from flows.cli import lineage
+from flows.processes import environment
+from flows.recipes import MODEL, RECIPE
+
+app = typer.Typer(
+    help="From raw text to a registered, promoted language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> NoReturn:
+    """Run a command; an expected error is one line and its exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        with full_disk_is_told():
+            _check_encoding(sys.argv[1:])
+            app()
+    except StageError as error:
+        print(f"lmforge: {error}", file=sys.stderr)
+        sys.exit(error.code)
+    sys.exit(0)
+
+
+Version = Annotated[int, typer.Argument(help="Number of the version.")]
+Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
+By = Annotated[str, typer.Option(help="Who decides; it stands in the ledger.", show_default="you")]
+
+
+@app.callback()
+def prepare() -> None:
+    """From raw text to a registered, promoted language model."""
+    os.chdir(_root(Path.cwd()))
+    environment.prepare()
+
+
+@app.command()
+def run() -> None:
+    """Bring every stage up to date, register the model, and promote it if it is better than the champion."""
+    from flows import console, settings
+    from flows.pipeline import forecast
+    from flows.services import recovery
+    from flows.services.server import prefect_server
+
+    settings.check()
+    with forecast.counting(), prefect_server() as server:
+        from flows.cli import summary
+        from flows.pipeline import train
+
+        server.wait_until_ready()
+        recovery.close_lost(f"{server.url}/api")
+        console.say("prefect", f"watch this run at {server.url}/runs")
+        release = train.train_by_hand()
+    summary.show(release, RECIPE)
+
+
+@app.command()
+def plan() -> None:
+    """Say of each stage whether it would run, and why; how long all will take, and what the trainings will cost."""
+    from flows import settings
+    from flows.pipeline import forecast
+
+    settings.check()
+    with forecast.counting():
+        from components.data import listing
+        from flows import console
+        from flows.dvc import graph
+
+        listing.refresh()
+        found = graph.read_plan()
+        for stage in found.stages:
+            console.say(stage.name, "cached" if stage.fresh else f"run: {'; '.join(stage.reasons)}")
+        print(f"{len(found.stale)} of {len(found.stages)} stages would run")
+        for name, line in forecast.trainings(found).items():
+            console.say(name, line)
+        for line in forecast.lines(found):
+            console.say("time", line)
+
+
+@app.command()
+def register() -> None:
+    """Register the package as a version of the model; the same weights are registered once."""
+    from flows.promotion import flows
+
+    version = flows.register(RECIPE)
+    print(f"{version.name} version {version.number}")
+
+
+@app.command()
+def promote(
+    version: Version,
+    reason: Reason,
+    by: By = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also against the gate, or after a rejection.")] = False,
+) -> None:
+    """Approve a version: make it the champion."""
+    from flows.promotion import commands
+
+    commands.promote(version, by or _person(), reason, anyway)
+
+
+@app.command()
+def reject(version: Version, reason: Reason, by: By = "") -> None:
+    """Turn a version down: it is not promoted."""
+    from flows.promotion import commands
+
+    commands.reject(version, by or _person(), reason)
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "none given",
+    by: By = "",
+) -> None:
+    """Make the previous champion the champion again."""
+    from flows.promotion import commands
+
+    commands.rollback(by or _person(), reason)
+
+
+@app.command()
+def noise(
+    seeds: Annotated[int, typer.Option(min=2, help="How many trainings to compare.")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Of each pretraining and fine-tuning, at most.")] = 200,
+) -> None:
+    """Measure how far trainings differ that differ in their seed alone, so that the gate takes it into account."""
+    from flows import settings
+    from flows.promotion import noise as measurement
+
+    settings.check()
+    print(measurement.measure(RECIPE, seeds, steps))
+
+
+ledger = typer.Typer(help="What was decided about models, by whom and why.", invoke_without_command=True)
+app.add_typer(ledger, name="ledger")
+
+
+@ledger.callback()
+def show_ledger(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Every entry whole, one a line.")] = False,
+) -> None:
+    """Print what was decided about models, by whom and why, the oldest first."""
+    if context.invoked_subcommand is None:
+        from flows.cli import ledger_text
+
+        for line in ledger_text.as_json() if as_json else ledger_text.lines():
+            print(line)
+
+
+@ledger.command("verify")
+def verify_ledger() -> None:
+    """Look whether a line was changed, dropped, inserted, moved or cut off; the exit code is 3 then."""
+    from components.registry import transaction
+    from flows.cli import ledger_text
+
+    found = transaction.examine(MODEL)
+    for line in ledger_text.verdict(found):
+        print(line)
+    raise typer.Exit(BadData.code if found.faults else 0)
+
+
+app.add_typer(lineage.lineage, name="lineage")
+app.command()(lineage.reproduce)
+app.command()(lineage.diff)
+
+
+@app.command()
+def chat(
+    prompt: Annotated[str | None, typer.Argument(help="Answer this, and exit.")] = None,
+    version: Annotated[str, typer.Option(help="Alias or number of the version to talk to.")] = "champion",
+    stop: Annotated[list[str] | None, typer.Option(help="A text that ends an answer; may be given again.")] = None,
+) -> None:
+    """Talk to the champion."""
+    from components.registry import store
+    from components.serving import chat as serving
+
+    serving.chat(store.fetch(MODEL, version), prompt, stop or ())
+
+
+Host = Annotated[str, typer.Option(help="The address to listen at; the usual one is reached by this machine alone.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen at.", show_default="the usual one, or a free one")]
+
+
+@app.command()
+def up(
+    host: Host = "127.0.0.1",
+    prefect_port: Port = None,
+    mlflow_port: Port = None,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay, until Ctrl-C or SIGTERM.")] = False,
+) -> None:
+    """Start Prefect, MLflow, a worker and the deployments, in the background, and say where their pages are."""
+    from components import tracking
+    from flows import settings
+    from flows.services import lifecycle, pages, supervisor
+
+    settings.check()
+    warning = lifecycle.warning(host)
+    if warning:
+        print(f"lmforge: {warning}", file=sys.stderr)
+    options = supervisor.Options(host, prefect_port, mlflow_port)
+    if foreground:
+        supervisor.supervise(options)
+        return
+    for line in pages.addresses(lifecycle.up(options), MODEL):
+        print(line)
+    print("`lmforge status` says how they fare, `lmforge down` ends them.")
+    tracking.send_leftovers()
+
+
+@app.command()
+def down() -> None:
+    """End what `up` started; a training at work continues from its checkpoint when it is up again."""
+    from flows.services import lifecycle
+
+    lifecycle.down()
+    print("lmforge is down")
+
+
+@app.command()
+def status() -> None:
+    """Say where the services are and how they fare; the exit code is 1 when something is not well."""
+    from flows.cli import status as states
+
+    found = states.look(MODEL)
+    for line in found:
+        print(line)
+    raise typer.Exit(0 if all(line.good for line in found) else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether everything is in place, and say what to do where it is not."""
+    from flows.cli import doctor as doctors
+
+    findings = doctors.examine()
+    for finding in findings:
+        print(finding)
+    raise typer.Exit(0 if all(finding.good for finding in findings) else 1)
+
+
+@app.command()
+def preset(
+    names: Annotated[list[str], typer.Argument(help="Names of files in presets/, one laid after another.")],
+) -> None:
+    """Lay presets over params.yaml."""
+    from flows import presets
+
+    changes = presets.apply(names)
+    for change in changes:
+        print(change)
+    chosen = f"the preset {' and '.join(names)}"
+    print(f"params.yaml {'now has' if changes else 'had'} {chosen}{'' if changes else ' already'}")
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Raise `BadSettings` for an argument that is not UTF-8: Python passes its bytes on as half characters."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise BadSettings(f"{argument!a} is not UTF-8 text") from None
+
+
+def _person() -> str:
+    """The name of who types, as the system has it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        raise BadSettings("this system has no name for you: give --by NAME") from None
+
+
+def _root(folder: Path) -> Path:
+    """The nearest folder above that holds the graph."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / "dvc.yaml").is_file():
+            return candidate
+    raise BadSettings(f"no dvc.yaml in {folder} or above it: go to your copy of the lmforge repository")
+
+
+if __name__ == "__main__":
+    main()

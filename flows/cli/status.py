@@ -1,0 +1,161 @@
+"""How the services fare, what runs and what comes next, and which model is live."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+import requests
+
+from components.core.errors import StageError
+from components.core.files import STATE
+from components.registry import store
+from flows.cli import doctor
+from flows.retraining import decision_log
+from flows.services import network, recovery, service, state
+from flows.services.prefect_api import ask
+
+_SILENT_AFTER = 120.0  # seconds; a worker tells of itself every 30
+_UPCOMING = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at, and whether it is well."""
+
+    name: str
+    seen: str
+    good: bool = True
+
+    def __str__(self) -> str:
+        return f"{'ok ' if self.good else 'BAD'} {self.name:<12} {self.seen}"
+
+
+def look(model: str) -> list[Line]:
+    """Look at everything; without a supervisor that is short."""
+    told = state.read()
+    lines = [*_of_services(told)]
+    if told:
+        lines += _of_runs(f"{told['services']['prefect']['url']}/api")
+    return [*lines, _champion(model), *_last_decision(), _disk()]
+
+
+def memory(pid: int) -> float:
+    """Megabytes that a process and all below it hold; what several share counts once."""
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for member in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += member.memory_full_info().pss / 1e6
+    return total
+
+
+def _of_services(told: Mapping[str, Any]) -> Iterator[Line]:
+    if not told:
+        yield Line("services", "are starting" if state.is_up() else "are not up: `lmforge up` starts them", False)
+        return
+    everything = psutil.Process(told["pid"]).memory_full_info().pss / 1e6
+    for name, found in told["services"].items():
+        used = memory(found["pid"]) if found["pid"] else 0.0
+        everything += used
+        yield _of_service(name, found, used)
+    yield Line("supervisor", f"pid {told['pid']}, since {_time(told['since'])}; all together {everything:.0f} MB")
+
+
+def _of_service(name: str, found: Mapping[str, Any], used: float) -> Line:
+    if found["pid"] is None and not (found["url"] and network.answers(found["url"] + found["health"])):
+        return Line(name, f"is being started again, {_times(found['restarts'] + 1)}: see {_log(name)}", False)
+    if found["url"] and not network.answers(found["url"] + found["health"]):
+        return Line(name, f"does not answer at {found['url']}: see {_log(name)}", False)
+    where = f"{found['page']}, " if found["page"] else ""
+    if found["pid"] is None:
+        return Line(name, f"{where}not started by `lmforge up`")
+    again = f", started again {_times(found['restarts'])}" if found["restarts"] else ""
+    return Line(name, f"{where}pid {found['pid']}, since {_time(found['since'])}{again}, {used:.0f} MB")
+
+
+def _of_runs(api: str) -> Iterator[Line]:
+    try:
+        recovery.close_lost(api)
+        yield from _workers(api)
+        yield from _running(api)
+        yield from _upcoming(api)
+    except requests.RequestException as error:
+        yield Line("runs", f"Prefect does not tell ({type(error).__name__})", False)
+
+
+def _workers(api: str) -> Iterator[Line]:
+    for worker in ask(api, "POST", f"/work_pools/{service.POOL}/workers/filter", {}):
+        silent = (datetime.now(UTC) - _parse(worker["last_heartbeat_time"])).total_seconds()
+        ours = worker["name"] == service.worker_name()
+        yield Line("heartbeat", f"of {worker['name']} {silent:.0f} s ago", silent < _SILENT_AFTER or not ours)
+
+
+def _running(api: str) -> Iterator[Line]:
+    body = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}, "sort": "START_TIME_DESC"}
+    runs = ask(api, "POST", "/flow_runs/filter", body)
+    for run in runs:
+        since = f", since {_local(run['start_time'])}" if run["start_time"] else ""
+        yield Line("running", f"{run['name']} ({run['state']['name']}{since})")
+    if not runs:
+        yield Line("running", "nothing")
+
+
+def _upcoming(api: str) -> Iterator[Line]:
+    body = {
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "sort": "NEXT_SCHEDULED_START_TIME_ASC",
+        "limit": _UPCOMING,
+    }
+    names = {known["id"]: known["name"] for known in ask(api, "POST", "/deployments/filter", {})}
+    for run in ask(api, "POST", "/flow_runs/filter", body):
+        yield Line(
+            "next", f"{names.get(run['deployment_id'], run['name'])} at {_local(run['next_scheduled_start_time'])}"
+        )
+
+
+def _champion(model: str) -> Line:
+    try:
+        aliases = store.aliases(model)
+    except StageError as error:
+        return Line("champion", str(error), False)
+    if store.CHAMPION not in aliases:
+        return Line("champion", f"{model} has none yet")
+    others = "".join(f", @{alias} {number}" for alias, number in sorted(aliases.items()) if alias != store.CHAMPION)
+    return Line("champion", f"{model} version {aliases[store.CHAMPION]}{others}")
+
+
+def _last_decision() -> Iterator[Line]:
+    """Whether to train: what was decided last."""
+    for record in decision_log.decisions()[-1:]:
+        yield Line("decision", f"{record.time} {record.trigger}: {record.reason}")
+
+
+def _disk() -> Line:
+    free = shutil.disk_usage(".").free / 1e9
+    return Line("disk", f"{free:.0f} GB free", free >= doctor.NEEDED_GB)
+
+
+def _log(name: str) -> str:
+    return str(STATE / "logs" / f"{name}-server.log")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _local(text: str) -> str:
+    return _time(_parse(text).timestamp())
+
+
+def _parse(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,31 @@
+"""The last words of a run: which model came out of it, how good it is, and where to look."""
+
+import sys
+from pathlib import Path
+
+from components.reports.score_table import read_scores, rows
+from flows.pipeline.train import REPORT, Release
+
+
+def show(release: Release, recipe: str) -> None:
+    """Print a short summary."""
+    version = release.version
+    aliases = ", ".join(f"@{alias}" for alias in release.aliases) or "no alias"
+    print(f"\n{version.name} version {version.number} ({aliases})")
+    print(f"{release.decision}\n")
+    table = [("", "score", "95% interval", "baselines"), *rows(read_scores(recipe))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print()
+    command = _command()
+    print(f"{command} up      serves the pages of Prefect and MLflow")
+    print(f"{command} chat    talks to the champion")
+    print(f"{REPORT}    is the report page")
+
+
+def _command() -> str:
+    """How the person at the terminal calls this program: after `make run` it is not on their PATH."""
+    program = Path(sys.argv[0])
+    here = program.name == "lmforge" and program.is_relative_to(Path.cwd())
+    return str(program.relative_to(Path.cwd())) if here else "lmforge"

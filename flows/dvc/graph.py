@@ -1,0 +1,261 @@
+"""The stage graph, read from DVC: the one adapter to it. DVC says what runs, after what, and what is still fresh.
+
+Of DVC only `dvc.api` is promised, so whatever else is needed of it stays here and in `flows.dvc.repair`.
+"""
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.config_schema import RelPath
+from dvc.dependency import ParamsDependency
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage.cache import _get_stage_hash
+from dvc.utils.serialize import modify_yaml
+
+from components.core.errors import BadSettings, TryAgain
+from flows.dvc import repair
+
+PIPELINE = "dvc.yaml"
+RECORD = "dvc.lock"
+TRAINING_STAGES = ("pretrain", "finetune")
+"""The kinds of stages that train."""
+EXCLUSIVE_STAGES = (*TRAINING_STAGES, "evaluate")
+"""Those that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
+
+_WORDS = {
+    "deleted": "{} is missing",
+    "modified": "{} changed",
+    "new": "{} is new",
+    "not in cache": "{} is not in the cache",
+}
+
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its name, its edges, and why it would run (no reason: it is fresh)."""
+
+    name: str
+    command: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    upstream: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its outs can be taken as they are."""
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages, in the order in which `dvc repro` would run them."""
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def stale(self) -> tuple[Stage, ...]:
+        """The stages that would run."""
+        return tuple(stage for stage in self.stages if not stage.fresh)
+
+
+def kind(name: str) -> str:
+    """The name of a stage without its item of a matrix: `finetune` of `finetune@assistant`."""
+    return name.partition("@")[0]
+
+
+def read_plan() -> Plan:
+    """The graph of the current folder's `dvc.yaml` and what of it is fresh, asked of DVC in one call.
+
+    Raises `BadSettings` when the graph cannot be read, `TryAgain` while some stage of it is running.
+    """
+    with _repo() as repo:
+        repair.put_in_order(repo)
+        status = repo.status()
+        graph = repo.index.graph
+        stages: list[Stage] = []
+        will_run: set[str] = set()
+        for node in _in_order(repo):
+            upstream = tuple(sorted(other.name for other in graph.successors(node)))
+            reasons = [*_own_reasons(node, status.get(node.addressing, []))]
+            if reasons != ["never run"]:
+                reasons += [f"{name} will run" for name in upstream if name in will_run]
+            if reasons:
+                will_run.add(node.name)
+            stages.append(_stage(node, upstream, reasons))
+        return Plan(tuple(stages))
+
+
+def digests(name: str) -> dict[str, Any]:
+    """What a stage's deps and parameters hold now, by their names; one that does not exist is left out."""
+    with _repo() as repo:
+        return {
+            str(dep): dep.read_params() if isinstance(dep, ParamsDependency) else dep.get_hash().value
+            for dep in _find(repo, name).deps
+            if dep.exists
+        }
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """The same, as DVC recorded it when the stage last ended well."""
+    with _repo() as repo:
+        return {str(dep): dep.hash_info.value for dep in _find(repo, name).deps}
+
+
+def drop_damaged(name: str) -> list[str]:
+    """Remove the outs of a stage that DVC's cache holds damaged, there and in the folder; gives their paths."""
+    with _repo() as repo:
+        return repair.drop_damaged([_find(repo, name)])
+
+
+def forget(name: str) -> None:
+    """Remove what DVC recorded of a stage's last run, from `dvc.lock` and from the run cache."""
+    with _repo() as repo:
+        runs = repo.stage_cache
+        shutil.rmtree(runs._get_cache_dir(_get_stage_hash(_find(repo, name))), ignore_errors=True)
+        with modify_yaml(RECORD) as record:
+            record["stages"].pop(name)
+
+
+def sort_record() -> None:
+    """Put the stages of `dvc.lock` in the order of the plan, in which `dvc repro` alone would have left them.
+
+    Stages that ran side by side were recorded as they finished.
+    """
+    if not Path(RECORD).exists():  # no stage has ended well yet
+        return
+    with _repo() as repo:
+        order = [node.name for node in _in_order(repo)]
+        with modify_yaml(RECORD) as record:
+            stages = record.get("stages", {})
+            for name in order:
+                if name in stages:
+                    stages[name] = stages.pop(name)
+
+
+def share_cache(main: str) -> None:
+    """Let the current worktree use the cache of the main tree, and take what it has of the recorded outs from there."""
+    with Repo(main) as repo, Repo(".") as ours:
+        settings = repo.config.load_one("local")
+        # Relative, as DVC writes no letters beyond ASCII, and these may be in the path of the main tree.
+        settings["cache"]["dir"] = RelPath(repo.cache.local_cache_dir)
+        with ours.config.edit("local") as local:
+            local.update(settings)
+    with _repo() as repo:
+        repair.put_in_order(repo)
+        repo.checkout(force=True, allow_missing=True)
+        repair.drop_damaged(repo.index.stages)
+
+
+def pull(out: str) -> None:
+    """Get an out of the current folder from the remote."""
+    with _repo() as repo:
+        repo.pull(targets=[out])
+
+
+def in_remote(digests: Sequence[str]) -> set[str]:
+    """Those of the md5 whose objects the remote has; none without a remote."""
+    with _repo() as repo:
+        if not repo.config["core"].get("remote"):
+            return set()
+        remote = repo.cloud.get_remote_odb()
+        return {md5 for md5 in digests if remote.exists(md5)}
+
+
+def push() -> bool:
+    """Send the outs that are recorded, and the record of earlier runs, to the remote; False when none is set.
+
+    Raises `TryAgain` when the remote does not take them.
+    """
+    with _repo() as repo:
+        if not repo.config["core"].get("remote"):
+            return False
+        try:
+            repo.push(run_cache=True)
+        except (DvcException, OSError) as error:
+            remote = repo.config["core"]["remote"]
+            raise TryAgain(f"the DVC remote {remote} takes nothing: {_one_line(error)}") from error
+        return True
+
+
+@contextmanager
+def _repo() -> Iterator[Repo]:
+    """DVC's view of the current folder, locked, with its errors turned into ours."""
+    logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of every lock that a killed run left
+    with _one_at_a_time:
+        try:
+            with Repo(".", _wait_for_lock=True) as repo, lock_repo(repo):
+                yield repo
+        except LockError as error:
+            raise TryAgain(f"another run is at work in this folder: {_one_line(error)}") from error
+        except DvcException as error:
+            raise BadSettings(f"{PIPELINE}: {_one_line(error)}") from error
+
+
+def _in_order(repo: Repo) -> list[Any]:
+    """The stages as `dvc repro` orders them, from the first to run to the last."""
+    return list(plan_repro(get_active_graph(repo.index.graph), collect_stages(repo, [PIPELINE])))
+
+
+def _find(repo: Repo, name: str) -> Any:
+    return repo.stage.load_one(PIPELINE, name)  # the index would load all of them
+
+
+def _stage(node: Any, upstream: tuple[str, ...], reasons: list[str]) -> Stage:
+    return Stage(
+        name=node.name,
+        command=node.cmd,
+        deps=tuple(str(dep) for dep in node.deps if not isinstance(dep, ParamsDependency)),
+        outs=tuple(str(out) for out in node.outs),
+        upstream=upstream,
+        reasons=tuple(reasons),
+    )
+
+
+def _own_reasons(node: Any, status: list[Any]) -> Iterator[str]:
+    """DVC's status of one stage in words, without what follows from stages before it."""
+    if not any(out.hash_info for out in node.outs):
+        yield "never run"
+        return
+    params = {str(dep): dep for dep in node.deps if isinstance(dep, ParamsDependency)}
+    for entry in status:
+        if isinstance(entry, str):
+            yield "its command changed" if entry == "changed command" else entry
+            continue
+        for path, word in [*entry.get("changed deps", {}).items(), *entry.get("changed outs", {}).items()]:
+            if path in params and isinstance(word, Mapping):
+                recorded = params[path].hash_info.value or {}
+                yield from _differences("", recorded, params[path].read_params())
+            else:
+                yield _WORDS.get(word, "{} is " + str(word)).format(path)
+
+
+def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
+    """The settings that differ, each as `section.key: old → new`."""
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        if old != new:
+            yield f"{name}: {old} → {new}"
+        return
+    for key in sorted({*old, *new}):
+        path = f"{name}.{key}" if name else str(key)
+        if key not in new:
+            yield f"{path} is gone"
+        elif key not in old:
+            yield f"{path} is new"
+        else:
+            yield from _differences(path, old[key], new[key])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

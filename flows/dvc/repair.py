@@ -1,0 +1,99 @@
+"""What killed processes and bad disks leave of DVC's files, put in order before anything is read from them.
+
+With `flows.dvc.graph` the one adapter to DVC. All here expect that the caller has the repository locked.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dvc.dvcfile import LOCK_FILE, Lockfile
+from dvc.fs import localfs
+from dvc.repo import Repo
+from dvc.rwlock import RWLOCK_FILE, RWLockFileCorruptedError, _edit_rwlock
+from dvc.utils.serialize import ParseError
+from dvc.utils.strictyaml import YAMLValidationError
+
+from components.core.errors import BadSettings
+from flows import console
+from flows.dvc import conflict
+
+
+def put_in_order(repo: Repo) -> None:
+    """Mend what DVC writes in place, so that a kill at the wrong moment leaves a part of it, or nothing."""
+    try:
+        _release_dead(repo)
+    except RWLockFileCorruptedError:  # seen by its guard, so nobody writes it, and nobody else can either
+        (Path(repo.tmp_dir) / RWLOCK_FILE).unlink()
+    _set_torn_record_aside(repo)
+
+
+def drop_damaged(stages: Iterable[Any]) -> list[str]:
+    """Remove the outs of stages that DVC's cache holds damaged, there and in the folder; gives their paths.
+
+    DVC itself trusts an object that is read-only, and would hand out whatever it holds.
+    """
+    damaged = []
+    for out in (out for stage in stages for out in stage.outs):
+        if not (out.use_cache and out.hash_info and out.cache.exists(out.hash_info.value)):
+            continue
+        bad = [path for path in _objects(out) if not _is_whole(path)]
+        for path in bad:
+            path.unlink()
+        if bad:
+            out.remove()
+            damaged.append(str(out))
+    return damaged
+
+
+def _release_dead(repo: Repo) -> None:
+    """Drop the locks of processes that were killed: another one may have their number by now, and DVC would wait."""
+    with _edit_rwlock(repo.tmp_dir, localfs, repo.config["core"].get("hardlink_lock", False)) as lock:
+        lock["write"] = {path: holder for path, holder in lock["write"].items() if _is_alive(holder)}
+        lock["read"] = {path: list(filter(_is_alive, holders)) for path, holders in lock["read"].items()}
+
+
+def _is_alive(holder: Mapping[str, Any]) -> bool:
+    _, *arguments = holder["cmd"].split(" ")
+    try:
+        return " ".join(psutil.Process(holder["pid"]).cmdline()).endswith(" ".join(arguments))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _set_torn_record_aside(repo: Repo) -> None:
+    """Without its record DVC finds in the cache of runs what it knew. Raises `BadSettings` for one in conflict."""
+    record, aside = Path(repo.root_dir) / LOCK_FILE, Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"
+    if record.exists() and _is_torn(repo, record):
+        record.replace(aside)
+        console.say(LOCK_FILE, f"was torn, as by a kill: put aside as {aside}, and made again from DVC's cache")
+
+
+def _is_torn(repo: Repo, record: Path) -> bool:
+    """Whether it was cut within a line, which may now read as something else, or where DVC's schema wants more."""
+    text = record.read_text(errors="replace")
+    if conflict.is_in(text):
+        raise BadSettings(f"{LOCK_FILE} has a conflict of git: {conflict.ADVICE}, then run again")
+    if not text.endswith("\n"):
+        return True
+    try:
+        Lockfile(repo, str(record)).load()
+    except (ParseError, YAMLValidationError):
+        return True
+    return False
+
+
+def _objects(out: Any) -> Iterator[Path]:
+    """The files of the cache that an out consists of; of a folder only its list when that is damaged."""
+    path = Path(out.cache.oid_to_path(out.hash_info.value))
+    yield path
+    if out.hash_info.isdir and _is_whole(path):
+        files = (Path(out.cache.oid_to_path(info.value)) for _, _, info in out.get_obj())
+        yield from filter(Path.exists, files)
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest() == (path.parent.name + path.stem)

@@ -1,0 +1,146 @@
+"""A registered version made once more: its commit, its settings and its data, in a worktree that leaves no trace.
+
+Every stage behind the data is computed again, whatever any cache has, and held against what the version's dvc.lock
+says. Nothing goes to the main tree, to DVC's cache or to MLflow.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.core import params, stage
+from components.core.errors import StageError
+from components.core.files import STATE
+from components.lineage import objects
+from components.lineage.snapshot import EDITS, LISTING, SOURCES, Kept, catalogue
+from components.registry import store
+from components.registry.store import Version
+from flows import console
+from flows.dvc import graph
+from flows.pipeline import dvc_process
+from flows.processes import worktree
+
+FOLDER = STATE / "reproductions"
+FROZEN = "ingest"
+"""The stage whose outs are taken as they are: its sources may be gone by now."""
+DIFFERENT = 3  # exit code
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended: the digest of the new weights, and for each stage the outs that are not as they were."""
+
+    version: Version
+    digest: str
+    different: Mapping[str, tuple[str, ...]]
+
+    @property
+    def identical(self) -> bool:
+        """Whether the model came out with the same bits."""
+        return self.digest == self.version.digest
+
+    def __str__(self) -> str:
+        name = f"{self.version.name} version {self.version.number}"
+        if self.identical:
+            return f"{name} came out identical: sha256 {self.digest}"
+        first = next(iter(self.different))
+        return (
+            f"{name} came out different: sha256 {self.digest}, registered is {self.version.digest}; "
+            f"the first stage with other outs is {first} ({', '.join(self.different[first])})"
+        )
+
+
+def reproduce(name: str, ref: str, keep: bool) -> Outcome:
+    """Make the version that `ref` (an alias or a number) stands for once more; `keep` leaves the worktree.
+
+    Raises `StageError` when its commit or its data are gone, or a stage fails.
+    """
+    version, main = store.find(name, ref), Path.cwd()
+    commit, kept = store.notes(version)["git_commit"], Kept(store.kept(version).resolve())
+    with made_again(main, commit, kept, keep) as (tree, different):
+        package = tree / "models/package" / name.removeprefix("lmforge-")
+        return Outcome(version, store.digest(package), different)
+
+
+@contextlib.contextmanager
+def made_again(main: Path, commit: str, kept: Kept, keep: bool) -> Iterator[tuple[Path, dict[str, tuple[str, ...]]]]:
+    """A worktree in which all of it was computed again, and the stages that gave other outs, with these."""
+    with _tree(main, commit, keep) as tree:
+        _put_in_place(tree, kept)
+        _get_data(main, tree)
+        yield tree, dict(_run(tree, kept))
+
+
+@contextlib.contextmanager
+def _tree(main: Path, commit: str, keep: bool) -> Iterator[Path]:
+    """A worktree at a commit, that goes at the end unless it is kept."""
+    tree = (main / FOLDER / f"{commit[:8]}-{os.getpid()}").resolve()
+    worktree.git(main, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+    console.say("worktree", f"{tree} at {commit[:10]}")
+    try:
+        yield tree
+    finally:
+        if keep:
+            console.say("worktree", f"stays: `git worktree remove --force {tree}` takes it away")
+        else:
+            worktree.remove(main, tree)
+
+
+def _put_in_place(tree: Path, kept: Kept) -> None:
+    """Bring the worktree to what the version was made from: edits that were in no commit, and the records."""
+    if (kept.folder / EDITS).exists():
+        worktree.git(tree, "apply", "--whitespace=nowarn", str(kept.folder / EDITS))
+    places = {name: name for name in ("dvc.lock", "dvc.yaml", "params.yaml")}
+    places |= {SOURCES: catalogue(params.load(kept.folder / params.PARAMS)), LISTING: "data/listing.json"}
+    for name, place in places.items():
+        if (kept.folder / name).exists():
+            (tree / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(kept.folder / name, tree / place)
+
+
+def _get_data(main: Path, tree: Path) -> None:
+    """Take the outs of the frozen stage from DVC's cache, or else from the remote."""
+    with contextlib.chdir(tree):
+        graph.share_cache(str(main))
+        for out in objects.read_lock(Path(graph.RECORD))[FROZEN].outs:
+            if not Path(out).exists():
+                console.say(FROZEN, f"getting {out} from the remote")
+                graph.pull(out)
+        for stale in graph.read_plan().stale:
+            console.say(stale.name, f"is not as it was: {'; '.join(stale.reasons)}")
+
+
+def _run(tree: Path, kept: Kept) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Run the stages; gives those with other outs than before, and which these are."""
+    with contextlib.chdir(tree):
+        names = [one.name for one in graph.read_plan().stages if one.name != FROZEN]
+    console.say(FROZEN, "taken as it was")
+    for name in names:
+        began = time.monotonic()
+        with dvc_process.turn(name, check=lambda: None):
+            _run_stage(tree, name)
+        made, before = objects.read_lock(tree / graph.RECORD)[name].outs, kept.stages[name].outs
+        different = tuple(out for out, md5 in before.items() if made.get(out) != md5)
+        verdict = f"different: {', '.join(different)}" if different else "identical"
+        console.say(name, f"{verdict} ({time.monotonic() - began:.0f} s)")
+        if different:
+            yield name, different
+
+
+def _run_stage(tree: Path, name: str) -> None:
+    """Run a stage by force, and keep DVC from putting its outs into the cache. Raises `StageError` with its line."""
+    arguments = ("repro", "--quiet", "--force", "--single-item", "--no-commit", name)
+    store_uri = f"sqlite:///{tree / STATE / 'mlflow' / 'mlflow.db'}"  # of its own, whatever the environment says
+    with dvc_process.started(*arguments, folder=tree, MLFLOW_TRACKING_URI=store_uri) as process:
+        for line in filter(None, dvc_process.lines(process)):
+            console.say(name, line)
+    if process.returncode:
+        with contextlib.chdir(tree):
+            code, line = stage.outcome(name)
+        error = StageError(f"{name}: {line}")
+        error.code = code or error.code
+        raise error

@@ -1,0 +1,272 @@
+"""The `train` flow: from the graph of stages to a registered and, if it is better, promoted model."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.futures import PrefectFuture, as_completed
+from prefect.states import Completed
+
+from components.core import params
+from components.core.errors import TryAgain
+from components.core.files import write_atomically
+from components.data import listing
+from components.lineage import chain
+from components.lineage.tags import tags_of
+from components.registry import champion, store
+from components.registry.decision import Decision, Rule
+from components.registry.store import Version
+from components.reports import report
+from flows import console
+from flows.dvc import graph
+from flows.dvc.graph import Plan
+from flows.pipeline import artifacts, dvc_process, forecast, stage_task
+from flows.processes import locks, worktree
+from flows.promotion.flows import gate_model, promote_model, register_model
+from flows.recipes import RECIPE, model_name
+from flows.retraining import decision_log, new_data, notifications, policy, usage
+from flows.retraining.decision_log import Record
+from flows.retraining.policy import BY_HAND, CALENDAR, DRIFT, Request
+from flows.retraining.settings import Retraining
+from flows.services import recovery
+
+REPORT = Path("reports/report.html")
+
+
+@dataclass(frozen=True)
+class Release:
+    """How a run ended: the version, what the gate said of it, the aliases that it now has, and what became of it."""
+
+    version: Version
+    decision: Decision
+    aliases: tuple[str, ...]
+    outcome: str
+    refused: bool  # a person said no before
+
+    @property
+    def event(self) -> notifications.Event | None:
+        """What somebody wants to be told: that it was promoted, or that it waits for a person."""
+        if not self.decision.promote or self.refused:
+            return None
+        return "promoted" if store.CHAMPION in self.aliases else "waits"
+
+    def __str__(self) -> str:
+        number, rules = self.version.number, self.decision.rules
+        if self.refused or self.event == "waits":
+            return self.outcome
+        if self.event is None:
+            failed = [_plain(rule) for rule in rules if not rule.holds]
+            more = f" and {len(failed) - 2} more" if len(failed) > 2 else ""
+            kept = f"version {number} kept back by {', '.join(failed[:2])}{more}"
+            return kept if failed else f"version {number}: {self.decision}"
+        gains = (f"{rule.figure.value:+.3f} {_plain(rule)}" for rule in rules if rule.group == "gain" and rule.figure)
+        return f"version {number} promoted: {next(gains, self.decision)}"
+
+
+def _plain(rule: Rule) -> str:
+    return rule.name.removeprefix("change in ")
+
+
+def _name() -> str:
+    """What triggered the run; of those that the calendar starts also the day."""
+    trigger = str(runtime.flow_run.parameters["trigger"])
+    return f"{trigger} {_today()}" if trigger == CALENDAR else trigger
+
+
+def _today() -> date:
+    """By the clock of this machine, as the calendar goes."""
+    return datetime.now(UTC).astimezone().date()
+
+
+def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001, what Prefect passes
+    """Tell of what became of the model; that it is kept back, or that nothing was trained, is nobody's worry."""
+    release = state.result(raise_on_failure=False)
+    if isinstance(release, Release) and release.event:
+        notifications.tell(release.event, f"{flow_run.name}: {state.message}", flow_run.id)
+
+
+@flow(
+    name="train",
+    flow_run_name=_name,
+    on_completion=[_tell],
+    on_failure=[notifications.failed],
+    on_crashed=[notifications.failed],
+)
+def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]:
+    """Bring every stage up to date, then register the recipe's package, judge it, and promote it if it is better.
+
+    A trigger that begins with `calendar`, `data` or `drift` asks the policy first. In a worktree the result goes to a
+    branch, and the worktree away. Raises `StageFailed` when a stage fails, `StageError` when something around them
+    does; both carry an exit code.
+
+    Args:
+        trigger: Why it runs; the run is named after it. What a person writes here is never refused.
+        recipe: What is trained: a recipe of the section `finetune` of params.yaml.
+    """
+    if runtime.deployment.id is None:  # the worker knows of the others
+        recovery.note_by_hand(str(runtime.flow_run.id))
+    with (
+        worktree.left_at_the_end(worktree.main_tree()),
+        dvc_process.supervised(),
+        locks.hold("run", "another run is at work in this folder: wait for it, or stop it"),
+    ):
+        decision = decide(trigger)
+        if not decision.train:
+            return Completed(name="Skipped", message=f"no: {decision.reason}")
+        release = make(recipe)
+        new_data.note_trained(release.version.number)
+        if worktree.main_tree():
+            keep(release, trigger)
+    return Completed(message=str(release), data=release)
+
+
+def train_by_hand() -> Release:
+    """Run the flow in the current folder. A person is never refused."""
+    release = train(trigger=BY_HAND)  # Prefect gives what the state holds
+    assert isinstance(release, Release)
+    return release
+
+
+def make(recipe: str) -> Release:
+    """Run the graph; register, judge and, if it is better, promote what it made."""
+    bring_up_to_date()
+    version = register_model(recipe)
+    decision = gate_model(version)
+    outcome = promote_model(version, decision)
+    refused = decision.promote and champion.refusal(version.name, version.number) is not None
+    release = Release(version, decision, _aliases(version), outcome, refused)
+    write_report(recipe, release)
+    return release
+
+
+@task(name="decide", task_run_name="decide", cache_policy=NO_CACHE)
+def decide(trigger: str) -> policy.Decision:
+    """List the data, and ask the policy whether to train on them. What was decided of this flow run once holds.
+
+    In a worktree it also takes what DVC's cache has, and clears old worktrees away.
+    """
+    flow_run, main = str(runtime.flow_run.id), worktree.main_tree()
+    if main:
+        _settle(main)
+    earlier = decision_log.decision_of(flow_run)
+    if earlier and earlier.listing == listing.digest(listing.read()):
+        get_run_logger().info("decided before: %s", earlier.reason)
+        return policy.Decision(earlier.train, earlier.reason)
+    found = listing.refresh()
+    settings = params.read("retraining", Retraining)
+    now = datetime.now(UTC)
+    request = _request(trigger, found)
+    decision = policy.decide(request, usage.history(), settings, now)
+    digest = listing.digest(found)
+    decision_log.note(Record(now.isoformat(), str(request), decision.train, decision.reason, flow_run, digest))
+    verdict = f"{'yes' if decision.train else 'no'}: {decision.reason}"
+    get_run_logger().info(verdict)
+    create_markdown_artifact(verdict, key="decision", description="Whether this run trains, and why")
+    return decision
+
+
+@task(name="keep", task_run_name="keep", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300])
+def keep(release: Release, trigger: str) -> None:
+    """Push what DVC has of the run, and commit its record and reports to a branch of their own."""
+    pushed = graph.push()
+    record = Path(graph.RECORD)
+    files = [record, listing.LISTING, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
+    branch = worktree.commit(files, worktree.short_digest(record), f"{trigger}: {release}", _today())
+    get_run_logger().info("recorded on the branch %s%s", branch, ", the outs are pushed" if pushed else "")
+
+
+def bring_up_to_date() -> None:
+    """Run what is stale of the graph; what it made has to be what the folder holds then, or `TryAgain` is raised."""
+    plan = graph.read_plan()
+    artifacts.show_plan(plan)
+    for line in forecast.lines(plan):
+        console.say("time", line)
+        get_run_logger().info(line)
+    run_graph(plan)
+    check_nothing_changed()
+
+
+def run_graph(plan: Plan) -> None:
+    """Run each stage as soon as those before it are done; after a failure begin no other, and raise it."""
+    waiting = list(plan.stages)
+    running: dict[PrefectFuture[State[None]], str] = {}
+    done: dict[str, PrefectFuture[State[None]]] = {}
+    failed: list[PrefectFuture[State[None]]] = []
+    while True:
+        ready = [stage for stage in waiting if not failed and all(name in done for name in stage.upstream)]
+        for stage in ready:
+            waiting.remove(stage)
+            upstream = [done[name] for name in stage.upstream]
+            future = stage_task.run_stage.submit(stage.name, stage.fresh, wait_for=upstream, return_state=False)
+            running[future] = stage.name
+        if not running:
+            break
+        future = next(as_completed(list(running)))
+        future.wait()
+        name = running.pop(future)
+        if future.state.is_completed():
+            done[name] = future
+        else:
+            failed.append(future)
+    if plan.stale:
+        graph.sort_record()
+    for future in failed:
+        future.result()
+
+
+def check_nothing_changed() -> None:
+    """What is registered has to be what the folder holds: raise `TryAgain` when somebody edited it meanwhile."""
+    stale = graph.read_plan().stale
+    if stale:
+        why = "; ".join(f"{stage.name}: {', '.join(stage.reasons)}" for stage in stale)
+        raise TryAgain(f"something changed during the run ({why}): run again")
+
+
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
+def write_report(recipe: str, release: Release) -> None:
+    """Write the report page, and leave scores and links in the Prefect UI."""
+    tags = tags_of(Path.cwd(), recipe, str(runtime.flow_run.id))
+    tags |= {"version": str(release.version.number)}
+    if release.aliases:
+        tags["alias"] = release.aliases[0]
+    links = chain.links(chain.read(Path.cwd(), release.version))
+    write_atomically(REPORT, report.render(Path.cwd(), tags, links))
+    write_atomically(REPORT.with_name("decision.json"), release.decision.to_json())
+    artifacts.show_scores(recipe)
+    artifacts.show_links(REPORT, tags["stage_key"])
+
+
+def _aliases(version: Version) -> tuple[str, ...]:
+    return tuple(alias for alias, number in sorted(store.aliases(version.name).items()) if number == version.number)
+
+
+def _request(trigger: str, found: listing.Listing) -> Request:
+    request = Request(trigger, sum(new_data.new_tokens(found).values()), drift=0.0)
+    if request.kind != DRIFT:
+        return request
+    moved, _ = new_data.moved(found, store.aliases(model_name(RECIPE)).get(store.CHAMPION))
+    return Request(trigger, request.new_tokens, moved)
+
+
+def _settle(main: Path) -> None:
+    """Make a worktree ready to work in: its data, and DVC's cache; and clear away what earlier runs left."""
+    patterns = [pattern for source in listing.sources() for pattern in source.local_patterns]
+    worktree.link_data(main, Path.cwd(), patterns)
+    graph.share_cache(str(main))
+    worktree.prune(main, _unfinished(main), datetime.now(UTC).timestamp())
+
+
+def _unfinished(main: Path) -> set[str]:
+    """The flow runs with a worktree that are not over."""
+    ids = [tree.name for tree in worktree.found(main)]
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": ids}}))
+    return {str(run.id) for run in runs if run.state is None or not run.state.is_final()}

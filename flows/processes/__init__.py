@@ -1,0 +1,1 @@
+"""Processes and what they share: child processes, locks, environment variables, worktrees."""

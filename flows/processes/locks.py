@@ -1,0 +1,109 @@
+"""Locks between processes: files that the system lets go when their holder dies, however it dies.
+
+Those of a folder lie in its `.lmforge/locks`. Those of the processor and the GPUs lie in the temporary folder of the
+machine, since every folder and worktree of this user shares them.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from components.core.errors import TryAgain
+from components.core.files import STATE
+
+LOCKS = STATE / "locks"
+CPU = "cpu"
+
+_POLL = 0.2  # seconds
+
+_kept: list[IO[str]] = []
+
+
+@contextmanager
+def hold(name: str, refusal: str) -> Iterator[None]:
+    """Hold the lock of this folder, or raise `TryAgain(refusal)` when another has it."""
+    with _file(LOCKS / name) as descriptor:
+        if not _take(descriptor):
+            raise TryAgain(refusal)
+        yield
+
+
+@contextmanager
+def hold_accelerators(check: Callable[[], None]) -> Iterator[list[str]]:
+    """Hold the GPUs that this process may use, or else the processor, as soon as all are free; gives their names.
+
+    `check` is called while waiting, and may raise to give up. All take them in one order, so that two runs never
+    wait for each other.
+    """
+    names = accelerators()
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(_wait_for(accelerator_lock(name), check))
+        yield names
+
+
+def accelerators() -> list[str]:
+    """The GPUs that this process may use, by their UUIDs, or else `cpu`."""
+    if shutil.which("nvidia-smi") is None:
+        return [CPU]
+    query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True)
+    if answer.returncode != 0:  # a driver without a card
+        return [CPU]
+    uuids = dict(line.split(", ") for line in answer.stdout.splitlines())
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = list(uuids) if chosen is None else [name for name in chosen.split(",") if name not in ("", "-1")]
+    return sorted({uuids.get(name, name) for name in visible}) or [CPU]
+
+
+def accelerator_lock(name: str) -> Path:
+    """The lock file of a GPU, or of the processor."""
+    return Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-accelerator-{name}"
+
+
+def keep(path: Path) -> bool:
+    """Take the lock of a file for as long as this process lives; False when another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    if not _take(file.fileno()):
+        file.close()
+        return False
+    _kept.append(file)
+    return True
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process has the lock of the file now."""
+    with _file(path) as descriptor:
+        return not _take(descriptor)
+
+
+@contextmanager
+def _wait_for(path: Path, check: Callable[[], None]) -> Iterator[None]:
+    with _file(path) as descriptor:
+        while not _take(descriptor):
+            check()
+            time.sleep(_POLL)
+        yield
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        yield file.fileno()
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

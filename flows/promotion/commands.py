@@ -1,0 +1,57 @@
+"""What a person does to the champion at the command line: at once, on the registry alone; then Prefect is told.
+
+Whoever looks at Prefect's pages so sees these commands among the runs of the flows that do the same. Where its server
+does not run, or does not answer, the ledger alone has them.
+"""
+
+from typing import Any
+
+import requests
+
+from components.core.errors import TryAgain
+from components.core.stage import log
+from components.registry import champion
+from flows import console
+from flows.recipes import MODEL, RECIPE
+from flows.services import prefect_api
+from flows.services.server import found_prefect
+
+
+def promote(version: int, by: str, reason: str, anyway: bool) -> None:
+    """Make a version the champion."""
+    line = champion.approve(MODEL, version, by, reason, anyway)
+    console.say("promote", line)
+    said = {"version": version, "verdict": "approve", "by": by, "reason": reason, "anyway": anyway}
+    _tell("promote", f"promote {RECIPE} version {version}: approved by {by}", said, "Promoted", line)
+
+
+def reject(version: int, by: str, reason: str) -> None:
+    """Turn a version down."""
+    line = champion.reject(MODEL, version, by, reason)
+    console.say("reject", line)
+    said = {"version": version, "verdict": "reject", "by": by, "reason": reason}
+    _tell("promote", f"promote {RECIPE} version {version}: rejected by {by}", said, "Rejected", line)
+
+
+def rollback(by: str, reason: str) -> None:
+    """Make the previous champion the champion again."""
+    line = champion.rollback(MODEL, by, reason)
+    console.say("rollback", line)
+    _tell("rollback", f"roll {RECIPE} back: {by}", {"by": by, "reason": reason}, "RolledBack", line)
+
+
+def _tell(flow: str, name: str, parameters: dict[str, Any], state: str, line: str) -> None:
+    """Let a run stand in Prefect that ended so, when its server is there.
+
+    https://docs.prefect.io/v3/api-ref/rest-api/server/flow-runs/create-flow-run
+    """
+    try:
+        server = found_prefect()
+        if server:
+            api = f"{server.url}/api"
+            known = prefect_api.ask(api, "POST", "/flows/", {"name": flow})
+            ended = {"type": "COMPLETED", "name": state, "message": line}
+            run = {"flow_id": known["id"], "name": name, "parameters": parameters, "state": ended}
+            prefect_api.ask(api, "POST", "/flow_runs/", run)
+    except (TryAgain, requests.RequestException) as error:
+        log.warning("Prefect's pages do not show this: %s", error)

@@ -1,0 +1,136 @@
+"""`lmforge noise`: how far do seeds differ? Measured, so that the gate knows.
+
+The recipe is trained several times, shortened, with nothing changed but the seed: pretraining and fine-tuning, as the
+gate compares what comes out of both. The validation documents are scored, not those of the test split.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from components.core import params
+from components.core.errors import BadData, BadSettings
+from components.evaluation import bits_per_byte, likelihood, selection
+from components.evaluation.settings import Evaluate
+from components.model import arithmetic, hf
+from components.model.transformer import Transformer
+from components.registry import spread
+from components.registry.spread import Record
+from components.stages import finetune, pretrain
+from components.tokenizer.tokenizer import Tokenizer
+from components.training import scaling
+from components.training.data.batches import Rows
+from components.training.engine import loop
+from components.training.settings import Finetune, Optimization, Pretrain
+from flows import console
+from flows.dvc import graph
+from flows.processes import locks
+
+DOCUMENTS = Path("data/prepared/documents/validation")
+STAGE = "noise"
+
+Train = Callable[[int], float]
+"""From a seed to bits per byte."""
+BEFORE = ("ingest", "prepare", "tokenizer", "encode")  # the trainings
+
+
+def measure(recipe: str, seeds: int, steps: int) -> str:
+    """Train a recipe with several seeds, at most `steps` of each training, and keep how they differ; it in words.
+
+    What was measured before for the same settings, data and steps is kept, and continued. Raises `BadData` when the
+    data are not up to date, and `TryAgain` while a run is at work in this folder.
+    """
+    with locks.hold("run", "a run is at work in this folder: wait for it, or stop it"):
+        stale = [stage.name for stage in graph.read_plan().stale if stage.name in BEFORE]
+        if stale:
+            raise BadData(f"{', '.join(stale)} would have to run first: `lmforge run`, then measure")
+        evaluation = params.read("evaluate", Evaluate)
+        settings = Recipe(params.read("pretrain", Pretrain), finetune.read(recipe), evaluation, steps)
+        key = spread.key(recipe)
+        known = spread.read(key)
+        record = known if known and known.steps == steps else Record(steps, {})
+        say = partial(console.say, STAGE)
+        with locks.hold_accelerators(lambda: None):
+            say(f"{seeds} seeds, each with at most {steps} steps of pretraining and of fine-tuning")
+            train_each(settings.train, seeds, record, key, say)
+    return spread.find(recipe).note
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and how it is scored; `steps` at most, of each of the two trainings."""
+
+    pretrain: Pretrain
+    finetune: Finetune
+    evaluate: Evaluate
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.pretrain.model.architecture == "encoder":
+            raise BadSettings("an encoder that labels has no bits per byte: the gate has no use for their spread")
+
+    def train(self, seed: int) -> float:
+        """The bits per byte of validation documents after a training with this seed. It keeps nothing on the disk."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            tokenizer = Tokenizer.load(pretrain.TOKENIZER)
+            hf.save(self._pretrained(seed, tokenizer, folder / "pretrain"), folder / "model")
+            model = hf.load(folder / "model")
+            settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
+            rows = finetune.training_rows(settings, model, tokenizer)
+            self._run(model, rows, settings.optimization, folder / "finetune")
+            hf.save(model, folder / "model")
+            return self._score(hf.load(folder / "model"), tokenizer)
+
+    def _pretrained(self, seed: int, tokenizer: Tokenizer, folder: Path) -> Transformer:
+        settings = replace(self.pretrain, optimization=replace(self.pretrain.optimization, seed=seed))
+        model = pretrain.build(settings, tokenizer.vocab_size)
+        rows, _ = pretrain.data(settings, tokenizer)
+        self._run(model, rows, scaling.fill(settings.optimization, model, settings.sequence_length), folder)
+        return model
+
+    def _run(self, model: Transformer, rows: Rows, optimization: Optimization, folder: Path) -> None:
+        steps = min(self.steps, optimization.steps)
+        shortened = replace(optimization, steps=steps, validate_every=steps, checkpoint_every=steps)
+        loop.train(
+            loop.Job(
+                stage=STAGE,
+                model=model,
+                rows=rows,
+                validate=lambda _: {},
+                settings=shortened,
+                parallel="ddp",
+                checkpoints=folder,
+                made_from={},
+                report=None,
+            )
+        )
+
+    def _score(self, model: Transformer, tokenizer: Tokenizer) -> float:
+        layout = likelihood.layout(model, tokenizer)
+        assert layout is not None, "it reads documents"
+        documents = selection.documents(DOCUMENTS, self.evaluate.max_bytes_per_source)
+        with arithmetic.autocast(arithmetic.CPU):
+            losses = bits_per_byte.losses(
+                model, layout, tokenizer, documents, tokens_per_batch=self.evaluate.tokens_per_batch, stage=STAGE
+            )
+        return bits_per_byte.of_all(losses)
+
+
+def train_each(train: Train, seeds: int, record: Record, key: str, say: Callable[[str], None]) -> None:
+    """Train with the seeds 1, 2, ... up to `seeds` that the record lacks, and write it after each.
+
+    `say` takes a line for people.
+    """
+    missing = [seed for seed in range(1, seeds + 1) if seed not in record.bits_per_byte]
+    began = time.monotonic()
+    for number, seed in enumerate(missing, 1):
+        record = record.with_seed(seed, train(seed))
+        record.write(key)
+        each = (time.monotonic() - began) / number
+        left = len(missing) - number
+        to_go = f"; {left} to go, about {left * each / 60:.1f} min" if left else ""
+        say(f"seed {seed}: {record.bits_per_byte[seed]:.4f} bits per byte after {each:.0f} s{to_go}")

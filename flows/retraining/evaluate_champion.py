@@ -1,0 +1,101 @@
+"""The `evaluate-champion` flow: how the model that is live does on the newest test data, night after night."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.states import Completed
+
+from components.core import params
+from components.core.errors import BadData
+from components.evaluation.settings import Evaluate
+from components.registry import nightly_scores, store
+from components.registry.store import Version
+from components.reports import score_table
+from flows.dvc import graph
+from flows.processes import locks, worktree
+from flows.recipes import RECIPE, model_name
+from flows.retraining import notifications
+
+EVALUATED = "lmforge.champion.evaluated"
+PREPARED = Path("data/prepared")
+
+
+@flow(
+    name="evaluate-champion",
+    flow_run_name="evaluate the champion of {recipe}",
+    on_failure=[notifications.failed],
+    on_crashed=[notifications.failed],
+)
+def evaluate_champion(recipe: str = RECIPE) -> State[None]:
+    """Score the champion afresh on the newest test data, and add the scores to its curve in MLflow.
+
+    Args:
+        recipe: Which model: the champion of lmforge-<recipe>.
+    """
+    name, main = model_name(recipe), worktree.main_tree()
+    with worktree.left_at_the_end(main):
+        if store.CHAMPION not in store.aliases(name):
+            return Completed(name="Skipped", message=f"{name} has no champion yet")
+        if main:
+            take_newest_data(main)
+        champion = store.find(name, store.CHAMPION)
+        with locks.hold_accelerators(lambda: None):
+            scores = _score(store.fetch(name, str(champion.number)))
+        return _tell(champion, scores)
+
+
+def take_newest_data(main: Path) -> None:
+    """Bring what a run recorded last into the current worktree, from the cache of the main tree."""
+    Path(graph.RECORD).write_text(newest_record(main), encoding="utf-8")
+    graph.share_cache(str(main))
+
+
+def newest_record(main: Path) -> str:
+    """The `dvc.lock` of the main tree or of a branch `runs/…`, whichever is the newest."""
+    newest = worktree.git(
+        main,
+        "for-each-ref",
+        "--sort=-committerdate",
+        "--count=1",
+        "--format=%(committerdate:unix) %(refname)",
+        "refs/heads/runs",
+    )
+    ours = main / graph.RECORD
+    if newest and (not ours.exists() or int(newest.split()[0]) > ours.stat().st_mtime):
+        return worktree.git(main, "show", f"{newest.split()[1]}:{graph.RECORD}") + "\n"
+    if not ours.exists():
+        raise BadData(f"nothing has run yet, so there are no test data: {graph.RECORD} is not in {main}")
+    return ours.read_text(encoding="utf-8")
+
+
+def _score(package: Path) -> dict[str, Any]:
+    from components.evaluation.evaluation import evaluate
+
+    if not PREPARED.exists():
+        raise BadData(f"{PREPARED} is neither here nor in DVC's cache: run the pipeline (`lmforge run`)")
+    return evaluate(package, params.read("evaluate", Evaluate), "champion").scores
+
+
+def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
+    """To MLflow, to Prefect's page, to whoever waits for the event, and in the state of the run."""
+    figures = nightly_scores.figures(scores)
+    run = nightly_scores.append(champion, figures)
+    create_table_artifact(
+        [
+            {"measure": name, "score": score, "interval": interval}
+            for name, score, interval, _ in score_table.rows(scores)
+        ],
+        key="champion",
+        description=f"Scores of {champion.name} version {champion.number} on the newest test data",
+    )
+    emit_event(
+        EVALUATED,
+        resource={"prefect.resource.id": f"lmforge.model.{champion.name}", "prefect.resource.name": champion.name},
+        payload={"version": champion.number, "run": run, **figures},
+    )
+    said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    return Completed(message=f"version {champion.number}: {said}")

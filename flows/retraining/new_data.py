@@ -1,0 +1,87 @@
+"""What the data hold beyond those that the last training, and the champion, learned from.
+
+A run that registered a model leaves `.lmforge/retraining/trained/<version>.json`: the listing and the profile of the
+data that it read.
+"""
+
+import json
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.core.files import write_atomically
+from components.data import drift, listing
+from components.data.drift import Profile
+from components.data.listing import Listing
+from flows.retraining.settings import FOLDER
+
+TRAINED = FOLDER / "trained"
+MANIFEST = Path("data/tokens/manifest.json")
+BYTES_PER_TOKEN = 4.0  # until a tokenizer says it better
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a version learned from, of the data that can change."""
+
+    version: int
+    time: str  # ISO 8601, UTC
+    listing: Listing
+    profile: Profile
+
+
+def note_trained(version: int) -> None:
+    """Remember that a version learned from the data of the present listing; the first time counts."""
+    path = TRAINED / f"{version}.json"
+    if path.exists() and listing.read() == _load(path).listing:
+        return
+    read = listing.read()
+    profile = drift.profile(listing.sources(), read)
+    trained = Trained(version, datetime.now(UTC).isoformat(), read, profile)
+    write_atomically(path, json.dumps(asdict(trained)))
+
+
+def trained(version: int) -> Trained | None:
+    """What a version learned from, where it is known."""
+    with suppress(FileNotFoundError):
+        return _load(TRAINED / f"{version}.json")
+    return None
+
+
+def last_trained() -> Trained | None:
+    """What the last registered version learned from."""
+    return max(map(_load, TRAINED.glob("*.json")), key=lambda found: found.time, default=None)
+
+
+def new_tokens(now: Listing) -> dict[str, int]:
+    """An estimate of the tokens in the files that the last training did not read, by source."""
+    last = last_trained()
+    sizes: Counter[str] = Counter()
+    for source, path in listing.arrived(last.listing if last else {}, now):
+        sizes[source] += Path(path).stat().st_size
+    per_token = _bytes_per_token()
+    return {source: round(size / per_token) for source, size in sizes.items()}
+
+
+def moved(now: Listing, champion: int | None) -> tuple[float, str]:
+    """How far the data have moved since the champion, or else the last training, read them; and in what."""
+    before = (trained(champion) if champion else None) or last_trained()
+    if before is None or before.listing == now:
+        return 0.0, ""
+    return drift.figure(before.profile, drift.profile(listing.sources(), now))
+
+
+def _bytes_per_token() -> float:
+    """By the tokens that the present tokenizer made of the documents."""
+    with suppress(FileNotFoundError):
+        shards = json.loads(MANIFEST.read_text(encoding="utf-8"))["shards"]
+        tokens = sum(shard["tokens"] for shard in shards)
+        if tokens:
+            return float(sum(shard["bytes"] for shard in shards) / tokens)
+    return BYTES_PER_TOKEN
+
+
+def _load(path: Path) -> Trained:
+    return Trained(**json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,68 @@
+"""How long the stages had the processor or the GPUs: `.lmforge/retraining/usage`, a file for each stage of each run."""
+
+import json
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.core.files import write_atomically
+from flows.retraining.policy import Training
+from flows.retraining.settings import FOLDER
+
+USAGE = FOLDER / "usage"
+
+_WRITE_EVERY = 10.0  # seconds
+
+
+def history() -> list[Training]:
+    """The runs that trained, from the time that their stages had the processor or the GPUs."""
+    uses: dict[str, list[dict[str, Any]]] = {}
+    for path in USAGE.glob("*.json"):
+        with suppress(FileNotFoundError):
+            use = json.loads(path.read_text())
+            uses.setdefault(use["flow_run"], []).append(use)
+    return [
+        Training(
+            began=min(_time(use["began"]) for use in run),
+            ended=max(_time(use["ended"]) for use in run),
+            minutes=sum(use["minutes"] for use in run),
+        )
+        for run in uses.values()
+    ]
+
+
+class Meter:
+    """Notes how long a stage has the processor or the GPUs, as it goes on: what a kill ends counts as well."""
+
+    def __init__(self, stage: str, flow_run: str, accelerators: int) -> None:
+        self._stage, self._flow_run, self._accelerators = stage, flow_run, accelerators
+        self._began, self._start = datetime.now(UTC), time.monotonic()
+        self._path = USAGE / f"{time.time_ns()}-{os.getpid()}.json"
+        self._written = -_WRITE_EVERY
+
+    def update(self) -> None:
+        """Note it up to now, unless that was done a moment ago."""
+        if time.monotonic() - self._written >= _WRITE_EVERY:
+            self._write()
+
+    def finish(self) -> None:
+        """Note the whole of it."""
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        seconds = self._written - self._start
+        use = {
+            "stage": self._stage,
+            "flow_run": self._flow_run,
+            "began": self._began.isoformat(),
+            "ended": (self._began + timedelta(seconds=seconds)).isoformat(),
+            "minutes": seconds / 60 * self._accelerators,
+        }
+        write_atomically(self._path, json.dumps(use))
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

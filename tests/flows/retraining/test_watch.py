@@ -1,0 +1,129 @@
+"""The watcher: what it sees, what it says, and when it asks for a training."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from components.data import listing
+from flows.processes import locks
+from flows.retraining import decision_log, new_data, watch
+from flows.retraining.decision_log import Record
+from flows.services import prefect_api
+from tests.flows.support.retraining import SETTINGS, add, write
+from tests.flows.support.running import wait_until
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a source of files, of which the first was trained on by version 1."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    write(tmp_path)
+    add(tmp_path, "first", 1000)
+    listing.refresh()
+    new_data.note_trained(1)
+    return tmp_path
+
+
+@pytest.fixture
+def events(prefect_url: str) -> Iterator[str]:
+    """The address of a server that flows of this process talk to."""
+    with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}):
+        yield f"{prefect_url}/api"
+
+
+def look() -> str:
+    return str(watch.watch_data(return_state=True).message)
+
+
+def sent(api: str) -> list[Any]:
+    """The payloads of all events about data that this folder's listings appear in."""
+    query = {"filter": {"event": {"prefix": ["lmforge.data."]}}}
+    found = prefect_api.ask(api, "POST", "/events/filter", query)["events"]
+    digest = listing.digest(listing.look())
+    return [(event["event"], event["payload"]) for event in found if event["payload"]["listing"] == digest]
+
+
+@pytest.mark.xdist_group("prefect")
+def test_small_arrivals_add_up_until_a_training_is_worth_it(folder: Path, events: str) -> None:
+    assert look().startswith("nothing new since version 1 (20")
+
+    add(folder, "second", 500)
+    assert look() == "+125 tokens in notes, drift 0.00 (source): below min_new_tokens 200"
+    assert look() == "+125 tokens in notes, drift 0.00 (source): below min_new_tokens 200"
+    (refused,) = decision_log.decisions()
+    assert (refused.trigger, refused.train) == ("data: +125 tokens", False)
+    assert sent(events) == []
+
+    add(folder, "third", 500)
+    assert look() == "+250 tokens in notes, drift 0.00 (source): a training is asked for"
+    (event,) = wait_until(lambda: sent(events), bool)
+    digest = listing.digest(listing.look())
+    assert event == (watch.CHANGED, {"sources": {"notes": 250}, "new_tokens": 250, "listing": digest})
+
+    decision_log.note(
+        Record(datetime.now(UTC).isoformat(), "data", False, "the commit has another limit", "a-run", "00")
+    )
+    assert look().endswith("a training was asked for; the run a-run said the commit has another limit")
+    decision_log.note(Record(datetime.now(UTC).isoformat(), "data: +250 tokens", True, "yes", "a-run", digest))
+    assert "a training of these files was begun on 20" in look()
+    assert len(sent(events)) == 1
+
+    add(folder, "fourth", 500)
+    with locks.hold("run", "taken"):
+        assert look().endswith("a training is at work or waits already")
+
+
+@pytest.mark.xdist_group("prefect")
+def test_a_drift_is_reason_enough(folder: Path, events: str) -> None:
+    for number in range(90):
+        add(folder, f"short{number}", 4)
+    assert look().endswith("(length): a training is asked for")
+    ((name, payload),) = wait_until(lambda: sent(events), bool)
+    assert name == watch.DRIFTED
+    assert payload["figure"] > payload["threshold"] == 0.25
+
+
+def test_what_is_wanted_because_of_the_drift_says_so() -> None:
+    assert watch.choose(120_340, 0.1, SETTINGS).trigger == "data: +120,340 tokens"
+    assert watch.choose(120_340, 0.31, SETTINGS).trigger == "drift: 0.31 > 0.25"
+    assert watch.choose(600_000, 0.31, SETTINGS).trigger == "data: +600,000 tokens"
+    assert watch.choose(0, 0.31, replace(SETTINGS, min_new_tokens=0)).kind == "data"
+
+
+def test_files_that_went_are_no_new_tokens(folder: Path) -> None:
+    add(folder, "second", 400)
+    (folder / "corpus" / "first.txt").unlink()
+    assert new_data.new_tokens(listing.look()) == {"notes": 100}
+    (folder / "corpus" / "second.txt").unlink()
+    (folder / "corpus" / "copy.txt").write_text(("first" * 1000)[:1000])
+    assert new_data.new_tokens(listing.look()) == {}
+    assert watch.describe({}, 0.0, "") == "files are gone, none is new"
+
+
+def test_the_tokenizer_says_how_many_bytes_a_token_has(folder: Path) -> None:
+    add(folder, "second", 400)
+    new_data.MANIFEST.parent.mkdir(parents=True)
+    new_data.MANIFEST.write_text(json.dumps({"shards": [{"tokens": 100, "bytes": 300}, {"tokens": 100, "bytes": 200}]}))
+    assert new_data.new_tokens(listing.look()) == {"notes": 160}
+
+
+def test_the_drift_is_against_the_champion(folder: Path) -> None:
+    for number in range(90):
+        add(folder, f"short{number}", 4)
+    listing.refresh()
+    new_data.note_trained(2)
+    assert new_data.last_trained() == new_data.trained(2)
+    assert new_data.moved(listing.look(), champion=2) == (0.0, "")
+    figure, dimension = new_data.moved(listing.look(), champion=1)
+    assert figure > 0.25
+    assert dimension == "length"
+    assert new_data.moved(listing.look(), champion=None) == (0.0, "")
+    (new_data.TRAINED / "2.json").unlink()
+    assert new_data.moved(listing.look(), champion=None) == (figure, dimension)
