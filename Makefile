@@ -22,7 +22,7 @@ check: .venv/installed
 test: .venv/installed
 	ruff check .
 	ruff format --check .
-	@mypy & types=$$!; pytest -n 2; tests=$$?; wait $$types && exit $$tests
+	@mypy & types=$$!; pytest -n 4; tests=$$?; wait $$types && exit $$tests
 
 slow: .venv/installed
 	pytest -n 2 -m slow

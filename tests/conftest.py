@@ -1,6 +1,7 @@
 """What holds for all tests, for the processes that they start, and for what their workers share."""
 
 import os
+import sys
 import tempfile
 
 import pytest
@@ -15,7 +16,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What is compiled belongs to this run, and all its workers share it."""
+    """A worker has a core, so that trainings of two workers do not wait for each other; more workers than cores fill
+    the time in which tests wait. What is compiled belongs to this run, and all its workers share it.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")[len("gw") :]
+    if worker and sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(worker) % len(cores)]})
     if not hasattr(config, "workerinput"):
         compiled = tempfile.TemporaryDirectory()
         config.add_cleanup(compiled.cleanup)

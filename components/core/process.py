@@ -1,4 +1,4 @@
-"""A process that ends when its parent does."""
+"""The cores of this process, and its end with its parent."""
 
 import ctypes
 import os
@@ -7,6 +7,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
+
+
+def cores() -> list[int]:
+    """The cores that this process may use: `taskset` or a container may leave it but some."""
+    if sys.platform == "linux":
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def die_with_parent() -> None:

@@ -54,13 +54,13 @@ def refuse_when_stopping() -> None:
 
 
 @contextmanager
-def turn(name: str, check: Callable[[], None]) -> Iterator[list[str]]:
-    """Within it a stage may run; gives the names of the accelerators that it holds.
+def turn(name: str, check: Callable[[], None]) -> Iterator[int]:
+    """Within it a stage may run; gives the number of accelerators that it holds.
 
     An exclusive stage waits until all of them are free, and `check` is called meanwhile; any other holds none.
     """
     if graph.kind(name) not in graph.EXCLUSIVE_STAGES:
-        yield []
+        yield 0
         return
     with locks.hold_accelerators(check) as accelerators:
         yield accelerators

@@ -87,7 +87,7 @@ def _turn(name: str) -> Iterator[list[Watcher]]:
     watchers: list[Watcher] = [LiveProgress(name)] if graph.kind(name) in graph.TRAINING_STAGES else []
     with dvc_process.turn(name, _wait(name)) as accelerators:
         if accelerators:
-            watchers.append(Meter(name, str(runtime.flow_run.id), len(accelerators)))
+            watchers.append(Meter(name, str(runtime.flow_run.id), accelerators))
         yield watchers
 
 

@@ -1,7 +1,7 @@
 """Locks between processes: files that the system lets go when their holder dies, however it dies.
 
-Those of a folder lie in its `.lmforge/locks`. Those of the processor and the GPUs lie in the temporary folder of the
-machine, since every folder and worktree of this user shares them.
+Those of a folder lie in its `.lmforge/locks`. Those of cores and GPUs lie in the temporary folder of the machine, since
+every folder and worktree of this user shares them.
 """
 
 import fcntl
@@ -15,11 +15,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
+from components.core import process
 from components.core.errors import TryAgain
 from components.core.files import STATE
 
 LOCKS = STATE / "locks"
-CPU = "cpu"
 
 _POLL = 0.2  # seconds
 
@@ -36,35 +36,43 @@ def hold(name: str, refusal: str) -> Iterator[None]:
 
 
 @contextmanager
-def hold_accelerators(check: Callable[[], None]) -> Iterator[list[str]]:
-    """Hold the GPUs that this process may use, or else the processor, as soon as all are free; gives their names.
+def hold_accelerators(check: Callable[[], None]) -> Iterator[int]:
+    """Hold the GPUs that this process may use, or else its cores, as soon as all are free.
 
-    `check` is called while waiting, and may raise to give up. All take them in one order, so that two runs never
-    wait for each other.
+    Gives how many accelerators these are: each GPU is one, and all cores together are one. `check` is called while
+    waiting, and may raise to give up. All take them in one order, so that two runs never wait for each other.
     """
-    names = accelerators()
+    gpus = _gpus()
     with ExitStack() as stack:
-        for name in names:
+        for name in gpus or _cores():
             stack.enter_context(_wait_for(accelerator_lock(name), check))
-        yield names
+        yield len(gpus) or 1
 
 
 def accelerators() -> list[str]:
-    """The GPUs that this process may use, by their UUIDs, or else `cpu`."""
+    """The GPUs that this process may use, by their UUIDs, or else its cores: `cpu0`, `cpu1`, ..."""
+    return _gpus() or _cores()
+
+
+def _cores() -> list[str]:
+    return [f"cpu{core}" for core in process.cores()]
+
+
+def _gpus() -> list[str]:
     if shutil.which("nvidia-smi") is None:
-        return [CPU]
+        return []
     query = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
     answer = subprocess.run(query, capture_output=True, text=True)
     if answer.returncode != 0:  # a driver without a card
-        return [CPU]
+        return []
     uuids = dict(line.split(", ") for line in answer.stdout.splitlines())
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = list(uuids) if chosen is None else [name for name in chosen.split(",") if name not in ("", "-1")]
-    return sorted({uuids.get(name, name) for name in visible}) or [CPU]
+    return sorted({uuids.get(name, name) for name in visible})
 
 
 def accelerator_lock(name: str) -> Path:
-    """The lock file of a GPU, or of the processor."""
+    """The lock file of a GPU, or of a core."""
     return Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-accelerator-{name}"
 
 

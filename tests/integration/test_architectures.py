@@ -1,32 +1,57 @@
-"""The road with each of the other architectures and forms, from the stages that a decoder has finished on."""
+"""The presets of the other architectures and forms, from the prepared data of a run of the decoder."""
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from components.model import hf
+from components.registry import mlflow_model
+from components.stages import encode, evaluate, finetune, package, pretrain, tokenizer
+from flows import presets
+from flows.dvc import graph
 from tests.integration.support.road import Road
 
 pytestmark = pytest.mark.services
 
 CLASSIFICATION = {"topic", "sentiment_en", "sentiment_zh"}
 TRANSLATION = {"translation_en_zh", "translation_zh_en"}
+PRESETS = [
+    ("encoder", "eurobert", CLASSIFICATION | {"question_answering"}),
+    ("encoder-decoder", "lmforge", CLASSIFICATION | {"question_answering", "description"}),
+    ("translation", "marian", TRANSLATION),
+]
+MODELS = {"base": ("models/pretrained", "reports/training/pretrain")} | {
+    "assistant": ("models/finetuned/assistant", "reports/training/finetune/assistant")
+}
+PROMPTS = ["The river crosses the valley.\nTopic:", "Land 1. History: king.\nQuestion: History"]
 
 
+@pytest.mark.parametrize(("preset", "form", "tasks"), PRESETS)
+def test_the_stages_of_a_preset_end_in_a_package_that_answers(
+    preset: str,
+    form: str,
+    tasks: set[str],
+    finished: tuple[Road, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All in this process; `make slow` has them run by the flow."""
+    run_stages(preset, finished[0], tmp_path / "lmforge", monkeypatch)
+    made = Path("models/package/assistant")
+    check(made, form, tasks)
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # MLflow puts the code of the model on it
+    mlflow_model.save(made, tmp_path / "model", "m-0")
+    answer_prompts(str(tmp_path / "model"), made)
+
+
+@pytest.mark.slow(reason="the stages run above, and the flow with the decoder in test_road.py")
 @pytest.mark.parametrize(
     ("preset", "form", "tasks"),
-    [
-        pytest.param(
-            "bigrams", "lmforge", CLASSIFICATION | {"question_answering", "description"},
-            marks=pytest.mark.slow(reason="the road of the decoder; n-grams are in the tests of components/model"),
-        ),
-        ("encoder", "eurobert", CLASSIFICATION | {"question_answering"}),
-        ("encoder-decoder", "lmforge", CLASSIFICATION | {"question_answering", "description"}),
-        ("translation", "marian", TRANSLATION),
-    ],
-)  # fmt: skip
+    [*PRESETS, ("bigrams", "lmforge", CLASSIFICATION | {"question_answering", "description"})],
+)
 def test_a_preset_leads_to_a_champion_that_answers(
     preset: str,
     form: str,
@@ -35,24 +60,54 @@ def test_a_preset_leads_to_a_champion_that_answers(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = tmp_path / "lmforge"
-    shutil.copytree(finished[0].folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".lmforge"))
+    folder = copied(finished[0], tmp_path / "lmforge")
     road = Road(folder)
     road.run("flows.cli.main", "preset", preset, "smoke")
     output = road.run("flows.cli.main", "run")
     assert "lmforge-assistant version 1 (@champion)" in output, output
-
-    package = folder / "models/package/assistant"
-    assert json.loads((package / "config.json").read_text())["model_type"] == form
-    assert set(json.loads((package / "scores.json").read_text())["tasks"]) == tasks
+    check(folder / "models/package/assistant", form, tasks)
     assert "</html>" in (folder / "reports/report.html").read_text(encoding="utf-8")
-    labels = hf.load(package).config.labels
-
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/.lmforge/mlflow/mlflow.db")
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    answer_prompts("models:/lmforge-assistant@champion", folder / "models/package/assistant")
+
+
+def run_stages(preset: str, finished: Road, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run what follows the prepared data, in a folder that is the current one then."""
+    monkeypatch.chdir(copied(finished, folder))
+    store = finished.folder / ".lmforge/mlflow/mlflow.db"  # a new one takes seconds
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(store, folder.parent)}")
+    for out in ("data/tokens", "models", "reports/training", "reports/evaluation"):
+        shutil.rmtree(out)
+    presets.apply([preset, "smoke"])
+    assert "models/tokenizer" in next(stage for stage in graph.read_plan().stages if stage.name == "pretrain").deps
+    for stage in (tokenizer, encode, pretrain):
+        stage.main()
+    finetune.main("assistant")
+    for name, folders in MODELS.items():
+        monkeypatch.setattr(sys, "argv", ["evaluate", name, *folders])
+        evaluate.main()
+    monkeypatch.setattr(sys, "argv", ["package", "assistant"])
+    package.main()
+
+
+def copied(finished: Road, folder: Path) -> Path:
+    """A copy of the run without its state."""
+    return Path(shutil.copytree(finished.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".lmforge")))
+
+
+def check(made: Path, form: str, tasks: set[str]) -> None:
+    """Whether a package has the form, and was scored on the tasks."""
+    assert json.loads((made / "config.json").read_text())["model_type"] == form
+    assert set(json.loads((made / "scores.json").read_text())["tasks"]) == tasks
+
+
+def answer_prompts(uri: str, made: Path) -> None:
+    """Ask a model as MLflow loads it: a label, a span of the prompt, or a text."""
     import mlflow
 
-    prompts = ["The river crosses the valley.\nTopic:", "Land 1. History: king.\nQuestion: History"]
-    answers = mlflow.pyfunc.load_model("models:/lmforge-assistant@champion").predict(prompts)
+    labels = hf.load(made).config.labels
+    answers = mlflow.pyfunc.load_model(uri).predict(PROMPTS)
     assert len(answers) == 2
-    for prompt, answer in zip(prompts, answers, strict=True):
+    for prompt, answer in zip(PROMPTS, answers, strict=True):
         assert answer in labels or answer in f"user\n{prompt}\nassistant\n" if labels else isinstance(answer, str)

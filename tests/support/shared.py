@@ -1,8 +1,9 @@
-"""What the workers of pytest share."""
+"""What the workers of pytest share, and cores for a part of a test."""
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,14 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
             make(folder)
             made.touch()
     return folder
+
+
+@contextmanager
+def on_cores(numbers: Iterable[int]) -> Iterator[None]:
+    """Within it this process, and those that it starts, have these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, numbers)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

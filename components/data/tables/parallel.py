@@ -1,14 +1,13 @@
 """Runs a function over many tasks on the processors of this machine, and gives the results in order."""
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
 
-from components.core.process import die_with_parent
+from components.core.process import cores, die_with_parent
 
 FEW = 4  # tasks that are done sooner than other processes have started
 
@@ -18,7 +17,7 @@ Result = TypeVar("Result")
 
 def ordered(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
     """`map` on all processors. A few results wait at most, so memory does not grow with the number of tasks."""
-    workers = os.cpu_count() or 1
+    workers = len(cores())
     if workers == 1 or len(tasks) <= FEW:
         yield from map(function, tasks)
         return

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def _path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow puts the code of each model that it loads on the path, and child processes of later tests would find it."""
+    """MLflow puts the code of each loaded model on the path, and child processes of later tests would find it."""
     monkeypatch.setattr(sys, "path", sys.path.copy())
 
 

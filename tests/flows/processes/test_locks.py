@@ -1,5 +1,6 @@
 """Locks between processes, and which accelerators a run has to have."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -7,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from components.core import process
 from components.core.errors import TryAgain
 from flows.processes import locks
 
+CORES = [f"cpu{core}" for core in process.cores()]
 HOLDER = """
 import sys
 from pathlib import Path
 from flows.processes import locks
 
-with locks.hold_accelerators(lambda: None) as names:
-    print(*names, flush=True)
+with locks.hold_accelerators(lambda: None) as count:
+    print(count, flush=True)
     sys.stdin.read()
 """
 
@@ -56,7 +59,7 @@ def test_the_processor_is_one_for_all_folders_and_free_when_its_holder_dies(fold
         stdout=subprocess.PIPE,
     )
     assert holder.stdout
-    assert holder.stdout.readline() == b"cpu\n"
+    assert holder.stdout.readline() == b"1\n"
     looks = []
 
     def check() -> None:
@@ -64,10 +67,22 @@ def test_the_processor_is_one_for_all_folders_and_free_when_its_holder_dies(fold
         if len(looks) == 2:
             holder.kill()
 
-    with locks.hold_accelerators(check) as names:
-        assert names == ["cpu"]
+    with locks.hold_accelerators(check) as count:
+        assert count == 1
     assert len(looks) >= 2
     holder.communicate()
+
+
+@pytest.mark.skipif(len(CORES) < 2, reason="there is but one core")
+def test_runs_on_cores_of_their_own_do_not_wait_for_each_other(folder: Path) -> None:
+    first, second, *_ = process.cores()
+    command = ["taskset", "--cpu-list", str(first), sys.executable, "-c", HOLDER]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(locks.__file__).parents[2]), "TMPDIR": str(folder)}
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"1\n"
+        assert [locks.is_held(locks.accelerator_lock(f"cpu{core}")) for core in (first, second)] == [True, False]
+        holder.communicate()
 
 
 def test_a_run_that_is_stopped_does_not_wait_any_longer() -> None:
@@ -94,8 +109,8 @@ def test_a_run_that_is_stopped_does_not_wait_any_longer() -> None:
         ("1,0", ["GPU-aa", "GPU-bb"]),
         ("GPU-bb", ["GPU-bb"]),
         ("MIG-cc", ["MIG-cc"]),
-        ("", ["cpu"]),
-        ("-1", ["cpu"]),
+        ("", CORES),
+        ("-1", CORES),
     ],
 )
 def test_the_gpus_that_a_run_may_use_are_its_accelerators(
@@ -111,4 +126,4 @@ def test_the_gpus_that_a_run_may_use_are_its_accelerators(
 
 def test_a_driver_without_a_card_leaves_the_processor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs(folder, monkeypatch, "echo no devices were found; exit 9")
-    assert locks.accelerators() == ["cpu"]
+    assert locks.accelerators() == CORES
