@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.timing import Turn
+from benchmarks.timing import Reporting, Turn
 from components.core import params
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
@@ -87,8 +87,9 @@ def run(
         train(
             Job(
                 stage="benchmark", model=model, rows=rows, validate=validate, settings=settings, parallel="ddp",
-                checkpoints=Path(folder), made_from={}, report=report,
-            )
+                checkpoints=Path(folder), made_from={},
+            ),
+            Reporting(report),
         )  # fmt: skip
 
 

@@ -30,8 +30,8 @@ from components.stages import finetune
 from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import scaling
-from components.training.data import objectives
-from components.training.data.objectives import Causal
+from components.training.data import batches
+from components.training.data.batches import Causal
 from components.training.settings import Finetune
 from components.training.validation import bits_per_byte
 
@@ -154,7 +154,7 @@ def teach(settings: Finetune) -> Taught:
     """The base model after one fine-tuning."""
     model, tokenizer = hf.load(finetune.BASE), Tokenizer.load(finetune.BASE)
     length = model.config.max_sequence_length
-    documents = objectives.of_documents(
+    documents = batches.of_documents(
         finetune.TOKENS, "validation", Causal(tokenizer.end_of_text, document_mask=True), length, seed=1
     )
     validate = bits_per_byte(documents(np.arange(DOCUMENTS)).split(8), tokenizer)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import yaml
 
+from benchmarks.timing import Reporting
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
 from components.training.data.batches import Batch
@@ -133,8 +134,9 @@ def run(model: Transformer, settings: Optimization, report: Any) -> None:
         train(
             Job(
                 stage="benchmark", model=model, rows=rows, validate=lambda _: {}, settings=settings, parallel="ddp",
-                checkpoints=Path(folder), made_from={}, report=report,
-            )
+                checkpoints=Path(folder), made_from={},
+            ),
+            Reporting(report),
         )  # fmt: skip
 
 

@@ -107,3 +107,13 @@ def ratio(slower: Times, faster: Times) -> tuple[float, float, float]:
     """How many times as fast, round by round: the median, the least and the most."""
     ratios = [theirs / ours for theirs, ours in zip(slower.turns, faster.turns, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
+
+
+class Reporting:
+    """An observer of the training loop that calls a function with each row."""
+
+    def __init__(self, report: Callable[[int, dict[str, float]], None]) -> None:
+        self.log = report
+
+    def text(self, name: str, text: str) -> None:
+        """Nobody reads it."""

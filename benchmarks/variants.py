@@ -41,7 +41,6 @@ def train(stage: str, model: Transformer, rows: Rows, validate: Validation, sett
                 parallel="ddp",
                 checkpoints=Path(folder),
                 made_from={},
-                report=None,
             )
         )
     return history.validation[-1]["bits_per_byte"]

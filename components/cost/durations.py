@@ -7,9 +7,9 @@ import json
 from contextlib import suppress
 
 from components.core.files import write_atomically
-from components.training.engine import pace
+from components.training.engine import throughput
 
-FOLDER = pace.FOLDER / "stages"
+FOLDER = throughput.FOLDER / "stages"
 
 
 def remember(stage: str, seconds: float, expected: float) -> None:

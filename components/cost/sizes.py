@@ -17,8 +17,8 @@ from components.model.config import ModelConfig
 from components.model.transformer import Transformer
 from components.tokenizer.settings import TrainTokenizer
 from components.training import scaling
-from components.training.data.objectives import SpanCorruption
-from components.training.engine import hardware, muon, optimizer
+from components.training.data.batches import SpanCorruption
+from components.training.engine import hardware, optimizer
 from components.training.settings import DialledOptimization, Finetune, Pretrain
 
 
@@ -69,7 +69,7 @@ def training(optimization: DialledOptimization, config: ModelConfig, length: int
         tokens=filled.batch_size * (length + source_length),
         flops_per_token=flops,
         traffic_per_token=numbers * passed,
-        optimizer_flops=muon.flops(optimizer.kinds(model)[2], dtype) if filled.optimizer == "muon" else 0,
+        optimizer_flops=optimizer.flops(optimizer.kinds(model)[2], dtype) if filled.optimizer == "muon" else 0,
         dtype=dtype,
         compiled=hardware.compiles(filled, device),
     )

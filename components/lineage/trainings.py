@@ -14,7 +14,7 @@ from components.core import id_index
 from components.core.errors import BadSettings
 from components.lineage.tokens import Document, Files, TokenIndex
 from components.training.data.data_order import Reading, Table
-from components.training.data.shuffle import order, places
+from components.training.data.windows import order, places
 
 
 @dataclass(frozen=True)

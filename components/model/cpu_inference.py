@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, ops
 
-from components.model.attention import attention
 from components.model.config import ModelConfig
-from components.model.layers import Block, Context, LayerCache, rotate
+from components.model.layers import Block, Context, LayerCache, attention, rotate
 from components.model.transformer import Transformer
 
 

@@ -6,18 +6,194 @@ does not depend on its neighbours.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from components.model.decoding import Rows
-from components.model.sampling import GREEDY, Sampling, draw
+from components.model.layers import KeyValueCache, LayerCache
 from components.model.transformer import Transformer
+
+NUCLEUS = 64  # tokens among which a nucleus is sought first
+COLD = 1e-6  # temperature below which the likeliest token has all the probability; logits over less would overflow
+BATCH = 64  # prompts
+
+
+@dataclass
+class Rows:
+    """Rows that a decoder reads in step, and what it keeps of them."""
+
+    model: Transformer
+    cache: list[LayerCache]
+    last_BP: Tensor  # tokens read, as many as n-grams reach back
+    length: int  # tokens read, with padding
+    pads_B: Tensor | None  # tokens of padding in front of each row; None: there are none
+    memory_mask: Tensor | None  # [B, 1, 1, S]: what of the sources is no padding; None: all of it
+
+    @classmethod
+    def read(
+        cls, model: Transformer, prompts: Sequence[Sequence[int]], room: int, start: int | None
+    ) -> tuple[Self, Tensor]:
+        """Read prompts, with room for more tokens; also the logits of the first token behind each, [B, 1, V]."""
+        if model.encoder is not None:
+            return cls._read_sources(model, prompts, room, start)
+        device = model.embedding.weight.device
+        tokens_BT, pads_B = _pad(prompts, device, left=True)
+        cache = _caches(model, len(prompts), tokens_BT.shape[1] + room, 0)
+        rows = cls(model, cache, tokens_BT[:, :0], 0, pads_B if pads_B.any() else None, None)
+        return rows, rows.advance(tokens_BT, last_only=True)
+
+    @classmethod
+    def _read_sources(
+        cls, model: Transformer, sources: Sequence[Sequence[int]], room: int, start: int | None
+    ) -> tuple[Self, Tensor]:
+        assert start is not None, "the decoder of an encoder-decoder needs a first token"
+        device = model.embedding.weight.device
+        source_BS, pads_B = _pad(sources, device, left=False)
+        length = source_BS.shape[1]
+        mask = (
+            (torch.arange(length, device=device) < (length - pads_B)[:, None])[:, None, None] if pads_B.any() else None
+        )
+        tokens_B1 = torch.full((len(sources), 1), start, device=device)
+        rows = cls(model, _caches(model, len(sources), 1 + room, length), tokens_B1[:, :0], 0, None, mask)
+        return rows, rows.advance(tokens_B1, memory_BSC=model.encode(source_BS, mask))
+
+    def advance(self, tokens_BT: Tensor, *, memory_BSC: Tensor | None = None, last_only: bool = False) -> Tensor:
+        """Read more tokens: the logits behind each, [B, T, V], or behind the last, [B, 1, V]."""
+        positions_T = torch.arange(self.length, self.length + tokens_BT.shape[1], device=tokens_BT.device)
+        positions_BT = positions_T[None]
+        if self.pads_B is not None:
+            positions_BT = (positions_BT - self.pads_B[:, None]).clamp(min=0)
+        mask = self._mask(positions_T)
+        self.length += tokens_BT.shape[1]
+        logits: Tensor = self.model(
+            tokens_BT,
+            mask=mask,
+            positions_BT=positions_BT,
+            memory_BSC=memory_BSC,
+            memory_mask=self.memory_mask,
+            before_BP=self.last_BP,
+            cache=self.cache,
+            last_only=last_only,
+        )
+        read_BP = torch.cat([self.last_BP, tokens_BT], dim=1)
+        self.last_BP = read_BP[:, max(0, read_BP.shape[1] - len(self.model.config.ngram_rows)) :]
+        return logits
+
+    def select(self, rows: Tensor) -> "Rows":
+        """The rows with these numbers, which may repeat."""
+        return Rows(
+            self.model,
+            [layer.select(rows) for layer in self.cache],
+            self.last_BP[rows],
+            self.length,
+            None if self.pads_B is None else self.pads_B[rows],
+            None if self.memory_mask is None else self.memory_mask[rows],
+        )
+
+    def _mask(self, queries_T: Tensor) -> Tensor | None:
+        """What each new token sees: those up to itself but padding, which sees only itself; None where that is all."""
+        if self.pads_B is None and (self.length == 0 or len(queries_T) == 1):
+            return None
+        keys_S = torch.arange(self.length + len(queries_T), device=queries_T.device)
+        queries_T1 = queries_T[:, None]
+        seen_BTS = (keys_S <= queries_T1)[None]
+        if self.pads_B is not None:
+            seen_BTS = seen_BTS & (keys_S >= self.pads_B[:, None, None]) | (keys_S == queries_T1)
+        return seen_BTS[:, None]
+
+
+def _pad(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool) -> tuple[Tensor, Tensor]:
+    """Rows made equally long, [B, T], and how many tokens that took, [B]."""
+    longest = max(map(len, rows))
+    padding = [[0] * (longest - len(row)) for row in rows]
+    padded = [[*pad, *row] if left else [*row, *pad] for pad, row in zip(padding, rows, strict=True)]
+    return torch.tensor(padded, device=device), torch.tensor([len(pad) for pad in padding], device=device)
+
+
+def _caches(model: Transformer, batch: int, room: int, memory_room: int) -> list[LayerCache]:
+    config, like = model.config, model.embedding.weight
+    return [
+        LayerCache(
+            KeyValueCache.empty(config, batch, room, like),
+            KeyValueCache.empty(config, batch, memory_room, like) if memory_room else None,
+        )
+        for _ in range(config.num_layers)
+    ]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn; a temperature of 0 takes the likeliest.
+
+    `top_k` leaves the likeliest tokens, `top_p` of these the fewest that together reach this share of the probability
+    (https://arxiv.org/abs/1904.09751). The penalty makes tokens that the answer has already less likely
+    (https://arxiv.org/abs/1909.05858); those of the prompt stay as they are, so that an answer can still be copied
+    from it.
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    repetition_penalty: float = 1.0
+
+
+GREEDY = Sampling()
+
+
+def draw(logits_BV: Tensor, answers_BN: Tensor, chances_B: Tensor, sampling: Sampling) -> Tensor:
+    """The next token of each row, [B], behind the answers so far, at a chance from 0 to below 1."""
+    logits_BV = logits_BV.float()
+    if sampling.repetition_penalty != 1:
+        logits_BV = _penalised(logits_BV, answers_BN, sampling.repetition_penalty)
+    if sampling.temperature < COLD:
+        return logits_BV.argmax(-1)
+    logits_BV = logits_BV / sampling.temperature
+    if sampling.top_k is None and sampling.top_p is None:
+        return _at(chances_B, logits_BV.softmax(-1))
+    shares_BN, tokens_BN = _likeliest(logits_BV, sampling.top_k, sampling.top_p)
+    return tokens_BN.gather(-1, _at(chances_B, shares_BN)[:, None]).squeeze(-1)
+
+
+def _penalised(logits_BV: Tensor, answers_BN: Tensor, penalty: float) -> Tensor:
+    said_BN = logits_BV.gather(-1, answers_BN)
+    return logits_BV.scatter(-1, answers_BN, torch.where(said_BN > 0, said_BN / penalty, said_BN * penalty))
+
+
+def _likeliest(logits_BV: Tensor, top_k: int | None, top_p: float | None) -> tuple[Tensor, Tensor]:
+    """The tokens that may be drawn, the likeliest first, and before them their shares of all, each [B, N]."""
+    if top_k is not None:
+        logits_BN, tokens_BN = logits_BV.topk(min(top_k, logits_BV.shape[-1]))
+        shares_BN = logits_BN.softmax(-1)
+    else:
+        assert top_p is not None
+        shares_BN, tokens_BN = _reaching(logits_BV.softmax(-1), top_p)
+    if top_p is not None:
+        before_BN = shares_BN.cumsum(-1) - shares_BN
+        shares_BN = shares_BN.masked_fill((before_BN >= top_p) & (before_BN > 0), 0)
+    return shares_BN, tokens_BN
+
+
+def _reaching(shares_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """The largest shares, enough in each row to reach `top_p`, and their tokens: to sort them all takes far longer."""
+    size, count = shares_BV.shape[-1], NUCLEUS
+    while True:
+        shares_BN, tokens_BN = shares_BV.topk(min(count, size))
+        if count >= size or bool((shares_BN.sum(-1) >= top_p).all()):
+            return shares_BN, tokens_BN
+        count *= 8
+
+
+def _at(chances_B: Tensor, shares_BN: Tensor) -> Tensor:
+    """Where the sum of the shares passes the chance, a part of their sum: [B]."""
+    sums_BN = shares_BN.cumsum(-1, dtype=torch.float64)
+    return torch.searchsorted(sums_BN, chances_B[:, None] * sums_BN[:, -1:], right=True).squeeze(-1)
+
 
 __all__ = ["GREEDY", "Sampling", "generate", "log_likelihoods", "stream"]
 
-BATCH = 64  # prompts
 
 Prompt = Sequence[int]
 Ended = Callable[[Sequence[int]], bool]

@@ -1,7 +1,6 @@
 """Stage `finetune@<recipe>`: the base model taught a mixture of tasks, with the loss on the answers."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,19 @@ from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import Transformer
 from components.tasks import TASKS, prompts
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import initialization, outputs
+from components.training import initialization, samples
 from components.training.data import mixture
-from components.training.data.batches import Rows
-from components.training.data.data_order import Table
-from components.training.data.objectives import Causal, of_documents
+from components.training.data.batches import Causal, Rows, of_documents
 from components.training.engine import checkpoints
-from components.training.run import Plan, carry_out
-from components.training.samples import Samples
-from components.training.settings import Finetune
+from components.training.engine.loop import Job
+from components.training.run import Outputs, run
+from components.training.settings import Finetune, Processes
 from components.training.validation import bits_per_byte, label_loss
 
 BASE = Path("models/pretrained")
 EXAMPLES = Path("data/prepared/examples")
 TOKENS = Path("data/tokens")
+CODE = (Path("components/stages/finetune.py"), *checkpoints.CODE)
 
 
 def labels(settings: Finetune) -> tuple[str, ...]:
@@ -113,36 +111,29 @@ def main(recipe: str) -> None:
         check_labels(settings, tokenizer)
     held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
-    rows = training_rows(settings, model, tokenizer)
-    trained = carry_out(
-        Plan(
-            stage=f"finetune@{recipe}",
-            settings=settings,
-            optimization=optimization,
-            inputs=[BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", *checkpoints.CODE],
-            model=model,
-            rows=rows,
-            validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
-            samples=Samples(tokenizer, held_out),
-        )
+    inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train"]
+    made_from = checkpoints.manifest(settings, [*inputs, *CODE])
+    job = Job(
+        stage=f"finetune@{recipe}",
+        model=model,
+        rows=training_rows(settings, model, tokenizer),
+        validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
+        write_samples=samples.writer(tokenizer, held_out),
+        settings=optimization,
+        parallel=params.read("processes", Processes).parallel,
+        checkpoints=checkpoints.folder(made_from),
+        made_from=made_from,
     )
-    if trained is None:
-        return
-    tokens = optimization.steps * optimization.batch_size * model.config.max_sequence_length
-    facts = {
-        "stage_key": trained.key,
-        "steps": optimization.steps,
-        "tokens": tokens,
-        "tasks": list(settings.tasks),
-        prompts.BUDGET: settings.max_prompt_tokens,
-    }
-    shares: dict[Table, float] = {"examples": 1 - settings.replay, "documents": settings.replay}
-    reading = trained.reading(optimization, model.config.max_sequence_length, shares, predicts_next=True)
-    outputs.save_model(model, BASE, Path("models/finetuned") / recipe, facts | {"reading": asdict(reading)})
-    reports = Path("reports/training/finetune") / recipe
-    outputs.save_curves(trained.history, reports)
-    outputs.save_examples(mixture.taken(rows, reading), reports)
-    trained.forget()
+    outputs = Outputs(
+        tokenizer=BASE,
+        model=Path("models/finetuned") / recipe,
+        reports=Path("reports/training/finetune") / recipe,
+        length=model.config.max_sequence_length,
+        shares={"examples": 1 - settings.replay, "documents": settings.replay},
+        predicts_next=True,
+        facts={"tasks": list(settings.tasks), prompts.BUDGET: settings.max_prompt_tokens},
+    )
+    run(job, settings, outputs)
 
 
 if __name__ == "__main__":

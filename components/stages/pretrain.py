@@ -9,16 +9,14 @@ from components.core import context_window, params, stage
 from components.core.errors import BadSettings
 from components.model.transformer import Transformer
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import initialization, outputs, scaling
+from components.training import initialization, samples, scaling
 from components.training.data import mixture
-from components.training.data.batches import Batch, Rows
-from components.training.data.data_order import Table
-from components.training.data.objectives import Causal, Masked, Objective, SpanCorruption, of_documents
+from components.training.data.batches import Batch, Causal, Masked, Objective, Rows, SpanCorruption, of_documents
 from components.training.data.windows import Windows
 from components.training.engine import checkpoints
-from components.training.run import Plan, carry_out
-from components.training.samples import Samples
-from components.training.settings import Pretrain
+from components.training.engine.loop import Job
+from components.training.run import Outputs, run
+from components.training.settings import Pretrain, Processes
 from components.training.validation import bits_per_byte
 
 MODEL = Path("models/pretrained")
@@ -26,6 +24,7 @@ REPORTS = Path("reports/training/pretrain")
 TOKENS = Path("data/tokens")
 EXAMPLES = Path("data/prepared/examples")
 TOKENIZER = Path("models/tokenizer")
+CODE = (Path("components/stages/pretrain.py"), *checkpoints.CODE)
 
 
 def build(settings: Pretrain, vocab_size: int) -> Transformer:
@@ -83,31 +82,31 @@ def main() -> None:
     tokenizer = Tokenizer.load(TOKENIZER)
     model = build(settings, tokenizer.vocab_size)
     optimization = scaling.fill(settings.optimization, model, settings.sequence_length)
-    rows, sample = data(settings, tokenizer)
-    learned_from = EXAMPLES / "train" if settings.objective == "sequence_to_sequence" else TOKENS / "manifest.json"
-    trained = carry_out(
-        Plan(
-            stage="pretrain",
-            settings=settings,
-            optimization=optimization,
-            inputs=[learned_from, TOKENIZER / "tokenizer.json", *checkpoints.CODE],
-            model=model,
-            rows=rows,
-            validate=bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer),
-            samples=Samples(tokenizer, sample),
-        )
+    rows, held_out = data(settings, tokenizer)
+    pairs = settings.objective == "sequence_to_sequence"
+    inputs = [EXAMPLES / "train" if pairs else TOKENS / "manifest.json", TOKENIZER / "tokenizer.json"]
+    made_from = checkpoints.manifest(settings, [*inputs, *CODE])
+    job = Job(
+        stage="pretrain",
+        model=model,
+        rows=rows,
+        validate=bits_per_byte(held_out.split(optimization.micro_batch_size), tokenizer),
+        write_samples=samples.writer(tokenizer, held_out),
+        settings=optimization,
+        parallel=params.read("processes", Processes).parallel,
+        checkpoints=checkpoints.folder(made_from),
+        made_from=made_from,
     )
-    if trained is None:
-        return
-    tokens = optimization.steps * optimization.batch_size * settings.sequence_length
-    facts = {"stage_key": trained.key, "steps": optimization.steps, "tokens": tokens}
-    table: Table = "examples" if settings.objective == "sequence_to_sequence" else "documents"
-    predicts_next = settings.objective == "causal"
-    reading = trained.reading(optimization, settings.sequence_length, {table: 1.0}, predicts_next=predicts_next)
-    outputs.save_model(model, TOKENIZER, MODEL, facts | {"reading": asdict(reading)})
-    outputs.save_curves(trained.history, REPORTS)
-    outputs.save_examples(mixture.taken(rows, reading), REPORTS)
-    trained.forget()
+    outputs = Outputs(
+        tokenizer=TOKENIZER,
+        model=MODEL,
+        reports=REPORTS,
+        length=settings.sequence_length,
+        shares={"examples" if pairs else "documents": 1.0},
+        predicts_next=settings.objective == "causal",
+        facts={},
+    )
+    run(job, settings, outputs)
 
 
 if __name__ == "__main__":

@@ -1,80 +1,109 @@
-"""A training as a stage runs it: in one process or in many, continued where it was, tracked by the first process."""
+"""A training run of a stage: tracked by MLflow, and in the end a model folder that stands alone, and its curves."""
 
+import csv
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from components import tracking
-from components.core import params
+from components.core import id_index
+from components.model import hf
 from components.model.transformer import Transformer
-from components.training.data.batches import Rows
-from components.training.data.data_order import Reading, Table
+from components.training.data import mixture
+from components.training.data.data_order import Reading, Table, Taken
 from components.training.engine import checkpoints, distributed
-from components.training.engine.loop import History, Job, train
-from components.training.samples import Samples
-from components.training.settings import Finetune, Optimization, Pretrain, Processes
-from components.training.validation import Validation
+from components.training.engine.loop import History, Job, Row, train
+from components.training.settings import Finetune, Pretrain
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+EXAMPLES = pa.schema(
+    [("step", pa.int32()), *((name, pa.string()) for name in ("example", "source", "task")), ("tokens", pa.int32())]
+)
+ROWS_PER_GROUP = 20_000  # so that what a step read is found without reading all
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a stage trains: `settings` are its section, `inputs` the files that its checkpoints have to agree with."""
+class Outputs:
+    """Where the outputs go, and what they say of the data: `length` tokens are a window of documents."""
 
-    stage: str
-    settings: Pretrain | Finetune
-    optimization: Optimization
-    inputs: Sequence[Path]
-    model: Transformer
-    rows: Rows
-    validate: Validation
-    samples: Samples
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of it, for the process that writes the outs."""
-
-    key: str
-    history: History
-
-    def reading(
-        self, settings: Optimization, length: int, shares: Mapping[Table, float], *, predicts_next: bool
-    ) -> Reading:
-        """How it went through its data: windows of `length` tokens, and whether that behind them is predicted too."""
-        return Reading(
-            seed=settings.seed,
-            steps=settings.steps,
-            batch_size=settings.batch_size,
-            length=length,
-            reach=length + predicts_next,
-            shares=tuple(shares.items()),
-            rollbacks=tuple(self.history.rollbacks),
-            skipped_steps=tuple(self.history.skipped_steps),
-        )
-
-    def forget(self) -> None:
-        """Remove the checkpoints, now that the outs are there."""
-        shutil.rmtree(checkpoints.CHECKPOINTS / self.key, ignore_errors=True)
+    tokenizer: Path  # the folder from which its files are copied
+    model: Path
+    reports: Path
+    length: int
+    shares: Mapping[Table, float]  # what the steps read
+    predicts_next: bool  # whether the token behind a window is predicted too
+    facts: Mapping[str, object]  # for `training.json`
 
 
-def carry_out(plan: Plan) -> Trained | None:
-    """Train the model of a plan in place; None in all processes but the first."""
-    made_from = checkpoints.manifest(plan.settings, plan.inputs)
-    key = checkpoints.key(made_from)
-    with distributed.group(), tracking.start(plan.stage, key, asdict(plan.settings)) as run:
+def run(job: Job, settings: Pretrain | Finetune, outputs: Outputs) -> None:
+    """Train the model of a job, which `settings` ask for, and write the outputs; then its checkpoints are removed.
+
+    In one process or in many, of which the first one tracks the metrics and writes.
+    """
+    key = checkpoints.key(job.made_from)
+    with distributed.group(), tracking.start(job.stage, key, asdict(settings)) as observer:
         first = distributed.is_first()
-        history = train(
-            Job(
-                stage=plan.stage,
-                model=plan.model,
-                rows=plan.rows,
-                validate=plan.samples.beside(plan.validate),
-                settings=plan.optimization,
-                parallel=params.read("processes", Processes).parallel,
-                checkpoints=checkpoints.CHECKPOINTS / key,
-                made_from=made_from,
-                report=plan.samples.report(run) if first else None,
-            )
-        )
-    return Trained(key, history) if first else None
+        history = train(job, observer if first else None)
+    if first:
+        _save(job, key, history, outputs)
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def _save(job: Job, key: str, history: History, outputs: Outputs) -> None:
+    reading = _reading(job, history, outputs)
+    steps, batch_size = job.settings.steps, job.settings.batch_size
+    facts = {"stage_key": key, "steps": steps, "tokens": steps * batch_size * outputs.length, **outputs.facts}
+    save_model(job.model, outputs.tokenizer, outputs.model, facts | {"reading": asdict(reading)})
+    save_curves(history, outputs.reports)
+    save_examples(mixture.taken(job.rows, reading), outputs.reports)
+
+
+def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
+    """How the run went through its data."""
+    return Reading(
+        seed=job.settings.seed,
+        steps=job.settings.steps,
+        batch_size=job.settings.batch_size,
+        length=outputs.length,
+        reach=outputs.length + outputs.predicts_next,
+        shares=tuple(outputs.shares.items()),
+        rollbacks=tuple(history.rollbacks),
+        skipped_steps=tuple(history.skipped_steps),
+    )
+
+
+def save_model(model: Transformer, tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
+    """Weights, sizes, tokenizer and `training.json` with facts about the training, in one folder."""
+    hf.save(model, folder)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(tokenizer / name, folder / name)
+    (folder / "training.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+def save_curves(history: History, folder: Path) -> None:
+    """`loss.csv` and `validation.csv`, for DVC plots and the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_rows(history.training, folder / "loss.csv")
+    _save_rows(history.validation, folder / "validation.csv")
+
+
+def save_examples(taken: Iterable[Taken], folder: Path) -> None:
+    """`examples.parquet`, what each step read of the examples, and `examples.npy`, from the id of one to its steps.
+
+    Both are empty after a training on documents alone.
+    """
+    table = pa.Table.from_pylist([row._asdict() for row in taken], EXAMPLES)
+    pq.write_table(table, folder / "examples.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP)
+    id_index.write(folder / "examples.npy", table["example"].to_pylist(), table["step"].to_numpy())
+
+
+def _save_rows(rows: list[Row], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -5,7 +5,6 @@ Greedy, and without a look at the global random numbers: a training with samples
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,46 +19,11 @@ SHOWN = 16  # tokens of a document, as a prompt
 WRITTEN = 32  # tokens
 WIDTH = 160  # characters of a prompt, at its end
 
-Row = dict[str, float]
 
-
-class Run(Protocol):
-    """Where figures and texts go."""
-
-    def log(self, step: int, row: Row) -> None:
-        """Note the figures of a step."""
-
-    def text(self, name: str, text: str) -> None:
-        """Note a text."""
-
-
-class Samples:
-    """Writes at each validation, in every process, and reports where rows are reported."""
-
-    def __init__(self, tokenizer: Tokenizer, rows: Batch) -> None:
-        self._tokenizer, self._rows = tokenizer, next(iter(rows.split(COUNT)))
-        self._written = ""
-
-    def beside(self, validate: Callable[[Transformer], Row]) -> Callable[[Transformer], Row]:
-        """The validation that also writes."""
-
-        def both(model: Transformer) -> Row:
-            self._written = "\n".join(write(model, self._tokenizer, self._rows))
-            return validate(model)
-
-        return both
-
-    def report(self, run: Run) -> Callable[[int, Row], None]:
-        """Report rows to a run; what was written since the last one is printed and becomes an artifact of it."""
-
-        def both(step: int, row: Row) -> None:
-            run.log(step, row)
-            if self._written:
-                print(f"samples after step {step}:\n{self._written}", flush=True)
-                run.text(f"samples/step-{step:08d}.txt", self._written + "\n")
-                self._written = ""
-
-        return both
+def writer(tokenizer: Tokenizer, rows: Batch) -> Callable[[Transformer], str]:
+    """What lets a model write to the first few rows, a line each."""
+    few = next(iter(rows.split(COUNT)))
+    return lambda model: "\n".join(write(model, tokenizer, few))
 
 
 @torch.inference_mode()

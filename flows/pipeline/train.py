@@ -29,7 +29,7 @@ from flows import console
 from flows.dvc import graph
 from flows.dvc.graph import Plan
 from flows.pipeline import artifacts, dvc_process, forecast, stage_task
-from flows.processes import locks, worktree
+from flows.processes import locks, pruning, worktree
 from flows.promotion.flows import gate_model, promote_model, register_model
 from flows.recipes import RECIPE, model_name
 from flows.retraining import decision_log, new_data, notifications, policy, usage
@@ -151,11 +151,12 @@ def make(recipe: str) -> Release:
 def decide(trigger: str) -> policy.Decision:
     """List the data, and ask the policy whether to train on them. What was decided of this flow run once holds.
 
-    In a worktree it also takes what DVC's cache has, and clears old worktrees away.
+    It also removes what old runs left. In a worktree it first takes what DVC's cache has.
     """
     flow_run, main = str(runtime.flow_run.id), worktree.main_tree()
     if main:
         _settle(main)
+    pruning.prune(main or Path.cwd(), datetime.now(UTC).timestamp())
     earlier = decision_log.decision_of(flow_run)
     if earlier and earlier.listing == listing.digest(listing.read()):
         get_run_logger().info("decided before: %s", earlier.reason)

@@ -42,7 +42,6 @@ CHECKPOINTS = Path(".checkpoints")
 
 KEEP = timedelta(days=7)
 KEEP_MOST = 5
-KEEP_PAGES = timedelta(days=90)
 
 _AUTHOR = ("-c", "user.name=lmforge", "-c", "user.email=lmforge@localhost", "-c", "commit.gpgsign=false")
 
@@ -149,10 +148,7 @@ def found(main: Path) -> list[Path]:
 
 
 def prune(main: Path, unfinished: Iterable[str], now: float) -> list[str]:
-    """Remove worktrees of runs that are over, but for the newest few of the last days; gives their names.
-
-    Pages of runs go when they are a few months old.
-    """
+    """Remove worktrees of runs that are over, but for the newest few of the last days; gives their names."""
     trees = sorted(found(main), key=lambda tree: tree.stat().st_mtime, reverse=True)
     over = [tree for tree in trees if tree.name not in set(unfinished) and not _is_at_work(tree)]
     old = [
@@ -162,9 +158,6 @@ def prune(main: Path, unfinished: Iterable[str], now: float) -> list[str]:
     ]
     for tree in old:
         remove(main, tree)
-    for pages in _made_by_runs(main):
-        if now - pages.stat().st_mtime > KEEP_PAGES.total_seconds():
-            shutil.rmtree(pages)
     return [tree.name for tree in old]
 
 
@@ -185,11 +178,6 @@ def _drop_locks_of_git(tree: Path) -> None:
     """A run that was killed as it committed left them; nobody else works in its worktree."""
     for lock in Path(git(tree, "rev-parse", "--absolute-git-dir")).glob("*.lock"):
         lock.unlink()
-
-
-def _made_by_runs(main: Path) -> list[Path]:
-    """The folders with the pages of runs that had a worktree."""
-    return [pages for pages in (main / RUNS).glob("*") if pages.name != BY_HAND]
 
 
 def _is_at_work(tree: Path) -> bool:

@@ -105,7 +105,6 @@ class Recipe:
                 parallel="ddp",
                 checkpoints=folder,
                 made_from={},
-                report=None,
             )
         )
 

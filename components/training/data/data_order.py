@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from components.training.data.shuffle import kind
+from components.training.data.windows import kind
 
 Table = Literal["documents", "examples"]
 

@@ -18,7 +18,7 @@ from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.tasks import TASKS, Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
-from components.training.data import shuffle
+from components.training.data import windows
 from components.training.data.batches import Batch
 from components.training.data.batches import Rows as AnyRows
 from components.training.data.data_order import Reading, Taken
@@ -146,10 +146,10 @@ class Alternating:
         """
         shares = [share for share, _ in self._kinds]
         slot = int(places[0]) // self._batch_size
-        rows = self._kinds[shuffle.kind(slot, shares)][1]
+        rows = self._kinds[windows.kind(slot, shares)][1]
         if not isinstance(rows, Rows):
             return rows, places
-        return rows, places - (slot - shuffle.turn(slot, shares)) * self._batch_size
+        return rows, places - (slot - windows.turn(slot, shares)) * self._batch_size
 
 
 def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:

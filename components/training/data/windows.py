@@ -1,13 +1,22 @@
-"""Windows over token shards: of each shard one after the other, numbered through."""
+"""Windows over token shards, and the order in which a training run reads its rows.
 
+The order is a shuffle that is computed for one place at a time, either way, and never stored.
+"""
+
+import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from components.core.errors import BadData
+
+WHOLE = 1 << 64
+GOLDEN = 0x9E3779B97F4A7C15  # the golden ratio's part below 1, times WHOLE
 
 
 def ends(sizes: Sequence[int], length: int) -> np.ndarray:
@@ -47,3 +56,112 @@ class Windows:
         shard = int(np.searchsorted(self._ends, window, side="right"))
         start = (window - (self._ends[shard - 1] if shard else 0)) * self._length
         return self._shards[shard][start : start + self._length + 1].astype(np.int64)
+
+
+def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Where the given places (0, 1, ...) of an endless shuffle fall in 0..size-1; each epoch visits every item once.
+
+    A Feistel network permutes the next power of four, and a result beyond the size is permuted again
+    (cycle walking: Black and Rogaway, https://web.cs.ucdavis.edu/~rogaway/papers/subset.pdf).
+    """
+    epochs, places = np.divmod(np.asarray(indices, np.uint64), np.uint64(size))
+    half, keys = _half(size), _keys_of(epochs, seed)
+    places = _permute(places, keys, half)
+    while (outside := places >= size).any():
+        places[outside] = _permute(places[outside], keys[outside], half)
+    permuted: np.ndarray = places.astype(np.int64)
+    return permuted
+
+
+def places(items: np.ndarray, epochs: int, size: int, seed: int) -> np.ndarray:
+    """The inverse of `order`: the places of the endless shuffle where its first epochs visit the items, [E, items]."""
+    found = np.tile(np.asarray(items, np.uint64), epochs)
+    which = np.repeat(np.arange(epochs, dtype=np.uint64), len(items))
+    half, keys = _half(size), _keys_of(which, seed)
+    found = _permute_back(found, keys, half)
+    while (outside := found >= size).any():
+        found[outside] = _permute_back(found[outside], keys[outside], half)
+    placed: np.ndarray = (found + which * np.uint64(size)).astype(np.int64).reshape(epochs, -1)
+    return placed
+
+
+def kind(slot: int, shares: Sequence[float]) -> int:
+    """Which of several kinds of rows, with their shares, the batch number `slot` (0, 1, ...) takes.
+
+    By the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
+    """
+    return bisect_right(_ends(shares), (slot + 1) * GOLDEN % WHOLE)
+
+
+def turn(slot: int, shares: Sequence[float]) -> int:
+    """How many slots before this one take the same kind as it does; the work grows with the digits of `slot` alone."""
+    ends, mine = _ends(shares), kind(slot, shares)
+    before = _count_below(ends[mine - 1], slot) if mine else 0
+    return _count_below(ends[mine], slot) - before
+
+
+def _ends(shares: Sequence[float]) -> list[int]:
+    """The end of each kind's part of the interval from 0 to WHOLE."""
+    *inner, total = accumulate(shares)
+    return [*(int(end / total * WHOLE) for end in inner), WHOLE]
+
+
+def _count_below(limit: int, slots: int) -> int:
+    """Of the first slots, how many multiples of the golden ratio have a remainder by WHOLE below a limit."""
+    # A remainder x mod m is below l when floor(x / m) and floor((x - l) / m) differ, which is by 1.
+    wholes = _floor_sum(slots, WHOLE, GOLDEN, GOLDEN)
+    return wholes - _floor_sum(slots, WHOLE, GOLDEN, GOLDEN + WHOLE - limit) + slots
+
+
+def _floor_sum(n: int, m: int, a: int, b: int) -> int:
+    """The sum of floor((a * i + b) / m) over i from 0 to n - 1, by Euclid's algorithm.
+
+    https://atcoder.github.io/ac-library/production/document_en/math.html
+    """
+    total = 0
+    while True:
+        total += n * (n - 1) // 2 * (a // m) + n * (b // m)
+        a, b = a % m, b % m
+        last = a * n + b
+        if last < m:
+            return total
+        n, b, m, a = last // m, last % m, a, m
+
+
+def _half(size: int) -> np.uint64:
+    """Half of the bits that number the items."""
+    return np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+
+
+def _permute(places: np.ndarray, keys: np.ndarray, half: np.uint64) -> np.ndarray:
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = places >> half, places & mask
+    for key in keys.T:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
+    return (left << half) | right
+
+
+def _permute_back(places: np.ndarray, keys: np.ndarray, half: np.uint64) -> np.ndarray:
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = places >> half, places & mask
+    for key in keys.T[::-1]:
+        left, right = right ^ (_mix(left ^ key) & mask), left
+    return (left << half) | right
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """The finalizer of SplitMix64."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = value ^ (value >> np.uint64(31))
+    return mixed
+
+
+def _keys_of(epochs: np.ndarray, seed: int) -> np.ndarray:
+    """The keys of the rounds of each epoch, [places, rounds]."""
+    distinct, which = np.unique(epochs, return_inverse=True)
+    return np.array([_keys(seed, int(epoch)) for epoch in distinct], np.uint64)[which]
+
+
+def _keys(seed: int, epoch: int) -> np.ndarray:
+    return np.frombuffer(hashlib.sha256(f"{seed}/{epoch}".encode()).digest(), np.uint64)

@@ -4,6 +4,7 @@
 done, the curves, what the run is made from, and the digest of each file. Training goes on while they are written.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -36,14 +37,16 @@ State = dict[str, Any]
 def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
     """What a run is made from: its settings (a dataclass), and the digests of files.
 
-    Of a folder among the inputs, its Parquet files and modules count.
+    Of a folder among the inputs, its Parquet files and all modules below count; of a module what it does, so that
+    a comment or a docstring that changes while a run is interrupted does not start it afresh.
     """
     files = [
         file
         for path in inputs
-        for file in ([path] if path.is_file() else sorted([*path.glob("*.py"), *path.glob("*.parquet")]))
+        for file in ([path] if path.is_file() else sorted([*path.rglob("*.py"), *path.glob("*.parquet")]))
     ]
-    made_from = {"settings": asdict(settings), "files": {str(file): _sha256(file) for file in files}}
+    digests = {str(file): _code_digest(file) if file.suffix == ".py" else _sha256(file) for file in files}
+    made_from = {"settings": asdict(settings), "files": digests}
     plain: Manifest = json.loads(json.dumps(made_from))  # as it comes back from the disk
     return plain
 
@@ -62,6 +65,11 @@ def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str
             state: dict[str, Tensor] = optimizer.state.get(weight, {})
             found |= {f"optimizer.{names[weight]}.{field}": value for field, value in sorted(state.items())}
     return found
+
+
+def folder(made_from: Manifest) -> Path:
+    """Where the checkpoints of a run lie."""
+    return CHECKPOINTS / key(made_from)
 
 
 class Writer:
@@ -266,6 +274,19 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _flat(f"{prefix}.{name}" if prefix else name, inner)
     else:
         yield prefix, str(value)
+
+
+def _code_digest(path: Path) -> str:
+    """The digest of a module's syntax tree without comments, places and docstrings."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [part for part in node.body if not _is_text(part)]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _sha256(path: Path) -> str:

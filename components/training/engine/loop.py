@@ -7,8 +7,8 @@ in a checkpoint, so that a run that is killed and started again ends with the sa
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +17,13 @@ from components.core.progress import Progress
 from components.core.stage import log
 from components.model import arithmetic
 from components.model.transformer import Transformer
-from components.training.data.batches import Batch
+from components.training.data.batches import Prefetch, Rows
 from components.training.data.data_order import Rollback
-from components.training.data.prefetch import Prefetch
-from components.training.engine import checkpoints, distributed, pace
+from components.training.engine import checkpoints, distributed, throughput
 from components.training.engine.checkpoints import Manifest
-from components.training.engine.meter import Meter
 from components.training.engine.optimizer import learning_rate
 from components.training.engine.step import Stepper
+from components.training.engine.throughput import Meter
 from components.training.settings import Optimization
 
 Row = dict[str, float]
@@ -42,29 +41,41 @@ class History:
 
 @dataclass(frozen=True)
 class Job:
-    """A training to run. The data are the rows at the places 0, 1, ... of an endless shuffled sequence.
+    """A training run. Its data are the rows at the places 0, 1, ... of an endless shuffled sequence.
 
-    made_from: settings and data (`checkpoints.manifest`), which a checkpoint has to agree with. report: gets the rows
-    of the history as they come, with the speed; the first process has one.
+    `validate` returns metrics of the model on rows that it does not learn from, and `write_samples` what it writes, or
+    nothing. `made_from` are settings and data (`checkpoints.manifest`), which a checkpoint has to agree with.
     """
 
     stage: str
     model: Transformer
-    rows: Callable[[np.ndarray], Batch]
+    rows: Rows
     validate: Callable[[Transformer], Row]
     settings: Optimization
     parallel: str
     checkpoints: Path
     made_from: Manifest
-    report: Callable[[int, Row], None] | None
+    write_samples: Callable[[Transformer], str] = lambda _: ""
 
 
-def train(job: Job) -> History:
+class Observer(Protocol):
+    """Where metrics and texts go as they come, such as a run of MLflow."""
+
+    def log(self, step: int, row: Row) -> None:
+        """Note the metrics of a step."""
+
+    def text(self, name: str, text: str) -> None:
+        """Note a text."""
+
+
+def train(job: Job, observer: Observer | None = None) -> History:
     """Train the model in place, from the newest checkpoint of the job if there is one.
+
+    The observer, in the first process alone, gets the rows of the history with the speed, and the samples.
 
     Raises `BadSettings` when steps have to be skipped again and again, and `OSError` when a checkpoint finds no room.
     """
-    run, settings = _Run(job), job.settings
+    run, settings = _Run(job, observer), job.settings
     with Progress(job.stage, settings.steps, "steps", run.done, shown=distributed.is_first()) as progress:
         while run.done < settings.steps:
             saves = (run.done + 1) % settings.checkpoint_every == 0
@@ -88,13 +99,13 @@ def _due(done: int, every: int, steps: int) -> bool:
 class _Run:
     """A training and where it stands: steps done, rows of data passed over, tokens seen, and steps skipped in a row."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, observer: Observer | None) -> None:
         if job.settings.batch_size % distributed.size():
             raise BadSettings(
                 f"batch_size of {job.stage} is {job.settings.batch_size}, "
                 f"which {distributed.size()} processes cannot share: make it a multiple"
             )
-        self._job = job
+        self._job, self._observer = job, observer
         self._stepper = Stepper(job.model, job.settings, job.parallel)
         self._data = Prefetch(job.rows, job.settings.batch_size, job.settings.micro_batch_size)
         self._writer = checkpoints.Writer(job.checkpoints, job.made_from)
@@ -120,10 +131,15 @@ class _Run:
             self._look(figures)
 
     def validate(self) -> None:
-        """Note what the model makes of the validation split."""
-        row = {"step": self.done, "tokens": self._tokens, **self._stepper.validate(self._job.validate)}
+        """Note what the model makes of the validation split, and what it writes."""
+        with self._stepper.evaluating() as model:
+            metrics, samples = self._job.validate(model), self._job.write_samples(model)
+        row = {"step": self.done, "tokens": self._tokens, **metrics}
         self._history.validation.append(row)
         self._report(row)
+        if self._observer and samples:
+            print(f"samples after step {self.done}:\n{samples}", flush=True)
+            self._observer.text(f"samples/step-{self.done:08d}.txt", samples + "\n")
         self.meter.begin()
 
     def save(self) -> None:
@@ -157,7 +173,7 @@ class _Run:
         """Keep how fast it went, for the estimate of the next training."""
         if steps_per_second and distributed.is_first():
             flops = self._stepper.model.flops_per_token(*self._share.lengths)
-            pace.remember(self._job.stage, pace.Pace(steps_per_second * self._share.tokens, flops))
+            throughput.remember(self._job.stage, throughput.Pace(steps_per_second * self._share.tokens, flops))
 
     def finish(self) -> History:
         """Leave the weights in the model of the job; the history."""
@@ -192,8 +208,8 @@ class _Run:
         self._report(row | self.meter.look(row["loss"], rate))
 
     def _report(self, row: Row) -> None:
-        if self._job.report:
-            self._job.report(self.done, row)
+        if self._observer:
+            self._observer.log(self.done, row)
 
     def _say(self, line: str) -> None:
         if distributed.is_first():

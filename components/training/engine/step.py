@@ -1,20 +1,71 @@
-"""One step of training: the gradient of the mean loss over a batch, cut to a length, and applied unless it does harm.
+"""One step of training: the gradient of the mean loss over a batch, clipped by norm, and skipped when it is a spike.
 
-Nothing here waits for the device, so that a GPU always has the next step before it: figures are tensors on it.
+Nothing here waits for the device, so that a GPU always has the next step before it: metrics are tensors on it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from components.model import arithmetic
 from components.model.transformer import Transformer
-from components.training.data.prefetch import Share
+from components.training.data.batches import Share
 from components.training.engine import checkpoints, distributed, hardware
 from components.training.engine.optimizer import build, learning_rate
-from components.training.engine.spikes import Spikes
 from components.training.settings import Optimization
+
+WINDOW = 128  # steps
+SIGMAS = 6.0
+
+
+class Spikes:
+    """Finds the steps that would do harm: with a loss or a gradient norm that is no number, or far above the last ones.
+
+    They are skipped on the device, as by the SkipStepOptimizer of OLMo-core (https://arxiv.org/abs/2501.00656). What is
+    above the limit enters the window as the limit: a streak of spikes is seen as one, and what comes again and again
+    becomes usual in the end. The tensors are all that it remembers.
+    """
+
+    def __init__(self, device: torch.device, steps: int) -> None:
+        self.tensors = {
+            "spikes.recent": torch.zeros(2, WINDOW, device=device),  # losses and norms
+            "spikes.known": torch.zeros((), dtype=torch.long, device=device),  # how many there have been
+            "spikes.skipped": torch.zeros((), dtype=torch.long, device=device),
+            "spikes.streak": torch.zeros((), dtype=torch.long, device=device),  # skipped in a row, up to now
+            "spikes.steps": torch.zeros(steps, dtype=torch.uint8, device=device),  # 1 for each that was skipped
+        }
+
+    def judge(self, step: int, loss: Tensor, norm: Tensor) -> Tensor:
+        """1 when the step (0, 1, ...) is to be skipped, else 0: what optimizers read as `found_inf`.
+
+        Waits for nothing.
+        """
+        recent, known, skipped, streak, steps = self.tensors.values()
+        now = torch.stack((loss, norm))
+        deviation, mean = torch.std_mean(recent, dim=1)
+        limit = torch.where(known < WINDOW, torch.inf, mean + SIGMAS * deviation)
+        is_number = now.isfinite().all()
+        skip = ~is_number | (now > limit).any()
+        window = torch.cat((recent[:, 1:], torch.minimum(now, limit)[:, None]), dim=1)
+        recent.copy_(torch.where(is_number, window, recent))
+        known += is_number
+        skipped += skip
+        streak.copy_(torch.where(skip, streak + 1, 0))
+        steps[step] = skip
+        return skip.float()
+
+    def counts(self) -> dict[str, Tensor]:
+        """How many steps were skipped, and how many of them in a row up to now."""
+        skipped, streak = self.tensors["spikes.skipped"], self.tensors["spikes.streak"]
+        return {"skipped_steps": skipped.float(), "streak": streak.float()}
+
+    def skipped(self) -> list[int]:
+        """The steps that were skipped: 1 is the first of all."""
+        found: list[int] = (self.tensors["spikes.steps"].nonzero().flatten() + 1).tolist()
+        return found
+
 
 KINDS = ("embedding", "head", "attention", "mlp")  # of weights, as their names have them
 
@@ -55,10 +106,11 @@ class Stepper:
             optimizer.zero_grad()
         return {"loss": loss, "gradient_norm": norm, **norms, **self.spikes.counts()}
 
-    def validate(self, figures_of: Callable[[Transformer], dict[str, float]]) -> dict[str, float]:
-        """Figures of the model as it is now. All processes compute the same."""
+    @contextmanager
+    def evaluating(self) -> Iterator[Transformer]:
+        """Within it the model as it is now, whole, in every process."""
         with self._replica.evaluating() as model, self._autocast:
-            return figures_of(model)
+            yield model
 
     def tensors(self) -> dict[str, Tensor]:
         """All that the next step depends on, beside its number and the state of chance."""

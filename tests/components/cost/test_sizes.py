@@ -12,7 +12,7 @@ from components.core import params
 from components.core.errors import BadData
 from components.cost import sizes
 from components.model.transformer import Transformer
-from components.training.data.objectives import SpanCorruption
+from components.training.data.batches import SpanCorruption
 from components.training.settings import Checkpoint, HiddenSpans, Pretrain
 from tests.components.support import shapes
 from tests.components.support import sizes as toys

@@ -17,10 +17,9 @@ from components.core.errors import BadSettings
 from components.lineage.tokens import TokenIndex
 from components.lineage.trainings import Seen, Training
 from components.stages.encode import INDEX
-from components.training import outputs
+from components.training import run
 from components.training.data.data_order import Taken
-from components.training.data.shuffle import order
-from components.training.data.windows import Windows
+from components.training.data.windows import Windows, order
 
 END = 0
 
@@ -127,7 +126,7 @@ def test_examples_and_steps_find_each_other(tmp_path: Path) -> None:
     )
     steps = list(found.reading.steps_on("examples"))
     taken = [Taken(step, identity(step % 3 + n), "films", "topic", 10 + n) for step in steps for n in range(2)]
-    outputs.save_examples(taken, tmp_path)
+    run.save_examples(taken, tmp_path)
     for step in steps:
         expected = [Seen(row.example, "examples", "films", row.tokens) for row in taken if row.step == step]
         assert found.seen(step) == expected

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from components.model import hf
 from components.model.cpu_inference import pack
-from components.model.generation import Sampling, generate, log_likelihoods, stream
-from components.model.sampling import draw
+from components.model.generation import Sampling, draw, generate, log_likelihoods, stream
 from components.model.transformer import Transformer
 from tests.components.support import shapes
 

@@ -74,20 +74,38 @@ def validate(model: Transformer) -> Row:
     return {"nats": float(model.loss(*rows(np.arange(10**6, 10**6 + 8)).tensors()))}  # type: ignore[arg-type]
 
 
+def write_samples(model: Transformer) -> str:
+    """What stands for a text."""
+    return f"{sum(weight.numel() for weight in model.parameters())} weights"
+
+
+class Record:
+    """An observer that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, Row]] = []
+        self.texts: dict[str, str] = {}
+
+    def log(self, step: int, row: Row) -> None:
+        self.rows.append((step, row))
+
+    def text(self, name: str, text: str) -> None:
+        self.texts[name] = text
+
+
 def run(
     folder: Path, read: Rows = rows, *, parallel: str = "ddp", made_from: Manifest = MADE_FROM, **changes: Any
-) -> tuple[dict[str, Tensor], History, list[tuple[int, Row]]]:
-    """Train in this process with the checkpoints in a folder: the weights, the history, and what was reported."""
+) -> tuple[dict[str, Tensor], History, Record]:
+    """Train in this process with the checkpoints in a folder: the weights, the history, and what was observed."""
     settings = pretrain(**changes)
     model = initialization.random(settings, VOCABULARY)
-    reported: list[tuple[int, Row]] = []
+    observer = Record()
     job = Job(
         stage="pretrain", model=model, rows=read, validate=validate, settings=settings.optimization,
-        parallel=parallel, checkpoints=folder, made_from=made_from,
-        report=lambda step, row: reported.append((step, row)),
+        parallel=parallel, checkpoints=folder, made_from=made_from, write_samples=write_samples,
     )  # fmt: skip
-    history = train(job)
-    return dict(model.state_dict()), history, reported
+    history = train(job, observer)
+    return dict(model.state_dict()), history, observer
 
 
 def together(count: int, folder: Path, read: Rows = rows, **changes: Any) -> None:

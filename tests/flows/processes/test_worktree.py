@@ -17,7 +17,6 @@ from components.core.errors import BadSettings
 from components.core.files import STATE
 from flows.dvc import graph
 from flows.processes import locks, worktree
-from flows.processes.worktree import BY_HAND, RUNS
 from tests.flows.support import toy
 from tests.flows.support.running import REPOSITORY
 
@@ -207,16 +206,6 @@ def test_old_worktrees_go_but_for_those_that_are_wanted(main: Path, monkeypatch:
         "run-0",
     ]
     assert worktree.found(main) == []
-
-
-def test_pages_of_runs_go_when_they_are_old_but_for_those_of_runs_by_hand(main: Path) -> None:
-    pages = [main / RUNS / name / "reports" for name in ("old", "new", BY_HAND)]
-    for folder, age in zip(pages, (91, 89, 91), strict=True):
-        folder.mkdir(parents=True)
-        os.utime(folder.parent, (1e9 - age * 24 * 3600,) * 2)
-    (main / worktree.TREES).mkdir(parents=True)
-    worktree.prune(main, [], now=1e9)
-    assert [folder.exists() for folder in pages] == [False, True, True]
 
 
 def test_a_run_leaves_its_worktree_and_keeps_the_pages(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model.transformer import IGNORED
-from components.training.data.batches import Batch
-from components.training.data.objectives import Causal, Masked, Objective, SpanCorruption
+from components.training.data.batches import Batch, Causal, Masked, Objective, SpanCorruption
 
 END, MASK, WORDS, LENGTH = 100, 101, 100, 64
 SENTINELS = range(110, 140)

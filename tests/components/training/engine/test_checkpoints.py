@@ -107,6 +107,24 @@ def test_the_key_tells_settings_and_files_apart(tmp_path: Path) -> None:
     assert len({key("1"), key("2"), key("1", seed=2), key("1", betas=(0.8, 0.9))}) == 4
 
 
+@pytest.mark.parametrize(
+    ("edited", "same"),
+    [
+        ('"""Another title."""\n\ndef half(x):  # by two\n    return x / 2\n', True),
+        ('"""Title."""\n\n\ndef half(x):\n    """Half of it."""\n\n    return (x / 2)\n', True),
+        ('"""Title."""\n\ndef half(x):\n    return x / 3\n', False),
+        ('"""Title."""\n\ndef half(x):\n    return "x / 2"\n', False),
+    ],
+)
+def test_a_comment_in_the_code_costs_nothing(tmp_path: Path, edited: str, same: bool) -> None:
+    module = tmp_path / "code/below/module.py"
+    module.parent.mkdir(parents=True)
+    module.write_text('"""Title."""\n\ndef half(x):\n    return x / 2\n')
+    before = checkpoints.manifest(pretrain(), [tmp_path / "code"])
+    module.write_text(edited)
+    assert (checkpoints.manifest(pretrain(), [tmp_path / "code"]) == before) is same
+
+
 def test_a_manifest_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text("1")
     made_from = checkpoints.manifest(pretrain(), [tmp_path / "data.json"])

@@ -12,10 +12,8 @@ from torch import Tensor
 
 from components.core.errors import BadSettings
 from components.training import initialization
-from components.training.data.batches import Batch
-from components.training.data.prefetch import Prefetch
-from components.training.engine.spikes import WINDOW, Spikes
-from components.training.engine.step import Stepper
+from components.training.data.batches import Batch, Prefetch
+from components.training.engine.step import WINDOW, Spikes, Stepper
 from tests.components.support import toy
 from tests.components.support.golden import GOLDEN, golden_run
 from tests.components.support.sizes import pretrain
@@ -63,14 +61,19 @@ def test_micro_batches_give_the_same_gradient(tmp_path: Path) -> None:
         assert one == pytest.approx(other, rel=1e-3)
 
 
-def test_the_loss_falls_and_rows_are_reported_as_they_come(tmp_path: Path) -> None:
-    _, history, reported = run(tmp_path / "x", steps=60, log_every=20, validate_every=30, checkpoint_every=1000)
+def test_the_loss_falls_and_rows_and_samples_are_observed_as_they_come(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, history, observed = run(tmp_path / "x", steps=60, log_every=20, validate_every=30, checkpoint_every=1000)
     assert [row["step"] for row in history.training] == [20, 40, 60]
     assert [row["tokens"] for row in history.training] == [20 * 64, 40 * 64, 60 * 64]
     assert history.validation[-1]["nats"] < history.validation[0]["nats"]
     rows = sorted(history.training + history.validation, key=lambda row: (row["step"], "nats" in row))
-    assert [step for step, _ in reported] == [row["step"] for row in rows]
-    assert all(row.items() <= told.items() for row, (_, told) in zip(rows, reported, strict=True))
+    assert [step for step, _ in observed.rows] == [row["step"] for row in rows]
+    assert all(row.items() <= told.items() for row, (_, told) in zip(rows, observed.rows, strict=True))
+    (first, text), _ = observed.texts.items()
+    assert (first, list(observed.texts)[1]) == ("samples/step-00000030.txt", "samples/step-00000060.txt")
+    assert text in capsys.readouterr().out
 
 
 def test_the_norm_of_the_gradient_is_that_of_its_kinds(tmp_path: Path) -> None:

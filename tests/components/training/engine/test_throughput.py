@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from components.training import initialization
-from components.training.data.prefetch import Share
-from components.training.engine.meter import Meter
+from components.training.data.batches import Share
+from components.training.engine.throughput import Meter
 from tests.components.support import toy
 from tests.components.support.sizes import pretrain
 
