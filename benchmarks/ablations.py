@@ -97,7 +97,7 @@ def pretrained(settings: Pretrain) -> float:
     tokenizer = Tokenizer.load(pretrain.TOKENIZER)
     model = pretrain.build(settings, tokenizer.vocab_size)
     rows, sample = pretrain.data(settings, tokenizer)
-    optimization = scaling.fill(settings.optimization, model, settings.sequence_length)
+    optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
     validate = bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer)
     return train("ablation", model, rows, validate, optimization)
 

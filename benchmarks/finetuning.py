@@ -22,7 +22,7 @@ from benchmarks.variants import changed, row, train
 from components.core import params
 from components.core.progress import Progress
 from components.evaluation import predictions, selection
-from components.evaluation.predictions import Speaker
+from components.evaluation.predictions import Predictor
 from components.evaluation.settings import Evaluate
 from components.model import hf
 from components.model.transformer import Transformer
@@ -137,7 +137,7 @@ class Taught:
     def scores(self, settings: Evaluate) -> Scores:
         """The validation examples answered."""
         new, penalty = settings.max_new_tokens, settings.repetition_penalty
-        speaker = Speaker(self.model, self.tokenizer, self.max_prompt_tokens, new, penalty)
+        speaker = Predictor(self.model, self.tokenizer, self.max_prompt_tokens, new, penalty)
         examples = {
             name: selection.examples(finetune.EXAMPLES / "validation", name, settings.max_examples) for name in EQUAL
         }
@@ -161,7 +161,7 @@ def teach(settings: Finetune) -> Taught:
     steps = settings.optimization.steps
     optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
     rows = finetune.training_rows(settings, model, tokenizer)
-    found = train("fine-tuning", model, rows, validate, scaling.fill(optimization, model, length))
+    found = train("fine-tuning", model, rows, validate, scaling.resolve(optimization, model, length))
     return Taught(model, tokenizer, settings.max_prompt_tokens, found)
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from components.core import id_index
 from components.lineage.tokens import TokenIndex
-from components.lineage.trainings import Training
+from components.lineage.trainings import RecordedTraining
 from components.stages.encode import INDEX, ROWS_PER_GROUP
 
 SIZES = (50_000, 5_000_000)
@@ -60,8 +60,8 @@ def identity(number: int) -> str:
 def measure(folder: Path, documents: int) -> dict[str, float]:
     """Milliseconds, the median of some questions."""
 
-    def training() -> Training:
-        return Training("pretrain", {"stage_key": "", "reading": READING}, TokenIndex(folder.joinpath), Path)
+    def training() -> RecordedTraining:
+        return RecordedTraining("pretrain", {"stage_key": "", "reading": READING}, TokenIndex(folder.joinpath), Path)
 
     asked = [identity(number * documents // ASKED) for number in range(ASKED)]
     return {
@@ -71,11 +71,11 @@ def measure(folder: Path, documents: int) -> dict[str, float]:
     }
 
 
-def _of_document(training: Callable[[], Training], document: str) -> None:
+def _of_document(training: Callable[[], RecordedTraining], document: str) -> None:
     training().steps_with_document(document)
 
 
-def _of_step(training: Callable[[], Training], step: int) -> None:
+def _of_step(training: Callable[[], RecordedTraining], step: int) -> None:
     training().seen(step)
 
 

@@ -174,7 +174,7 @@ def resident(folder: Path) -> dict[str, float]:
     folder.mkdir()
     shutil.copy(REPOSITORY / "params.yaml", folder)
     with inside(folder):
-        state = lifecycle.up(supervisor.Options())
+        state = lifecycle.up(supervisor.ListenOptions())
         try:
             wait_for_worker(f"{state['services']['prefect']['url']}/api")
             sizes = {name: status.memory(service["pid"]) for name, service in state["services"].items()}

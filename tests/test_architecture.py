@@ -148,6 +148,15 @@ def _room(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
+def test_no_two_public_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_no_test_imports_a_test() -> None:
     """What several tests need is in a folder `support`."""
     for path in sorted((ROOT / "tests").rglob("*.py")):

@@ -17,7 +17,7 @@ WINDOW = "pretrain.sequence_length"
 
 
 @dataclass(frozen=True)
-class Rule:
+class WindowRule:
     """Settings, in tokens, that share the window or a part of it."""
 
     names: tuple[str, ...]
@@ -47,7 +47,7 @@ def misfits(content: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _rules(content: Mapping[str, Any]) -> Iterator[Rule]:
+def _rules(content: Mapping[str, Any]) -> Iterator[WindowRule]:
     pretrain = content.get("pretrain")
     model = pretrain.get("model") if isinstance(pretrain, Mapping) else None
     kind = model.get("architecture") if isinstance(model, Mapping) else None
@@ -56,16 +56,18 @@ def _rules(content: Mapping[str, Any]) -> Iterator[Rule]:
     answers = [name.replace("prompt", "answer") for name in prompts]
     written = ("evaluate.max_new_tokens", "package.max_new_tokens")
     if kind == "decoder":  # prompt and answer share its window
-        yield from (Rule(pair) for pair in zip(prompts, answers, strict=True))
-        yield from (Rule((prompt, answer)) for prompt in prompts for answer in written)
-        yield Rule(("evaluate.verbatim_prompt", "evaluate.verbatim_tokens"), beside=1)
+        yield from (WindowRule(pair) for pair in zip(prompts, answers, strict=True))
+        yield from (WindowRule((prompt, answer)) for prompt in prompts for answer in written)
+        yield WindowRule(("evaluate.verbatim_prompt", "evaluate.verbatim_tokens"), beside=1)
     else:
-        yield from (Rule((prompt,)) for prompt in prompts)
+        yield from (WindowRule((prompt,)) for prompt in prompts)
     if kind == "encoder_decoder":
-        yield from (Rule((answer,), parts=2) for answer in answers)  # rows of answers are half as long as the window
-        yield from (Rule((answer,)) for answer in written)
-        yield Rule(("evaluate.verbatim_prompt",), beside=2)
-        yield Rule(("evaluate.verbatim_tokens",), beside=1)
+        yield from (
+            WindowRule((answer,), parts=2) for answer in answers
+        )  # rows of answers are half as long as the window
+        yield from (WindowRule((answer,)) for answer in written)
+        yield WindowRule(("evaluate.verbatim_prompt",), beside=2)
+        yield WindowRule(("evaluate.verbatim_tokens",), beside=1)
 
 
 def _number(content: Mapping[str, Any], name: str) -> int | None:

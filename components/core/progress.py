@@ -19,7 +19,7 @@ _BAR = "{desc} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}{unit}, ETA {remain
 Item = TypeVar("Item")
 
 
-class State(TypedDict):
+class ProgressState(TypedDict):
     """How far it is, as it stands in the file."""
 
     done: int
@@ -90,9 +90,9 @@ class Progress:
             return None
         return (self._done - self._start) / max(now - self._began, 1e-9)
 
-    def _state(self, now: float, figures: dict[str, str]) -> State:
+    def _state(self, now: float, figures: dict[str, str]) -> ProgressState:
         rate = self._rate(now)
-        return State(
+        return ProgressState(
             done=self._done,
             total=self._total,
             unit=self._unit,
@@ -110,7 +110,7 @@ def track(items: Iterable[Item], stage: str, total: int, unit: str) -> Iterator[
             progress.advance()
 
 
-def _line(state: State) -> str:
+def _line(state: ProgressState) -> str:
     line = f"{state['done']}/{state['total']} {state['unit']}"
     if state["rate"] is not None and state["eta"] is not None:
         line += f", {state['rate']:.3g}/s, ETA {timedelta(seconds=round(state['eta']))}"

@@ -19,7 +19,7 @@ AFTER = "register, judge and report"
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingEstimate:
     """How large a training is, and what it would take by the probe."""
 
     weights: int
@@ -30,10 +30,10 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Road:
+class RunEstimate:
     """What is expected of each stage with some settings, in seconds, whatever it took before on this machine."""
 
-    trainings: Mapping[str, Training]
+    trainings: Mapping[str, TrainingEstimate]
     others: Mapping[str, float]
 
     @property
@@ -56,7 +56,7 @@ class Road:
             durations.remember(stage, seconds, self.others[stage])
 
 
-def steps(stage: str, training: Training) -> tuple[float, str]:
+def steps(stage: str, training: TrainingEstimate) -> tuple[float, str]:
     """Seconds of the steps of a training, and where the figure comes from."""
     known = throughput.recall(stage, training.flops_per_token)
     if known is not None:
@@ -64,12 +64,12 @@ def steps(stage: str, training: Training) -> tuple[float, str]:
     return training.seconds, "by a probe of this machine"
 
 
-def total(road: Road, stages: Iterable[str]) -> float:
+def total(road: RunEstimate, stages: Iterable[str]) -> float:
     """Seconds of these stages, one after the other."""
     return sum(road.seconds(stage) or 0.0 for stage in stages)
 
 
-def foretell(road: Road, stages: Sequence[str]) -> str:
+def foretell(road: RunEstimate, stages: Sequence[str]) -> str:
     """One line about the stages that will run: how long all of them take at most, and those that take most."""
     parts = {stage: seconds for stage in stages if (seconds := road.seconds(stage)) is not None}
     unknown = [stage for stage in stages if stage not in parts]
@@ -88,7 +88,7 @@ def quicker(seconds: float, presets: Mapping[str, float]) -> list[str]:
     return [f"with a preset it takes less: {named}; `lmforge preset {less[0][1]} && make run` tries the first"]
 
 
-def describe(stage: str, training: Training) -> str:
+def describe(stage: str, training: TrainingEstimate) -> str:
     """One line about a training: its size, its arithmetic, its time, and its energy where the machine tells."""
     flops = training.tokens * training.flops_per_token
     seconds, source = steps(stage, training)

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.core import params
 from components.cost import probe, stages
-from components.cost.estimate import AFTER, Road, Training
+from components.cost.estimate import AFTER, RunEstimate, TrainingEstimate
 from components.cost.sizes import Size
 from components.data import listing
 from components.data.settings import Ingest
@@ -17,7 +17,7 @@ COMPILATION = 15.0  # seconds more where the model is compiled
 EVALUATION = 12.0  # seconds of an evaluation beside what the model does: imports, baselines, intervals
 
 
-def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> Road:
+def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> RunEstimate:
     """The seconds of each stage, from the sizes of the trainings. Raises `BadSettings` for sources that cannot be."""
     sources = listing.read_by(params.parse(settings["ingest"], Ingest, "ingest"))
     recipes = params.parse(settings["finetune"], dict[str, Finetune], "finetune")
@@ -29,11 +29,11 @@ def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> Road:
         others[f"evaluate@{model}"] = EVALUATION + probe.reading(size, reads)
         if model != "base":
             others[f"package@{model}"] = stages.PACKAGE
-    return Road({name: _training(size) for name, size in sizes.items()}, others)
+    return RunEstimate({name: _training(size) for name, size in sizes.items()}, others)
 
 
-def _training(size: Size) -> Training:
-    return Training(
+def _training(size: Size) -> TrainingEstimate:
+    return TrainingEstimate(
         weights=size.weights,
         tokens=size.steps * size.tokens,
         flops_per_token=size.flops_per_token,

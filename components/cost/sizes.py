@@ -19,7 +19,7 @@ from components.tokenizer.settings import TrainTokenizer
 from components.training import scaling
 from components.training.data.batches import SpanCorruption
 from components.training.engine import hardware, optimizer
-from components.training.settings import DialledOptimization, Finetune, Pretrain
+from components.training.settings import Finetune, PartialOptimization, Pretrain
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
     return found | {f"finetune@{name}": finetuning(recipe, config) for name, recipe in recipes.items()}
 
 
-def training(optimization: DialledOptimization, config: ModelConfig, length: int, source_length: int) -> Size:
+def training(optimization: PartialOptimization, config: ModelConfig, length: int, source_length: int) -> Size:
     """A training on rows of so many tokens for the decoder (or the only stack) and the encoder in front of it."""
     model, device = skeleton(config), hardware.device()
-    filled = scaling.fill(optimization, model, config.max_sequence_length)
+    filled = scaling.resolve(optimization, model, config.max_sequence_length)
     flops, dtype = model.flops_per_token(length, source_length), arithmetic.chosen(filled.precision, device)
     matrices = [module for module in model.modules() if isinstance(module, nn.Linear)]
     numbers = sum(matrix.in_features + matrix.out_features for matrix in matrices)

@@ -17,11 +17,11 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 
 from components.evaluation.scores import SAME_INPUT, TRIVIAL
-from components.evaluation.selection import Example
+from components.evaluation.selection import TaskExample
 from components.tasks import Task, prompts
 from components.tokenizer.tokenizer import Tokenizer
 
-Baseline = Callable[[Sequence[Example], Sequence[Example]], list[str]]
+Baseline = Callable[[Sequence[TaskExample], Sequence[TaskExample]], list[str]]
 """train and test examples of one task -> predictions for the test examples"""
 
 
@@ -33,19 +33,19 @@ class Reader:
     max_prompt_tokens: int
     taught: frozenset[str]  # ids of train examples
 
-    def train(self, task: Task, examples: list[Example]) -> list[Example]:
+    def train(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
         """Those that it was taught, as it read them."""
         return self.test(task, [example for example in examples if example.id in self.taught])
 
-    def test(self, task: Task, examples: list[Example]) -> list[Example]:
+    def test(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
         """The examples, as it reads them."""
         return [replace(example, inputs=self._cut(task, example)) for example in examples]
 
-    def _cut(self, task: Task, example: Example) -> dict[str, str]:
+    def _cut(self, task: Task, example: TaskExample) -> dict[str, str]:
         return prompts.cut(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
 
 
-def answers(task: Task, train: list[Example], test: list[Example], reader: Reader) -> dict[str, list[str]]:
+def answers(task: Task, train: list[TaskExample], test: list[TaskExample], reader: Reader) -> dict[str, list[str]]:
     """What each baseline of a task answers to the test examples.
 
     All but the trivial one answer twice where the reader was taught some of the train examples: once with all examples
@@ -66,12 +66,12 @@ def baselines(task: Task) -> dict[str, Baseline]:
     return {TRIVIAL: majority} | FREE_TEXT.get(task.name, {})
 
 
-def majority(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+def majority(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
     """The most frequent target."""
     return [_most_frequent(example.target for example in train)] * len(test)
 
 
-def majority_by_question(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+def majority_by_question(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
     """The most frequent answer to the same question, whatever the context; to a new one that of all."""
     answers = defaultdict(list)
     for example in train:
@@ -81,7 +81,7 @@ def majority_by_question(train: Sequence[Example], test: Sequence[Example]) -> l
     return [known.get(example.inputs["question"], unknown) for example in test]
 
 
-def words_after_is(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+def words_after_is(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
     """What follows the first "is a" up to a comma or stop, cut to the average length of a target."""
     words = round(sum(len(example.target.split()) for example in train) / len(train))
     texts = [example.inputs["text"] for example in test]
@@ -89,12 +89,12 @@ def words_after_is(train: Sequence[Example], test: Sequence[Example]) -> list[st
     return [" ".join(start.split()[:words]) for start in starts]
 
 
-def line_of_question(_train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+def line_of_question(_train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
     """What follows the question and a colon on a line of the context; nothing when no line begins so."""
     return [_line(example.inputs["context"], f"{example.inputs['question']}: ") for example in test]
 
 
-def tfidf_logistic_regression(train: Sequence[Example], test: Sequence[Example], field: str) -> list[str]:
+def tfidf_logistic_regression(train: Sequence[TaskExample], test: Sequence[TaskExample], field: str) -> list[str]:
     """One logistic regression a label over TF-IDF."""
     texts, targets = [example.inputs[field] for example in train], [example.target for example in train]
     if len(set(targets)) == 1:  # there is nothing to tell apart
@@ -107,7 +107,7 @@ def tfidf_logistic_regression(train: Sequence[Example], test: Sequence[Example],
     return predictions
 
 
-def tfidf_nearest(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+def tfidf_nearest(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
     """The target of the most similar text, by the cosine over TF-IDF: a translation memory."""
     texts = [example.inputs["text"] for example in train]
     vectors = _tfidf(texts).fit(texts)

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from components.core.progress import Progress
 from components.evaluation import baselines, bits_per_byte, likelihood, predictions, safety, samples, scores, selection
 from components.evaluation.baselines import Reader
-from components.evaluation.predictions import Speaker
-from components.evaluation.selection import Example
+from components.evaluation.predictions import Predictor
+from components.evaluation.selection import TaskExample
 from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf
 from components.model.labelling import ANSWER
@@ -74,8 +74,8 @@ def evaluate(
             losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
             found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
         longest = max(settings.max_new_tokens, prompts.longest_label(tokenizer))
-        prompt_tokens = prompts.budget(folder) or model.config.room(longest)
-        speaker = Speaker(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
+        prompt_tokens = prompts.budget(folder) or model.config.max_prompt_tokens(longest)
+        speaker = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
         answers = _answers(speaker, examples, stage)
         reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
         first = _first_of_each(documents, "source", settings.samples)
@@ -113,7 +113,7 @@ def _labels(model: Transformer, task: Task) -> bool:
 
 def _examples(
     prepared: Path, asked: Collection[str], settings: Evaluate
-) -> dict[str, tuple[list[Example], list[Example]]]:
+) -> dict[str, tuple[list[TaskExample], list[TaskExample]]]:
     """For each task that is asked and in the tables: its train examples, and those of the test split to score."""
     found = {
         task: (
@@ -127,7 +127,7 @@ def _examples(
 
 
 def _answers(
-    speaker: Speaker, examples: dict[str, tuple[list[Example], list[Example]]], stage: str
+    speaker: Predictor, examples: dict[str, tuple[list[TaskExample], list[TaskExample]]], stage: str
 ) -> dict[str, pa.Table]:
     """A table of predictions for each task."""
     total = sum(len(test) for _, test in examples.values())
@@ -139,7 +139,7 @@ def _answers(
 
 
 def _score(
-    task: Task, answers: pa.Table, train: list[Example], test: list[Example], reader: Reader, settings: Evaluate
+    task: Task, answers: pa.Table, train: list[TaskExample], test: list[TaskExample], reader: Reader, settings: Evaluate
 ) -> dict[str, object]:
     rivals = baselines.answers(task, train, test, reader)
     right = {name: predictions.table(task, test, said)["score"].to_pylist() for name, said in rivals.items()}

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from components.model.spans import hide
+from components.model.spans import corrupt_spans
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
 
@@ -98,7 +98,7 @@ class HiddenSpans:
                 starts = range(known + turn * SPAN, len(window), TURNS * SPAN)
                 if starts:
                     cuts = [place for start in starts for place in (start, start + SPAN)]
-                    source, target = hide(np.split(np.array(window), cuts), self.sentinels, self.end_of_text)
+                    source, target = corrupt_spans(np.split(np.array(window), cuts), self.sentinels, self.end_of_text)
                     yield Part(document, target[:-1].tolist(), target[1:].tolist(), source.tolist())
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from components.core.progress import Progress
-from components.evaluation.selection import Example
+from components.evaluation.selection import TaskExample
 from components.model import labelling
 from components.model.generation import Sampling, generate, log_likelihoods
 from components.model.transformer import Transformer
@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Speaker:
+class Predictor:
     """A model with its tokenizer, and how much it may say to a task."""
 
     model: Transformer
@@ -38,7 +38,7 @@ class Speaker:
     max_new_tokens: int
     repetition_penalty: float
 
-    def predict(self, task: Task, examples: Sequence[Example], progress: Progress) -> list[str]:
+    def predict(self, task: Task, examples: Sequence[TaskExample], progress: Progress) -> list[str]:
         """An answer for each example: the likeliest label, or free text, written greedily or marked in the prompt."""
         if self.model.config.labels:
             answers = self._label if task.labels else self._mark
@@ -78,7 +78,7 @@ class Speaker:
         return [self.tokenizer.decode(tokens).strip() for tokens in answers]
 
 
-def table(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -> pa.Table:
+def table(task: Task, examples: Sequence[TaskExample], predictions: Sequence[str]) -> pa.Table:
     """The answers with their scores, one row an example."""
     rows = [
         {

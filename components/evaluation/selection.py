@@ -13,7 +13,7 @@ from components.core.errors import BadData
 
 
 @dataclass(frozen=True)
-class Example:
+class TaskExample:
     """One row of an examples table, its inputs parsed."""
 
     id: str
@@ -44,9 +44,9 @@ def documents(folder: Path, max_bytes_per_source: int) -> pa.Table:
     return found.append_column("weight", pa.array(weights, pa.float64()))
 
 
-def examples(folder: Path, task: str, limit: int | None = None) -> list[Example]:
+def examples(folder: Path, task: str, limit: int | None = None) -> list[TaskExample]:
     """Examples of a task from a split, in the order of their ids, at most `limit`."""
     columns = ["id", "inputs", "target"]
     table = pq.read_table(folder, columns=columns, filters=[("task", "=", task)], partitioning=None)
     rows = table.sort_by("id").slice(0, limit).to_pylist()
-    return [Example(row["id"], json.loads(row["inputs"]), row["target"]) for row in rows]
+    return [TaskExample(row["id"], json.loads(row["inputs"]), row["target"]) for row in rows]

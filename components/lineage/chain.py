@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import tracking
-from components.lineage.objects import Stage
+from components.lineage.objects import LockedStage
 from components.lineage.snapshot import Kept
 from components.registry import store
 from components.registry.store import Version
@@ -18,7 +18,7 @@ SHORT = 12  # digits of a digest that people see
 
 
 @dataclass(frozen=True)
-class Run:
+class StageRun:
     """The MLflow run of a training; `id` is None when MLflow does not know it."""
 
     stage: str
@@ -46,7 +46,7 @@ class StageDigest:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourcePin:
     """What was read, under which licence, and what pins it: a digest, or the commit of a dataset."""
 
     name: str
@@ -64,12 +64,12 @@ class Lineage:
     aliases: tuple[str, ...]
     digest: str  # of weights, sizes and tokenizer
     created: str
-    runs: tuple[Run, ...]
+    runs: tuple[StageRun, ...]
     flow_run: str
     commit: Commit
     dvc_lock_sha256: str
     stages: tuple[StageDigest, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[SourcePin, ...]
     environment_sha256: str  # of requirements.lock
     packages: int
     lmforge_version: str
@@ -155,9 +155,9 @@ def _text(link: Link) -> Iterator[str]:
         yield (" " * 15 + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))).rstrip()
 
 
-def _runs(kept: Kept) -> Iterator[Run]:
+def _runs(kept: Kept) -> Iterator[StageRun]:
     for stage, facts in kept.trainings().items():
-        yield Run(stage, facts["stage_key"], tracking.find(facts["stage_key"]))
+        yield StageRun(stage, facts["stage_key"], tracking.find(facts["stage_key"]))
 
 
 def _commit(root: Path, sha: str, edited: bool) -> Commit:
@@ -167,7 +167,7 @@ def _commit(root: Path, sha: str, edited: bool) -> Commit:
     return Commit(sha, edited, date, subject or "this repository does not have it")
 
 
-def _digest(name: str, stage: Stage) -> StageDigest:
+def _digest(name: str, stage: LockedStage) -> StageDigest:
     content = json.dumps(asdict(stage), sort_keys=True)
     return StageDigest(name, hashlib.sha256(content.encode()).hexdigest(), stage.outs)
 
@@ -178,7 +178,7 @@ def _stage_lines(stages: Iterable[StageDigest]) -> Iterator[tuple[str, ...]]:
         yield stage.name, stage.sha256[:SHORT], outs
 
 
-def _source(entry: Mapping[str, Any], files: Mapping[str, str]) -> Source:
+def _source(entry: Mapping[str, Any], files: Mapping[str, str]) -> SourcePin:
     """A package is pinned by its sha256, a dataset by its commit, local files by what was listed of them."""
     if "project" in entry:
         origin = f"{entry['project']} {entry['version']}"
@@ -187,4 +187,4 @@ def _source(entry: Mapping[str, Any], files: Mapping[str, str]) -> Source:
     listed = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     pins = [part["sha256"] for part in (entry, *entry.get("files", ())) if "sha256" in part]
     pin = entry.get("revision") or (listed if files else ", ".join(pins))
-    return Source(entry["name"], entry["license"], origin, pin)
+    return SourcePin(entry["name"], entry["license"], origin, pin)

@@ -11,7 +11,7 @@ from components.lineage import objects
 from components.lineage.objects import Cache
 from components.lineage.snapshot import Kept
 from components.lineage.tokens import TokenIndex
-from components.lineage.trainings import Training
+from components.lineage.trainings import RecordedTraining
 from components.registry import store
 from components.registry.store import Version
 
@@ -22,7 +22,7 @@ TOKENS = "data/tokens"
 class Owned:
     """A training, and whose it is: the numbers of versions, and whether it is that of the tree."""
 
-    training: Training
+    training: RecordedTraining
     versions: list[int] = field(default_factory=list)
     in_tree: bool = False
 
@@ -59,7 +59,7 @@ class Found:
     sightings: tuple[Sighting, ...]
 
 
-def in_tree(root: Path) -> list[Training]:
+def in_tree(root: Path) -> list[RecordedTraining]:
     """The trainings whose models lie in the tree."""
     folders = [root / "models/pretrained", *sorted((root / "models/finetuned").glob("*"))]
     tokens = TokenIndex((root / TOKENS).joinpath)
@@ -67,16 +67,21 @@ def in_tree(root: Path) -> list[Training]:
     for path in (folder / "training.json" for folder in folders):
         if path.exists():
             stage = "pretrain" if path.parent.name == "pretrained" else f"finetune@{path.parent.name}"
-            found.append(Training(stage, json.loads(path.read_text()), tokens, (root / _reports(stage)).joinpath))
+            found.append(
+                RecordedTraining(stage, json.loads(path.read_text()), tokens, (root / _reports(stage)).joinpath)
+            )
     return found
 
 
-def of_version(root: Path, version: Version) -> list[Training]:
+def of_version(root: Path, version: Version) -> list[RecordedTraining]:
     """The trainings of a version. Their indexes are those of the tree where it has the same, or in DVC's cache."""
     kept = Kept(store.kept(version))
     file = partial(_locate, root, kept)
     tokens = TokenIndex(partial(file, TOKENS))
-    return [Training(stage, facts, tokens, partial(file, _reports(stage))) for stage, facts in kept.trainings().items()]
+    return [
+        RecordedTraining(stage, facts, tokens, partial(file, _reports(stage)))
+        for stage, facts in kept.trainings().items()
+    ]
 
 
 def known(root: Path, model: str) -> Known:
@@ -104,7 +109,7 @@ def find(known: Known, beginning: str) -> Found:
     return Found(identity, kind, where, (*sightings, *known.silent))
 
 
-def training(root: Path, stage: str, version: Version | None) -> Training:
+def training(root: Path, stage: str, version: Version | None) -> RecordedTraining:
     """The training of a stage, of a version or else of the tree. Raises `BadSettings` when there is none."""
     found = {one.stage: one for one in (of_version(root, version) if version else in_tree(root))}
     if stage not in found:

@@ -17,7 +17,7 @@ FOLDER = ".dir"  # how the md5 of a folder ends
 
 
 @dataclass(frozen=True)
-class Stage:
+class LockedStage:
     """What a dvc.lock has of a stage: its command, and the md5 of each dep and out by its path."""
 
     command: str
@@ -25,7 +25,7 @@ class Stage:
     outs: dict[str, str]
 
 
-Stages = dict[str, Stage]
+Stages = dict[str, LockedStage]
 """By their names, in the order of dvc.lock."""
 
 
@@ -86,9 +86,9 @@ class Cache:
             yield from (part for part in self.listing(md5).values() if not self.path(part).exists())
 
 
-def _stage(entry: dict[str, Any]) -> Stage:
+def _stage(entry: dict[str, Any]) -> LockedStage:
     deps, made = ({part["path"]: part["md5"] for part in entry.get(kind, [])} for kind in ("deps", "outs"))
-    return Stage(entry.get("cmd", ""), deps, made)
+    return LockedStage(entry.get("cmd", ""), deps, made)
 
 
 def _cache_dir(dvc: Path) -> Path:

@@ -23,7 +23,7 @@ Files = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
-class Document:
+class EncodedDocument:
     """A document and where its tokens are: `length` of them from `offset` on, without the end-of-text token."""
 
     id: str
@@ -42,7 +42,7 @@ class TokenIndex:
         self._files = files
         self._tables: dict[int, pa.Table] = {}
 
-    def find(self, beginning: str) -> Document | None:
+    def find(self, beginning: str) -> EncodedDocument | None:
         """The document whose id begins so. Raises `BadSettings` when there are several."""
         for row in id_index.find(self._files("lookup.npy"), beginning).tolist():
             document = self._document(row)
@@ -50,7 +50,7 @@ class TokenIndex:
                 return document
         return None
 
-    def windows(self, document: Document, reading: Reading) -> np.ndarray:
+    def windows(self, document: EncodedDocument, reading: Reading) -> np.ndarray:
         """The windows of a training in which some of its tokens take part; none for one of another split."""
         if document.split != SPLIT or not document.length:
             return np.arange(0)
@@ -62,7 +62,7 @@ class TokenIndex:
         last = (document.offset + document.length - 1) // reading.length
         return np.arange(before + first, min(before + last + 1, int(ends[place])))
 
-    def documents(self, window: int, reading: Reading) -> Iterator[tuple[Document, int]]:
+    def documents(self, window: int, reading: Reading) -> Iterator[tuple[EncodedDocument, int]]:
         """The documents in a window, in order, each with the number of its tokens there."""
         ends = self._ends(reading)
         place = int(np.searchsorted(ends, window, side="right"))
@@ -121,13 +121,13 @@ class TokenIndex:
         offsets = np.from_dlpack(self._table(group)["offset"].combine_chunks())  # to_numpy would import pandas
         return int(self._groups[group]) + max(0, int(np.searchsorted(offsets, token, side="right")) - 1)
 
-    def _document(self, row: int) -> Document:
+    def _document(self, row: int) -> EncodedDocument:
         group = int(np.searchsorted(self._groups, row, side="right")) - 1
         shard = int(np.searchsorted(self._first_rows, row, side="right")) - 1
         split, file = self._shards[shard]["split"], self._file(shard)
         table, place = self._table(group), row - int(self._groups[group])
         document, source, language, offset, length = (table[name][place].as_py() for name in COLUMNS)
-        return Document(document, source, language, offset, length, split, file)
+        return EncodedDocument(document, source, language, offset, length, split, file)
 
     def _table(self, group: int) -> pa.Table:
         if group not in self._tables:

@@ -12,13 +12,13 @@ from pydantic import TypeAdapter
 
 from components.core import id_index
 from components.core.errors import BadSettings
-from components.lineage.tokens import Document, Files, TokenIndex
+from components.lineage.tokens import EncodedDocument, Files, TokenIndex
 from components.training.data.data_order import Reading, Table
 from components.training.data.windows import order, places
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReadRow:
     """A document or an example that a step read, with the number of its tokens there."""
 
     id: str
@@ -27,7 +27,7 @@ class Seen:
     tokens: int
 
 
-class Training:
+class RecordedTraining:
     """A training that is over: `facts` are its training.json, `reports` the files that it left beside its curves."""
 
     def __init__(self, stage: str, facts: Mapping[str, Any], tokens: TokenIndex, reports: Files) -> None:
@@ -48,18 +48,18 @@ class Training:
             return []
         return sorted({int(step) for step in id_index.find(self._reports("examples.npy"), beginning)})
 
-    def seen(self, step: int) -> list[Seen]:
+    def seen(self, step: int) -> list[ReadRow]:
         """What a step read, each document or example once, in the order in which they stand in the rows."""
         if not 1 <= step <= self.reading.steps:
             raise BadSettings(f"{self.stage} has the steps 1 to {self.reading.steps}: there is no step {step}")
         rows = self._examples(step) if self.reading.table(step) == "examples" else self._documents(step)
-        found: dict[str, Seen] = {}
+        found: dict[str, ReadRow] = {}
         for row in rows:
             before = found[row.id].tokens if row.id in found else 0
             found[row.id] = replace(row, tokens=before + row.tokens)
         return list(found.values())
 
-    def document(self, beginning: str) -> Document | None:
+    def document(self, beginning: str) -> EncodedDocument | None:
         """The document whose id begins so."""
         return self._tokens.find(beginning)
 
@@ -73,13 +73,13 @@ class Training:
         steps = {reading.step(slot) for slot in np.unique(slots).tolist()}
         return sorted(step for step in steps if step is not None and reading.table(step) == "documents")
 
-    def _documents(self, step: int) -> Iterator[Seen]:
+    def _documents(self, step: int) -> Iterator[ReadRow]:
         windows = order(self.reading.places(step), self._tokens.count(self.reading), self.reading.seed)
         for window in windows.tolist():
             for document, inside in self._tokens.documents(window, self.reading):
-                yield Seen(document.id, "documents", document.source, inside)
+                yield ReadRow(document.id, "documents", document.source, inside)
 
-    def _examples(self, step: int) -> Iterator[Seen]:
+    def _examples(self, step: int) -> Iterator[ReadRow]:
         for group in range(self._taken.num_row_groups):
             known = self._taken.metadata.row_group(group).column(0).statistics
             if known.min <= step <= known.max:
@@ -87,7 +87,7 @@ class Training:
                 steps = np.from_dlpack(table["step"].combine_chunks())  # ascending; pyarrow's filter imports pandas
                 first, last = np.searchsorted(steps, [step, step + 1])
                 for row in table.slice(first, last - first).to_pylist():
-                    yield Seen(row["example"], "examples", row["source"], row["tokens"])
+                    yield ReadRow(row["example"], "examples", row["source"], row["tokens"])
 
     @cached_property
     def _taken(self) -> pq.ParquetFile:

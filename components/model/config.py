@@ -49,7 +49,7 @@ class ModelConfig:
         """Whether matrices have biases: those of the models with LayerNorm do, those with RMSNorm do not."""
         return self.norm == "layer"
 
-    def room(self, max_new_tokens: int) -> int:
+    def max_prompt_tokens(self, max_new_tokens: int) -> int:
         """How many tokens a prompt may have: in a decoder it shares the window with the answer."""
         window = self.max_sequence_length
         shares = self.architecture == "decoder" or max_new_tokens > window

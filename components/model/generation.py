@@ -22,7 +22,7 @@ BATCH = 64  # prompts
 
 
 @dataclass
-class Rows:
+class DecodeState:
     """Rows that a decoder reads in step, and what it keeps of them."""
 
     model: Transformer
@@ -74,7 +74,7 @@ class Rows:
             positions_BT=positions_BT,
             memory_BSC=memory_BSC,
             memory_mask=self.memory_mask,
-            before_BP=self.last_BP,
+            previous_BP=self.last_BP,
             cache=self.cache,
             last_only=last_only,
         )
@@ -82,9 +82,9 @@ class Rows:
         self.last_BP = read_BP[:, max(0, read_BP.shape[1] - len(self.model.config.ngram_rows)) :]
         return logits
 
-    def select(self, rows: Tensor) -> "Rows":
+    def select(self, rows: Tensor) -> "DecodeState":
         """The rows with these numbers, which may repeat."""
-        return Rows(
+        return DecodeState(
             self.model,
             [layer.select(rows) for layer in self.cache],
             self.last_BP[rows],
@@ -253,7 +253,7 @@ def log_likelihoods(
     real_CL = torch.tensor([[place < len(choice) for place in range(width)] for choice in choices], device=device)
     scores = torch.empty(len(prompts), len(choices), device=device)
     for places in _batches(prompts, max(1, 8 * BATCH // len(choices))):
-        rows, logits_BLV = Rows.read(model, [prompts[place] for place in places], width, start)
+        rows, logits_BLV = DecodeState.read(model, [prompts[place] for place in places], width, start)
         copies = torch.arange(len(places), device=device).repeat_interleave(len(choices))
         tokens_BL, logits_BLV = ids_CL.repeat(len(places), 1), logits_BLV[copies]
         if width > 1:
@@ -275,7 +275,7 @@ def _continue(
     seed: int,
 ) -> Iterator[dict[int, int]]:
     """Step by step the next token of each prompt, by its place, as long as its answer goes on."""
-    rows, logits_B1V = Rows.read(model, prompts, count, start)
+    rows, logits_B1V = DecodeState.read(model, prompts, count, start)
     device = logits_B1V.device
     drawn_BN = np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
     chances_BN = torch.from_numpy(drawn_BN).to(device)

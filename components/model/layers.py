@@ -278,13 +278,13 @@ class LayerCache:
 class Block(nn.Module):
     """One layer: attention, in a decoder behind an encoder cross-attention, and the MLP, each added to the stream."""
 
-    def __init__(self, config: ModelConfig, *, causal: bool, crosses: bool) -> None:
+    def __init__(self, config: ModelConfig, *, causal: bool, reads_source: bool) -> None:
         super().__init__()
         self.norm_last = config.norm_position == "post"
         self.attention_norm = norm(config, config.hidden_size)
         self.attention = Attention(config, causal=causal)
-        self.crosses = crosses
-        if crosses:
+        self.reads_source = reads_source
+        if reads_source:
             self.cross_norm = norm(config, config.hidden_size)
             self.cross_attention = CrossAttention(config)
         self.mlp_norm = norm(config, config.hidden_size)
@@ -305,7 +305,7 @@ class Block(nn.Module):
         """The part in which tokens look at others."""
         own, memory = (cache.own, cache.memory) if cache else (None, None)
         x_BTC = self._add(x_BTC, self.attention_norm, lambda x: self.attention(x, context, own))
-        if self.crosses:
+        if self.reads_source:
             x_BTC = self._add(x_BTC, self.cross_norm, lambda x: self.cross_attention(x, context, memory))
         return x_BTC
 

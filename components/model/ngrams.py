@@ -22,13 +22,13 @@ class NgramEmbedding(nn.Module):
         self.rows = tuple(rows)
         self.tables = nn.ModuleList(nn.Embedding(size, width) for size in rows)
 
-    def forward(self, tokens_BT: Tensor, positions_BT: Tensor, before_BP: Tensor | None = None) -> Tensor:
+    def forward(self, tokens_BT: Tensor, positions_BT: Tensor, previous_BP: Tensor | None = None) -> Tensor:
         """[B, T, C] for tokens at these places of their texts, which say how long an n-gram can be.
 
-        before_BP: the tokens in front of them, as many as a longest n-gram reaches back, or all.
+        previous_BP: the tokens in front of them, as many as a longest n-gram reaches back, or all.
         """
         length, reach = tokens_BT.shape[1], len(self.rows)
-        known = tokens_BT if before_BP is None else torch.cat([before_BP, tokens_BT], dim=1)
+        known = tokens_BT if previous_BP is None else torch.cat([previous_BP, tokens_BT], dim=1)
         known = F.pad(known, (reach, 0))  # with anything: positions keep n-grams from reaching there
         hash_BT = _mixed(tokens_BT)
         sum_BTC = torch.zeros((), device=tokens_BT.device)

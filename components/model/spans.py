@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 
-def hide(pieces: Sequence[np.ndarray], sentinels: Sequence[int], end_of_text: int) -> tuple[np.ndarray, np.ndarray]:
+def corrupt_spans(
+    pieces: Sequence[np.ndarray], sentinels: Sequence[int], end_of_text: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Pieces of a text, by turns kept and hidden: the source, and the target behind the start token.
 
     In the source a sentinel stands for each hidden piece; the target is each of these behind its sentinel, and the end.

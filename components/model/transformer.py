@@ -30,11 +30,13 @@ class Stack(nn.Module):
     Of the last block and the norm behind it the places `wanted_N` alone, counted through the rows: then to [N, C].
     """
 
-    def __init__(self, config: ModelConfig, *, causal: bool, crosses: bool) -> None:
+    def __init__(self, config: ModelConfig, *, causal: bool, reads_source: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config, causal=causal, crosses=crosses) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(
+            Block(config, causal=causal, reads_source=reads_source) for _ in range(config.num_layers)
+        )
         self.norm = norm(config, config.hidden_size) if config.norm_position == "pre" else nn.Identity()
-        self.recomputes = False
+        self.activation_checkpointing = False
         """Activation checkpointing: keep only the inputs of the blocks, and compute the rest again for the gradient."""
 
     def forward(
@@ -47,7 +49,7 @@ class Stack(nn.Module):
         for number, block in enumerate(self.blocks, 1):
             last = number == len(self.blocks)
             apply = block if wanted_N is None or not last else partial(block, wanted_N=wanted_N)
-            if self.recomputes and self.training:
+            if self.activation_checkpointing and self.training:
                 x_BTC = checkpoint(apply, x_BTC, context, use_reentrant=False)
             else:
                 x_BTC = apply(x_BTC, context, cache[number - 1] if cache else None)
@@ -72,9 +74,9 @@ class Transformer(nn.Module):
         self.encoder: Stack | None = None
         self.decoder: Stack | None = None
         if config.architecture != "decoder":
-            self.encoder = Stack(config, causal=False, crosses=False)
+            self.encoder = Stack(config, causal=False, reads_source=False)
         if config.architecture != "encoder":
-            self.decoder = Stack(config, causal=True, crosses=self.encoder is not None)
+            self.decoder = Stack(config, causal=True, reads_source=self.encoder is not None)
         self.head = nn.Linear(width, config.num_outputs, bias=False)
         self.compiled = False
         if config.tie_embeddings and not config.labels:
@@ -88,7 +90,7 @@ class Transformer(nn.Module):
         positions_BT: Tensor | None = None,
         memory_BSC: Tensor | None = None,
         memory_mask: Tensor | None = None,
-        before_BP: Tensor | None = None,
+        previous_BP: Tensor | None = None,
         cache: Sequence[LayerCache] | None = None,
         last_only: bool = False,
     ) -> Tensor:
@@ -96,11 +98,11 @@ class Transformer(nn.Module):
 
         mask: which tokens each one sees, bool [B, 1, T, S]; absent, a decoder is causal and an encoder sees all.
         positions_BT: 0, 1, ... when absent. memory_BSC: from `encode`, for an encoder-decoder, with the mask of the
-        places that may be seen. cache: one per layer of the decoder; the new tokens are added to it. before_BP: the
+        places that may be seen. cache: one per layer of the decoder; the new tokens are added to it. previous_BP: the
         last tokens in it, for the n-grams that begin there.
         last_only: the logits of the last token alone, [B, 1, V].
         """
-        hidden_BTC = self._hidden(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, before_BP, cache)
+        hidden_BTC = self._hidden(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, previous_BP, cache)
         if last_only:
             hidden_BTC = hidden_BTC[:, -1:]
         return soft_cap(self.head(hidden_BTC), self.config.logit_soft_cap)
@@ -212,14 +214,14 @@ class Transformer(nn.Module):
         positions_BT: Tensor | None,
         memory_BSC: Tensor | None,
         memory_mask: Tensor | None,
-        before_BP: Tensor | None = None,
+        previous_BP: Tensor | None = None,
         cache: Sequence[LayerCache] | None = None,
         wanted_N: Tensor | None = None,
     ) -> Tensor:
         context = self._context(tokens_BT, mask, positions_BT, memory_BSC, memory_mask)
         stack = self.decoder or self.encoder
         assert stack is not None
-        hidden: Tensor = stack(self._embed(tokens_BT, positions_BT, before_BP), context, cache, wanted_N)
+        hidden: Tensor = stack(self._embed(tokens_BT, positions_BT, previous_BP), context, cache, wanted_N)
         return hidden
 
     def _context(
@@ -230,8 +232,8 @@ class Transformer(nn.Module):
         memory_BSC: Tensor | None = None,
         memory_mask: Tensor | None = None,
     ) -> Context:
-        turns = self.config.positions == "rotary"
-        rotation = self.rotary(tokens_BT.shape[1], positions_BT) if turns else None
+        uses_rotary = self.config.positions == "rotary"
+        rotation = self.rotary(tokens_BT.shape[1], positions_BT) if uses_rotary else None
         return Context(rotation, mask, memory_BSC, memory_mask)
 
     def _positions(self, segments_BT: Tensor | None) -> Tensor | None:
@@ -242,12 +244,12 @@ class Transformer(nn.Module):
         begins = segments_BT.diff(dim=1, prepend=segments_BT[:, :1] - 1) != 0
         return places - (places * begins).cummax(1).values
 
-    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None, before_BP: Tensor | None = None) -> Tensor:
+    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None, previous_BP: Tensor | None = None) -> Tensor:
         x_BTC: Tensor = self.embedding(tokens_BT)
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
         if self.ngram_embedding is not None:
-            x_BTC = x_BTC + self.ngram_embedding(tokens_BT, positions_BT, before_BP)
+            x_BTC = x_BTC + self.ngram_embedding(tokens_BT, positions_BT, previous_BP)
         if self.position_embedding is None:
             return x_BTC
         if self.config.positions == "sinusoidal":

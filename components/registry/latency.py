@@ -18,7 +18,7 @@ WRITTEN = 8  # tokens of an answer
 
 
 @dataclass(frozen=True)
-class Cost:
+class Latency:
     """Milliseconds a token and bytes of the weights; the slowdown is None between models that do not compare."""
 
     slowdown: Interval | None  # ours over theirs
@@ -28,7 +28,7 @@ class Cost:
     theirs_bytes: int
 
 
-def measure(challenger: Path, champion: Path, confidence: float) -> Cost:
+def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
     """What two packages cost, one prompt at a time as they are served: greedy writing, or by an encoder, labelling."""
     from components.model import hf
     from components.model.cpu_inference import pack
@@ -36,12 +36,12 @@ def measure(challenger: Path, champion: Path, confidence: float) -> Cost:
     models = [hf.load(package) for package in (challenger, champion)]
     sizes = [sum(part.stat().st_size for part in package.glob("*.safetensors")) for package in (challenger, champion)]
     if bool(models[0].config.labels) != bool(models[1].config.labels):
-        return Cost(None, 0.0, 0.0, *sizes)
+        return Latency(None, 0.0, 0.0, *sizes)
     read = min(READ, *(model.config.max_sequence_length - WRITTEN for model in models))
     turns = [_turn(pack(model), read) for model in models]
     rounds = [(_milliseconds(turns[0]), _milliseconds(turns[1])) for _ in range(ROUNDS + 1)][1:]  # one to warm up
     slowdown = median_interval([ours / theirs for ours, theirs in rounds], confidence=confidence)
-    return Cost(slowdown, median(ours for ours, _ in rounds), median(theirs for _, theirs in rounds), *sizes)
+    return Latency(slowdown, median(ours for ours, _ in rounds), median(theirs for _, theirs in rounds), *sizes)
 
 
 def _turn(model: "Transformer", read: int) -> tuple[Callable[[], object], int]:

@@ -10,7 +10,7 @@ from components.registry.store import Version
 TAG = "nightly"  # its value is the name of the model
 
 
-def figures(scores: Mapping[str, Any]) -> dict[str, float]:
+def metrics(scores: Mapping[str, Any]) -> dict[str, float]:
     """Of a `scores.json` the bits per byte, when the model reads documents, and the score of each task."""
     found = {name: float(task["value"]) for name, task in sorted(scores["tasks"].items())}
     if "bits_per_byte" in scores:
@@ -19,7 +19,7 @@ def figures(scores: Mapping[str, Any]) -> dict[str, float]:
 
 
 def append(champion: Version, night: Mapping[str, float]) -> str:
-    """Add the figures of a night, and the number of the version that has them; gives the id of the run.
+    """Add the metrics of a night, and the number of the version that has them; gives the id of the run.
 
     The step of a point counts the nights; beside it MLflow keeps the time.
     """

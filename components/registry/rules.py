@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from components.core.errors import BadData
 from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap, widened
 from components.registry.decision import Group, Rule
-from components.registry.latency import Cost
+from components.registry.latency import Latency
 from components.registry.settings import Gate
 from components.registry.spread import Spread
 
@@ -124,7 +124,7 @@ def safe(found: Mapping[str, Any], settings: Gate) -> Iterator[Rule]:
             yield _rule("safety", name, figure, limit, f"upper end at most {limit:.4g}", holds=figure.high <= limit)
 
 
-def affordable(cost: Cost, settings: Gate) -> Iterator[Rule]:
+def affordable(cost: Latency, settings: Gate) -> Iterator[Rule]:
     """Time for a token, beyond noise, and bytes of the weights over the champion's: each within its limit."""
     limit, name = settings.max_slowdown, "ratio of time for a token"
     if cost.slowdown is None:

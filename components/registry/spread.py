@@ -47,13 +47,13 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Record:
+class NoiseRecord:
     """What was measured so far, for the settings and data of its key."""
 
     steps: int  # at most, of each training
     bits_per_byte: dict[int, float]  # by seed
 
-    def with_seed(self, seed: int, bits: float) -> "Record":
+    def with_seed(self, seed: int, bits: float) -> "NoiseRecord":
         """With one more."""
         return replace(self, bits_per_byte={**self.bits_per_byte, seed: bits})
 
@@ -79,13 +79,13 @@ def key(recipe: str, path: Path = params.PARAMS) -> str:
     return total.hexdigest()
 
 
-def read(key: str) -> Record | None:
+def read(key: str) -> NoiseRecord | None:
     """What was measured for a key."""
     path = FOLDER / f"{key}.json"
     if not path.exists():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    return Record(content["steps"], {int(seed): bits for seed, bits in content["bits_per_byte"].items()})
+    return NoiseRecord(content["steps"], {int(seed): bits for seed, bits in content["bits_per_byte"].items()})
 
 
 def find(recipe: str) -> Spread:

@@ -20,7 +20,7 @@ Aliases = Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
-class Finding:
+class LedgerCheck:
     """What an examination of the ledger found: `faults` where it does not hold, and an entry not yet carried out."""
 
     entries: int
@@ -76,7 +76,7 @@ def present(name: str) -> Aliases:
     return {alias: found.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
 
 
-def examine(name: str) -> Finding:
+def examine(name: str) -> LedgerCheck:
     """Hold the ledger against its own chain and against what the registry knows of the model."""
     with ledger.at_rest():
         head, found, entries = store.head(name), present(name), ledger.read()
@@ -87,7 +87,7 @@ def examine(name: str) -> Finding:
     if stated and not behind and stated != found:
         reason = f"the last one says {_words(stated)}, but the registry has {_words(found)}"
         faults.append(Fault(mine[-1].sequence, reason))
-    return Finding(len(entries), faults, behind[0] if behind else None)
+    return LedgerCheck(len(entries), faults, behind[0] if behind else None)
 
 
 def _carry_out(entry: Entry) -> None:

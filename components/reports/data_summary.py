@@ -10,21 +10,21 @@ import pyarrow.dataset as ds
 
 SPLITS = ("train", "validation", "test")
 
-Row = dict[str, Any]
+SummaryRow = dict[str, Any]
 
 
-def documents(data: Path) -> list[Row]:
+def documents(data: Path) -> list[SummaryRow]:
     """By source, language and licence: documents and bytes of text in each split."""
     keys = ["source", "language", "license"]
     return _by_split(data / "prepared/documents", keys, {"bytes": pc.binary_length(pc.field("text"))})
 
 
-def examples(data: Path) -> list[Row]:
+def examples(data: Path) -> list[SummaryRow]:
     """By task, source and licence: examples in each split."""
     return _by_split(data / "prepared/examples", ["task", "source", "license"], {})
 
 
-def rejected(data: Path) -> list[Row]:
+def rejected(data: Path) -> list[SummaryRow]:
     """By table and reason: rows that were kept out."""
     rows = []
     for table in ("documents", "examples"):
@@ -33,7 +33,7 @@ def rejected(data: Path) -> list[Row]:
     return sorted(rows, key=lambda row: (row["table"], -row["rows"], row["reason"]))
 
 
-def rules(reports: Path) -> list[Row]:
+def rules(reports: Path) -> list[SummaryRow]:
     """What each validation report asked and found: rules, and those that failed."""
     found = []
     for name in ("raw", "prepared"):
@@ -43,8 +43,8 @@ def rules(reports: Path) -> list[Row]:
     return found
 
 
-def _by_split(folder: Path, keys: list[str], sums: dict[str, pc.Expression]) -> list[Row]:
-    rows: dict[tuple[str, ...], Row] = {}
+def _by_split(folder: Path, keys: list[str], sums: dict[str, pc.Expression]) -> list[SummaryRow]:
+    rows: dict[tuple[str, ...], SummaryRow] = {}
     for split in SPLITS:
         table = _read(folder / split, {key: pc.field(key) for key in keys} | sums)
         totals = table.group_by(keys).aggregate([([], "count_all"), *((name, "sum") for name in sums)])
@@ -57,7 +57,7 @@ def _by_split(folder: Path, keys: list[str], sums: dict[str, pc.Expression]) -> 
     return [rows[key] for key in sorted(rows)]
 
 
-def _zeros(*names: str) -> Row:
+def _zeros(*names: str) -> SummaryRow:
     return {name: dict.fromkeys(SPLITS, 0) for name in names}
 
 

@@ -21,7 +21,7 @@ Conversation = Sequence[Message]
 
 
 @dataclass(frozen=True)
-class Writer:
+class AnswerWriter:
     """A model that writes its answers."""
 
     model: Transformer
@@ -74,7 +74,7 @@ class Writer:
     def prompt(self, conversation: Conversation, options: Options) -> list[int]:
         """The ids that the model reads. Raises `BadSettings` when the answer leaves no room for any."""
         empty, config = prompts.empty(self.tokenizer), self.model.config
-        room = config.room(options.max_new_tokens)
+        room = config.max_prompt_tokens(options.max_new_tokens)
         if room < empty:
             window = config.max_sequence_length
             most = window - empty if config.architecture == "decoder" else window
@@ -116,6 +116,6 @@ class Labeller:
         return prompts.of_conversation(conversation[-1:], self.taught, self.tokenizer, window)
 
 
-def load(package: Path) -> Writer | Labeller:
+def load(package: Path) -> AnswerWriter | Labeller:
     """What a package folder holds; `generation_config.json` is there when it writes."""
-    return Writer.load(package) if (package / "generation_config.json").exists() else Labeller.load(package)
+    return AnswerWriter.load(package) if (package / "generation_config.json").exists() else Labeller.load(package)

@@ -48,7 +48,7 @@ def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Toke
     layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
     # Answers are short beside what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
-    return mixture.Rows(folder, settings.tasks, layout, shape, seed)
+    return mixture.PackedRows(folder, settings.tasks, layout, shape, seed)
 
 
 def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
@@ -58,7 +58,7 @@ def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: T
     chosen = {task: share for task, share in settings.tasks.items() if TASKS[task].labels}
     marked = {task: share for task, share in settings.tasks.items() if TASKS[task].extractive}
     kinds = [
-        (sum(shares.values()), mixture.Rows(folder, shares, layout, shape, settings.optimization.seed))
+        (sum(shares.values()), mixture.PackedRows(folder, shares, layout, shape, settings.optimization.seed))
         for shares in (chosen, marked)
         if shares
     ]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from components.core import params, stage
 from components.core.progress import track
 from components.data.cleaning import language, quality
-from components.data.cleaning.dedup import Seen
+from components.data.cleaning.dedup import SeenTexts
 from components.data.cleaning.normalise import normalise
 from components.data.cleaning.privacy import mask
 from components.data.settings import DocumentLimits, ExampleLimits, Prepare
@@ -26,7 +26,7 @@ PREPARED = Path("data/prepared")
 REJECTED = Path("data/rejected")
 REASON = pa.field("reason", pa.string())
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
 def cleaned(text: str) -> str:
@@ -46,7 +46,7 @@ def clean_examples(batch: pa.RecordBatch, limits: ExampleLimits) -> pa.RecordBat
     return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON))
 
 
-def _clean_document(row: Row, limits: DocumentLimits) -> Row:
+def _clean_document(row: TableRow, limits: DocumentLimits) -> TableRow:
     text = cleaned(row["text"])
     reason = quality.rejection(text, limits)
     declared = row["language"]
@@ -56,7 +56,7 @@ def _clean_document(row: Row, limits: DocumentLimits) -> Row:
     return row | {"text": text, "language": tag, "reason": reason}
 
 
-def _clean_example(row: Row, limits: ExampleLimits) -> Row:
+def _clean_example(row: TableRow, limits: ExampleLimits) -> TableRow:
     inputs = {name: cleaned(value) for name, value in json.loads(row["inputs"]).items()}
     target = cleaned(row["target"])
     text = inputs[main_input(inputs)]
@@ -75,7 +75,7 @@ def _clean(group: RowGroup, table: str, settings: Prepare) -> pa.RecordBatch:
     return clean_examples(batch, settings.examples)
 
 
-def _identity_and_text(table: str, row: Row) -> tuple[str, str]:
+def _identity_and_text(table: str, row: TableRow) -> tuple[str, str]:
     """What makes two rows duplicates, and the text that decides the split."""
     if table == "documents":
         return row["text"], row["text"]
@@ -87,7 +87,7 @@ def prepare(table: str, raw: Path, prepared: Path, rejected: Path, settings: Pre
     """Clean, deduplicate and split one table; gives the number of rows of each split and each reason."""
     groups = row_groups(raw / table)
     counts: Counter[str] = Counter()
-    seen = Seen()
+    seen = SeenTexts()
     with ExitStack() as stack:
         splits = {split: stack.enter_context(ShardWriter(prepared / table / split, SCHEMAS[table])) for split in SPLITS}
         dropped = stack.enter_context(ShardWriter(rejected / table, SCHEMAS[table].append(REASON)))

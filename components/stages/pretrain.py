@@ -61,7 +61,7 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     length = settings.sequence_length
     layout = mixture.AsText(tokenizer, length, length // 2, reads_first=True)
     shape = mixture.Shape(length, length, tokenizer.padding)
-    return mixture.Rows(EXAMPLES / split, settings.tasks or {}, layout, shape, settings.optimization.seed)
+    return mixture.PackedRows(EXAMPLES / split, settings.tasks or {}, layout, shape, settings.optimization.seed)
 
 
 def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
@@ -81,7 +81,7 @@ def main() -> None:
     settings = params.read("pretrain", Pretrain)
     tokenizer = Tokenizer.load(TOKENIZER)
     model = build(settings, tokenizer.vocab_size)
-    optimization = scaling.fill(settings.optimization, model, settings.sequence_length)
+    optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
     rows, held_out = data(settings, tokenizer)
     pairs = settings.objective == "sequence_to_sequence"
     inputs = [EXAMPLES / "train" if pairs else TOKENS / "manifest.json", TOKENIZER / "tokenizer.json"]

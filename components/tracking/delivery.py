@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.tracking import spool
-from components.tracking.spool import Entry
+from components.tracking.spool import SpoolEntry
 from components.tracking.store import client, experiment
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Delivery:
         if self._run_id and not self.ended:
             client().set_terminated(self._run_id, "KILLED")
 
-    def _send(self, store: "MlflowClient", entries: list[Entry]) -> None:
+    def _send(self, store: "MlflowClient", entries: list[SpoolEntry]) -> None:
         for entry in entries:
             if "stage" in entry:
                 self._open(store, entry)
@@ -96,7 +96,7 @@ class Delivery:
                 store.set_terminated(self._run_id, entry["status"], entry["time"])
                 self.ended = True
 
-    def _open(self, store: "MlflowClient", head: Entry) -> None:
+    def _open(self, store: "MlflowClient", head: SpoolEntry) -> None:
         """The run of the stage, made or found by its digest, so that a resumed stage goes on in its run."""
         from mlflow.entities import Param
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
@@ -113,7 +113,7 @@ class Delivery:
         self._run_id, self._last_steps = run_id, _last_steps(store, run_id)
 
 
-def _new_points(entries: list[Entry], last_steps: dict[str, int]) -> tuple[list["Metric"], dict[str, int]]:
+def _new_points(entries: list[SpoolEntry], last_steps: dict[str, int]) -> tuple[list["Metric"], dict[str, int]]:
     """The points behind the last step of each metric, and the last steps with them."""
     from mlflow.entities import Metric
 

@@ -33,8 +33,8 @@ class Run:
         What MLflow calls the step of a point is the tokens, so that its charts have them for an axis as they are.
         """
         if self._spool is not None:
-            figures = {name: float(value) for name, value in row.items() if name != "tokens"}
-            self._spool.figures(int(row["tokens"]), {**figures, "step": step})
+            metrics = {name: float(value) for name, value in row.items() if name != "tokens"}
+            self._spool.metrics(int(row["tokens"]), {**metrics, "step": step})
 
     def text(self, name: str, text: str) -> None:
         """Note a text, which becomes an artifact of the run, such as `samples/step-00000140.txt`."""

@@ -71,7 +71,7 @@ def main(path: Path, key: str) -> None:
         if ended:
             signal.alarm(PATIENCE)
         # MLflow draws these against time; their step only has to grow, in a resumed run too.
-        spool.append(path, {"step": time.time_ns() // 10**6, "metrics": machine.figures()})
+        spool.append(path, {"step": time.time_ns() // 10**6, "metrics": machine.metrics()})
         sender.send()
     sender.close()
 

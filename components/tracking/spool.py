@@ -1,6 +1,6 @@
 """Metrics on disk: what a training notes goes to a file first, and from there to MLflow.
 
-A file tells of one start of a stage, as lines of JSON: which run it belongs to, then figures and texts as they come,
+A file tells of one start of a stage, as lines of JSON: which run it belongs to, then metrics and texts as they come,
 at last how it ended. The stage holds a lock on it until it ends. Names begin with the time, so that sorting them
 gives the order of the starts.
 """
@@ -20,7 +20,7 @@ SPOOLS = STATE / "metrics"
 
 log = logging.getLogger("lmforge")
 
-Entry = dict[str, Any]
+SpoolEntry = dict[str, Any]
 
 
 class Spool:
@@ -34,7 +34,7 @@ class Spool:
         self._unwritten = b""
         self._append({"stage": stage, "key": key, "params": dict(params)})
 
-    def figures(self, step: int, metrics: Mapping[str, float]) -> None:
+    def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Note metrics at an MLflow step."""
         self._append({"step": step, "metrics": dict(metrics)})
 
@@ -50,7 +50,7 @@ class Spool:
         """Leave the file to whoever sends what is left of it."""
         self._file.close()
 
-    def _append(self, entry: Entry) -> None:
+    def _append(self, entry: SpoolEntry) -> None:
         """On a full disk the lines wait in memory until there is room; one that was cut is written again whole."""
         lines = self._unwritten + _line(entry)
         try:
@@ -61,13 +61,13 @@ class Spool:
         self._unwritten = b"\n" + lines.lstrip() if cut else b""
 
 
-def append(path: Path, entry: Entry) -> None:
+def append(path: Path, entry: SpoolEntry) -> None:
     """Add an entry to the file of a stage from another process."""
     with path.open("ab", buffering=0) as file:
         file.write(_line(entry))
 
 
-def read(path: Path, offset: int = 0) -> Iterator[tuple[int, Entry]]:
+def read(path: Path, offset: int = 0) -> Iterator[tuple[int, SpoolEntry]]:
     """The whole lines of a file from an offset on, each with the offset behind it."""
     with path.open("rb") as file:
         file.seek(offset)
@@ -101,5 +101,5 @@ def claimed(path: Path) -> Iterator[bool]:
         yield path.exists()
 
 
-def _line(entry: Entry) -> bytes:
+def _line(entry: SpoolEntry) -> bytes:
     return json.dumps({"time": int(time.time() * 1000), **entry}).encode() + b"\n"

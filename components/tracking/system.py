@@ -15,16 +15,16 @@ _QUERY = "index,memory.used,memory.total,utilization.gpu,power.draw,power.limit"
 
 
 class Machine:
-    """The figures of this machine; traffic is counted from here on."""
+    """The metrics of this machine; traffic is counted from here on."""
 
     def __init__(self) -> None:
         self._before = psutil.net_io_counters()
         psutil.cpu_percent()  # of the time since the call before
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Processor since the last call, memory, disk, network, and each GPU."""
         memory, disk, network = psutil.virtual_memory(), psutil.disk_usage("."), psutil.net_io_counters()
-        figures = {
+        metrics = {
             "cpu_utilization_percentage": psutil.cpu_percent(),
             "system_memory_usage_megabytes": memory.used / MB,
             "system_memory_usage_percentage": 100 * memory.used / memory.total,
@@ -35,7 +35,7 @@ class Machine:
             "network_transmit_megabytes": (network.bytes_sent - self._before.bytes_sent) / MB,
             **dict(gpus()),
         }
-        return {f"system/{name}": round(value, 3) for name, value in figures.items()}
+        return {f"system/{name}": round(value, 3) for name, value in metrics.items()}
 
 
 def gpus() -> Iterator[tuple[str, float]]:

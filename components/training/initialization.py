@@ -13,7 +13,7 @@ from components.core.errors import BadData, BadSettings
 from components.model import hf
 from components.model.config import ModelConfig
 from components.model.transformer import Transformer
-from components.training.settings import Checkpoint, Pretrain
+from components.training.settings import PinnedModel, Pretrain
 
 
 def random(settings: Pretrain, vocab_size: int) -> Transformer:
@@ -24,7 +24,7 @@ def random(settings: Pretrain, vocab_size: int) -> Transformer:
     return model
 
 
-def imported(checkpoint: Checkpoint, settings: Pretrain, tokenizer: Path, vocab_size: int) -> Transformer:
+def imported(checkpoint: PinnedModel, settings: Pretrain, tokenizer: Path, vocab_size: int) -> Transformer:
     """The model of a pinned folder, with a row in its tables for each token, and the window of the settings.
 
     Raises `BadData` when the folder holds other weights than the pinned ones, or no model of ours, and `BadSettings`

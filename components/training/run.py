@@ -17,7 +17,7 @@ from components.model.transformer import Transformer
 from components.training.data import mixture
 from components.training.data.data_order import Reading, Table, Taken
 from components.training.engine import checkpoints, distributed
-from components.training.engine.loop import History, Job, Row, train
+from components.training.engine.loop import History, Job, Metrics, train
 from components.training.settings import Finetune, Pretrain
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -47,7 +47,7 @@ def run(job: Job, settings: Pretrain | Finetune, outputs: Outputs) -> None:
     """
     key = checkpoints.key(job.made_from)
     with distributed.group(), tracking.start(job.stage, key, asdict(settings)) as observer:
-        first = distributed.is_first()
+        first = distributed.is_rank0()
         history = train(job, observer if first else None)
     if first:
         _save(job, key, history, outputs)
@@ -102,7 +102,7 @@ def save_examples(taken: Iterable[Taken], folder: Path) -> None:
     id_index.write(folder / "examples.npy", table["example"].to_pylist(), table["step"].to_numpy())
 
 
-def _save_rows(rows: list[Row], path: Path) -> None:
+def _save_rows(rows: list[Metrics], path: Path) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()

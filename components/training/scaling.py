@@ -11,7 +11,7 @@ import math
 from dataclasses import asdict
 
 from components.model.transformer import Transformer
-from components.training.settings import DialledOptimization, Optimization
+from components.training.settings import Optimization, PartialOptimization
 
 TOKENS_PER_WEIGHT = 12
 BATCH_EXPONENT = 0.383
@@ -20,7 +20,7 @@ REFERENCE_TOKENS = 1.3e9  # 12 a weight of the matrices and the head, 12 layers 
 REFERENCE_RATE, REFERENCE_WIDTH = 6e-3, 256
 
 
-def fill(settings: DialledOptimization, model: Transformer, length: int) -> Optimization:
+def resolve(settings: PartialOptimization, model: Transformer, length: int) -> Optimization:
     """The settings with nothing left out, for windows of `length` tokens."""
     matrices = sum(weight.numel() for block in model.blocks() for weight in block.parameters() if weight.ndim == 2)
     tokens = TOKENS_PER_WEIGHT * (matrices + model.head.weight.numel())

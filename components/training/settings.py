@@ -11,8 +11,8 @@ Betas = tuple[Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DialledOptimization:
-    """How a model is trained, whatever the data; what is left out follows from its size (`dial.py`)."""
+class PartialOptimization:
+    """How a model is trained, whatever the data; what is left out follows from its size (`scaling.py`)."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -46,7 +46,7 @@ class DialledOptimization:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimization(DialledOptimization):
+class Optimization(PartialOptimization):
     """The same with nothing left out."""
 
     # `field()`, or else the defaults of the parent would stay.
@@ -71,7 +71,7 @@ class MaskedTokens:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiddenSpans:
+class CorruptedSpans:
     """What the objective `span_corruption` hides."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -81,7 +81,7 @@ class HiddenSpans:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class PinnedModel:
     """A model folder to start from, pinned by what its weights hold."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -90,8 +90,8 @@ class Checkpoint:
     sha256: Annotated[str, Len(64, 64)]  # of its safetensors files in the order of their names, one after the other
 
 
-Objective = Literal["causal", "masked", "span_corruption", "sequence_to_sequence"]
-OBJECTIVES: dict[str, tuple[Objective, ...]] = {
+ObjectiveName = Literal["causal", "masked", "span_corruption", "sequence_to_sequence"]
+OBJECTIVES: dict[str, tuple[ObjectiveName, ...]] = {
     "decoder": ("causal",),
     "encoder": ("masked",),
     "encoder_decoder": ("span_corruption", "sequence_to_sequence"),
@@ -105,17 +105,17 @@ class Pretrain:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     model: ModelSettings
-    objective: Objective
-    start: Checkpoint | None = None  # continue from its weights and sizes, not from random ones
+    objective: ObjectiveName
+    start: PinnedModel | None = None  # continue from its weights and sizes, not from random ones
     masked: MaskedTokens | None = None  # for the objective of this name
-    span_corruption: HiddenSpans | None = None  # for the objective of this name
+    span_corruption: CorruptedSpans | None = None  # for the objective of this name
     tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
     reads: Literal["data/tokens", "data/prepared/examples"]
     document_mask: bool  # attention does not cross from one document to another
     zero_projections: bool  # each block begins as the identity
     sequence_length: Annotated[int, Ge(8)]  # in tokens; also the window of the model
     validation_rows: Annotated[int, Ge(1)]
-    optimization: DialledOptimization
+    optimization: PartialOptimization
 
     def __post_init__(self) -> None:
         fitting = OBJECTIVES[self.model.architecture]

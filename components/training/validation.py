@@ -8,9 +8,9 @@ import torch
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data.batches import Batch
-from components.training.engine.loop import Row
+from components.training.engine.loop import Metrics
 
-Validation = Callable[[Transformer], Row]
+Validation = Callable[[Transformer], Metrics]
 
 
 def bits_per_byte(batches: list[Batch], tokenizer: Tokenizer) -> Validation:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from components.registry import ledger
 from components.registry.ledger import Entry
-from components.registry.transaction import Finding
+from components.registry.transaction import LedgerCheck
 
 
 def as_json() -> Iterator[str]:
@@ -19,7 +19,7 @@ def lines() -> Iterator[str]:
     yield from map(_line, entries) if entries else ["nothing was decided yet"]
 
 
-def verdict(found: Finding) -> Iterator[str]:
+def verdict(found: LedgerCheck) -> Iterator[str]:
     """What an examination found, in words."""
     yield from map(str, found.faults)
     if found.unfinished:

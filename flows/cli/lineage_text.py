@@ -9,7 +9,7 @@ from components.evaluation.statistics import Interval
 from components.lineage.difference import Change, Data, Difference, Score
 from components.lineage.exposure import Found, Sighting
 from components.lineage.rows import Ids
-from components.lineage.trainings import Seen, Training
+from components.lineage.trainings import ReadRow, RecordedTraining
 
 SHORT = 12  # digits of an id
 NAMED = 12  # steps that are named one by one
@@ -32,7 +32,7 @@ def document(found: Found, seconds: float) -> Iterator[str]:
     yield f"looked up in {1000 * seconds:.1f} ms"
 
 
-def step(training: Training, number: int, seen: Sequence[Seen], seconds: float) -> Iterator[str]:
+def step(training: RecordedTraining, number: int, seen: Sequence[ReadRow], seconds: float) -> Iterator[str]:
     """What a step read, a line each."""
     skipped = "; skipped as a spike, it changed no weight" if number in training.reading.skipped_steps else ""
     tokens = sum(row.tokens for row in seen)

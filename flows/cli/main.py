@@ -37,7 +37,7 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-Version = Annotated[int, typer.Argument(help="Number of the version.")]
+VersionNumber = Annotated[int, typer.Argument(help="Number of the version.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
 By = Annotated[str, typer.Option(help="Who decides; it stands in the ledger.", show_default="you")]
 
@@ -103,7 +103,7 @@ def register() -> None:
 
 @app.command()
 def promote(
-    version: Version,
+    version: VersionNumber,
     reason: Reason,
     by: By = "",
     anyway: Annotated[bool, typer.Option("--anyway", help="Also against the gate, or after a rejection.")] = False,
@@ -115,7 +115,7 @@ def promote(
 
 
 @app.command()
-def reject(version: Version, reason: Reason, by: By = "") -> None:
+def reject(version: VersionNumber, reason: Reason, by: By = "") -> None:
     """Turn a version down: it is not promoted."""
     from flows.promotion import commands
 
@@ -213,7 +213,7 @@ def up(
     warning = lifecycle.warning(host)
     if warning:
         print(f"lmforge: {warning}", file=sys.stderr)
-    options = supervisor.Options(host, prefect_port, mlflow_port)
+    options = supervisor.ListenOptions(host, prefect_port, mlflow_port)
     if foreground:
         supervisor.supervise(options)
         return

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from components.core import params, stage
 from components.core.files import STATE, write_atomically
 from components.cost import estimate
-from components.cost.estimate import AFTER, Road, Training
+from components.cost.estimate import AFTER, RunEstimate, TrainingEstimate
 from flows import presets
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def remember(name: str, seconds: float) -> None:
         roads[PRESENT].remember(name, seconds)
 
 
-def _wait() -> dict[str, Road] | None:
+def _wait() -> dict[str, RunEstimate] | None:
     for process in _counting:
         process.wait()
     return _load()
 
 
-def _load() -> dict[str, Road] | None:
+def _load() -> dict[str, RunEstimate] | None:
     """What was counted of the present settings, by the names of presets."""
     with suppress(FileNotFoundError):
         kept = json.loads(KEPT.read_text())
@@ -89,8 +89,8 @@ def _load() -> dict[str, Road] | None:
     return None
 
 
-def _road(trainings: Mapping[str, Any], others: Mapping[str, float]) -> Road:
-    return Road({name: Training(**training) for name, training in trainings.items()}, others)
+def _road(trainings: Mapping[str, Any], others: Mapping[str, float]) -> RunEstimate:
+    return RunEstimate({name: TrainingEstimate(**training) for name, training in trainings.items()}, others)
 
 
 def _digest() -> str:

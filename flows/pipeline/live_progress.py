@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from components.core.files import STATE
-from components.core.progress import State
+from components.core.progress import ProgressState
 
 EVERY = 2.0  # seconds between two updates
 
@@ -25,7 +25,7 @@ class LiveProgress:
         self._path = STATE / "progress" / f"{name}.json"
         self._artifacts: tuple[UUID, UUID] | None = None
         self._looked_at = 0.0
-        self._state: State | None = None
+        self._state: ProgressState | None = None
 
     def update(self) -> None:
         """Look at the file, unless that was done a moment ago, and show what it says."""
@@ -44,7 +44,7 @@ class LiveProgress:
         if self._artifacts and self._state:
             self._show({**self._state, "done": self._state["total"]})
 
-    def _show(self, state: State) -> None:
+    def _show(self, state: ProgressState) -> None:
         percent = 100 * state["done"] / max(state["total"], 1)
         text = describe(self._name, state)
         if self._artifacts is None:
@@ -60,7 +60,7 @@ class LiveProgress:
             client.update_artifact(figures, ArtifactUpdate(data=text))
 
 
-def describe(name: str, state: State) -> str:
+def describe(name: str, state: ProgressState) -> str:
     """A state that `components.core.progress` wrote, as a Markdown table."""
     rows = {
         state["unit"]: f"{state['done']} of {state['total']}",

@@ -22,7 +22,7 @@ from flows import console
 from flows.dvc import graph
 from flows.pipeline import artifacts, dvc_process, forecast
 from flows.pipeline.live_progress import LiveProgress
-from flows.retraining.usage import Meter
+from flows.retraining.usage import UsageMeter
 
 # What DVC says; the last when a stage found no space even for its own line.
 _MAY_PASS = ("is busy", "No space left on device", "Disk quota exceeded", f"exited with {TryAgain.code}")
@@ -87,7 +87,7 @@ def _turn(name: str) -> Iterator[list[Watcher]]:
     watchers: list[Watcher] = [LiveProgress(name)] if graph.kind(name) in graph.TRAINING_STAGES else []
     with dvc_process.turn(name, _wait(name)) as accelerators:
         if accelerators:
-            watchers.append(Meter(name, str(runtime.flow_run.id), accelerators))
+            watchers.append(UsageMeter(name, str(runtime.flow_run.id), accelerators))
         yield watchers
 
 

@@ -33,7 +33,7 @@ from flows.processes import locks, pruning, worktree
 from flows.promotion.flows import gate_model, promote_model, register_model
 from flows.recipes import RECIPE, model_name
 from flows.retraining import decision_log, new_data, notifications, policy, usage
-from flows.retraining.decision_log import Record
+from flows.retraining.decision_log import LoggedDecision
 from flows.retraining.policy import BY_HAND, CALENDAR, DRIFT, Request
 from flows.retraining.settings import Retraining
 from flows.services import recovery
@@ -148,7 +148,7 @@ def make(recipe: str) -> Release:
 
 
 @task(name="decide", task_run_name="decide", cache_policy=NO_CACHE)
-def decide(trigger: str) -> policy.Decision:
+def decide(trigger: str) -> policy.TrainDecision:
     """List the data, and ask the policy whether to train on them. What was decided of this flow run once holds.
 
     It also removes what old runs left. In a worktree it first takes what DVC's cache has.
@@ -160,14 +160,14 @@ def decide(trigger: str) -> policy.Decision:
     earlier = decision_log.decision_of(flow_run)
     if earlier and earlier.listing == listing.digest(listing.read()):
         get_run_logger().info("decided before: %s", earlier.reason)
-        return policy.Decision(earlier.train, earlier.reason)
+        return policy.TrainDecision(earlier.train, earlier.reason)
     found = listing.refresh()
     settings = params.read("retraining", Retraining)
     now = datetime.now(UTC)
     request = _request(trigger, found)
     decision = policy.decide(request, usage.history(), settings, now)
     digest = listing.digest(found)
-    decision_log.note(Record(now.isoformat(), str(request), decision.train, decision.reason, flow_run, digest))
+    decision_log.note(LoggedDecision(now.isoformat(), str(request), decision.train, decision.reason, flow_run, digest))
     verdict = f"{'yes' if decision.train else 'no'}: {decision.reason}"
     get_run_logger().info(verdict)
     create_markdown_artifact(verdict, key="decision", description="Whether this run trains, and why")

@@ -18,7 +18,7 @@ from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf
 from components.model.transformer import Transformer
 from components.registry import spread
-from components.registry.spread import Record
+from components.registry.spread import NoiseRecord
 from components.stages import finetune, pretrain
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import scaling
@@ -51,7 +51,7 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
         settings = Recipe(params.read("pretrain", Pretrain), finetune.read(recipe), evaluation, steps)
         key = spread.key(recipe)
         known = spread.read(key)
-        record = known if known and known.steps == steps else Record(steps, {})
+        record = known if known and known.steps == steps else NoiseRecord(steps, {})
         say = partial(console.say, STAGE)
         with locks.hold_accelerators(lambda: None):
             say(f"{seeds} seeds, each with at most {steps} steps of pretraining and of fine-tuning")
@@ -89,7 +89,7 @@ class Recipe:
         settings = replace(self.pretrain, optimization=replace(self.pretrain.optimization, seed=seed))
         model = pretrain.build(settings, tokenizer.vocab_size)
         rows, _ = pretrain.data(settings, tokenizer)
-        self._run(model, rows, scaling.fill(settings.optimization, model, settings.sequence_length), folder)
+        self._run(model, rows, scaling.resolve(settings.optimization, model, settings.sequence_length), folder)
         return model
 
     def _run(self, model: Transformer, rows: Rows, optimization: Optimization, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Recipe:
         return bits_per_byte.of_all(losses)
 
 
-def train_each(train: Train, seeds: int, record: Record, key: str, say: Callable[[str], None]) -> None:
+def train_each(train: Train, seeds: int, record: NoiseRecord, key: str, say: Callable[[str], None]) -> None:
     """Train with the seeds 1, 2, ... up to `seeds` that the record lacks, and write it after each.
 
     `say` takes a line for people.

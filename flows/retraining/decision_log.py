@@ -10,7 +10,7 @@ DECISIONS = FOLDER / "decisions.jsonl"
 
 
 @dataclass(frozen=True)
-class Record:
+class LoggedDecision:
     """A line of the log of decisions."""
 
     time: str  # ISO 8601, UTC
@@ -21,22 +21,22 @@ class Record:
     listing: str  # digest of the listing of the data
 
 
-def note(record: Record) -> None:
+def note(record: LoggedDecision) -> None:
     """Add a line to the log of decisions."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with DECISIONS.open("ab", buffering=0) as log:  # one write: lines of several runs never mix
         log.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")
 
 
-def decisions() -> list[Record]:
+def decisions() -> list[LoggedDecision]:
     """The log, the oldest line first; one that was cut by a full disk is passed over."""
     found = []
     for line in DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.exists() else ():
         with suppress(ValueError):
-            found.append(Record(**json.loads(line)))
+            found.append(LoggedDecision(**json.loads(line)))
     return found
 
 
-def decision_of(flow_run: str) -> Record | None:
+def decision_of(flow_run: str) -> LoggedDecision | None:
     """What was decided of a flow run, when it was begun before."""
     return next((record for record in reversed(decisions()) if record.flow_run == flow_run), None)

@@ -82,8 +82,8 @@ def _score(package: Path) -> dict[str, Any]:
 
 def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
     """To MLflow, to Prefect's page, to whoever waits for the event, and in the state of the run."""
-    figures = nightly_scores.figures(scores)
-    run = nightly_scores.append(champion, figures)
+    metrics = nightly_scores.metrics(scores)
+    run = nightly_scores.append(champion, metrics)
     create_table_artifact(
         [
             {"measure": name, "score": score, "interval": interval}
@@ -95,7 +95,7 @@ def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
     emit_event(
         EVALUATED,
         resource={"prefect.resource.id": f"lmforge.model.{champion.name}", "prefect.resource.name": champion.name},
-        payload={"version": champion.number, "run": run, **figures},
+        payload={"version": champion.number, "run": run, **metrics},
     )
-    said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    said = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
     return Completed(message=f"version {champion.number}: {said}")

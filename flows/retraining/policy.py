@@ -36,7 +36,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Training:
+class PastTraining:
     """An earlier run as the policy sees it."""
 
     began: datetime
@@ -45,20 +45,20 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Decision:
+class TrainDecision:
     """Whether to train, and why, or why not."""
 
     train: bool
     reason: str
 
 
-def decide(request: Request, history: Iterable[Training], settings: Retraining, now: datetime) -> Decision:
+def decide(request: Request, history: Iterable[PastTraining], settings: Retraining, now: datetime) -> TrainDecision:
     """Whether to train now. A person is never refused; the calendar, new data and drift keep to the settings.
 
     `history` holds every run that trained in the last seven days, and the last one before them, those by hand too.
     """
     if request.kind == BY_HAND:
-        return Decision(True, "asked for by hand")
+        return TrainDecision(True, "asked for by hand")
     trainings = sorted(history, key=lambda training: training.ended)
     refusals = (
         _too_little(request, settings),
@@ -68,12 +68,12 @@ def decide(request: Request, history: Iterable[Training], settings: Retraining, 
     )
     reason = next((refusal for refusal in refusals if refusal), None)
     if reason:
-        return Decision(False, reason)
+        return TrainDecision(False, reason)
     left = settings.budget_minutes - spent(trainings, now)
-    return Decision(True, f"{left:.0f} of {settings.budget_minutes:.0f} minutes of this week's budget are left")
+    return TrainDecision(True, f"{left:.0f} of {settings.budget_minutes:.0f} minutes of this week's budget are left")
 
 
-def spent(history: Iterable[Training], now: datetime) -> float:
+def spent(history: Iterable[PastTraining], now: datetime) -> float:
     """The minutes of the trainings that ended in the last seven days."""
     return sum(training.minutes for training in history if training.ended > now - BUDGET_OF)
 
@@ -90,7 +90,7 @@ def _too_alike(request: Request, settings: Retraining) -> str | None:
     return f"the drift is {request.drift:.2f}, not above max_drift {settings.max_drift:g}"
 
 
-def _too_soon(trainings: list[Training], settings: Retraining, now: datetime) -> str | None:
+def _too_soon(trainings: list[PastTraining], settings: Retraining, now: datetime) -> str | None:
     if not trainings:
         return None
     passed = (now - trainings[-1].ended).total_seconds() / 60
@@ -99,7 +99,7 @@ def _too_soon(trainings: list[Training], settings: Retraining, now: datetime) ->
     return f"the last training ended {passed:.0f} minutes ago, within the cooldown of {settings.cooldown_minutes:g}"
 
 
-def _too_dear(trainings: list[Training], settings: Retraining, now: datetime) -> str | None:
+def _too_dear(trainings: list[PastTraining], settings: Retraining, now: datetime) -> str | None:
     """The next training is taken to cost what the last one did."""
     last = trainings[-1].minutes if trainings else 0.0
     left = settings.budget_minutes - spent(trainings, now)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.core.files import write_atomically
-from flows.retraining.policy import Training
+from flows.retraining.policy import PastTraining
 from flows.retraining.settings import FOLDER
 
 USAGE = FOLDER / "usage"
@@ -16,7 +16,7 @@ USAGE = FOLDER / "usage"
 _WRITE_EVERY = 10.0  # seconds
 
 
-def history() -> list[Training]:
+def history() -> list[PastTraining]:
     """The runs that trained, from the time that their stages had the processor or the GPUs."""
     uses: dict[str, list[dict[str, Any]]] = {}
     for path in USAGE.glob("*.json"):
@@ -24,7 +24,7 @@ def history() -> list[Training]:
             use = json.loads(path.read_text())
             uses.setdefault(use["flow_run"], []).append(use)
     return [
-        Training(
+        PastTraining(
             began=min(_time(use["began"]) for use in run),
             ended=max(_time(use["ended"]) for use in run),
             minutes=sum(use["minutes"] for use in run),
@@ -33,7 +33,7 @@ def history() -> list[Training]:
     ]
 
 
-class Meter:
+class UsageMeter:
     """Notes how long a stage has the processor or the GPUs, as it goes on: what a kill ends counts as well."""
 
     def __init__(self, stage: str, flow_run: str, accelerators: int) -> None:

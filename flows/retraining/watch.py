@@ -20,7 +20,7 @@ from components.registry import store
 from flows.processes import locks
 from flows.recipes import RECIPE, model_name
 from flows.retraining import decision_log, new_data, policy, usage
-from flows.retraining.decision_log import Record
+from flows.retraining.decision_log import LoggedDecision
 from flows.retraining.policy import DATA, DRIFT, Request
 from flows.retraining.settings import FOLDER, Retraining
 
@@ -81,7 +81,9 @@ def _act(request: Request, tokens: dict[str, int], digest: str, settings: Retrai
     if not decision.train:
         if (request.trigger, digest) not in {(record.trigger, record.listing) for record in records}:
             decision_log.note(
-                Record(now.isoformat(), request.trigger, False, decision.reason, str(runtime.flow_run.id), digest)
+                LoggedDecision(
+                    now.isoformat(), request.trigger, False, decision.reason, str(runtime.flow_run.id), digest
+                )
             )
         return decision.reason
     write_atomically(ASKED, json.dumps({"listing": digest, "time": now.isoformat()}))
@@ -89,7 +91,7 @@ def _act(request: Request, tokens: dict[str, int], digest: str, settings: Retrai
     return "a training is asked for"
 
 
-def _answer(digest: str, records: list[Record], now: datetime) -> Record | None:
+def _answer(digest: str, records: list[LoggedDecision], now: datetime) -> LoggedDecision | None:
     """What the run that was last started for these files decided; after a day one may be started once more.
 
     It refuses when the commit has other settings or sources than the main tree, where the watcher looks.

@@ -18,7 +18,7 @@ _UP_WITHIN = 330.0  # seconds; a new database, on a busy machine
 _DOWN_WITHIN = 90.0
 
 
-def up(options: supervisor.Options) -> dict[str, Any]:
+def up(options: supervisor.ListenOptions) -> dict[str, Any]:
     """Start the services unless they are there; what is where, once all of it is ready.
 
     Raises `StageError` with the last line of the supervisor when that ends instead.
@@ -61,7 +61,7 @@ def warning(host: str) -> str:
     )
 
 
-def _start(options: supervisor.Options) -> "subprocess.Popen[bytes]":
+def _start(options: supervisor.ListenOptions) -> "subprocess.Popen[bytes]":
     """The supervisor, in a session of its own, which outlives this process."""
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as output:

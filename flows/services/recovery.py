@@ -32,7 +32,7 @@ _TAG = "restarted "
 _OPEN = ("RUNNING", "PENDING", "CANCELLING")
 _GRACE = timedelta(minutes=1)  # for a run that is due just now
 
-Run = dict[str, Any]
+RunRecord = dict[str, Any]
 
 
 def release_lost(api: str) -> None:
@@ -72,13 +72,13 @@ def start_crashed(api: str) -> None:
         _start_again(api, newest)
 
 
-def at_work(api: str) -> list[Run]:
+def at_work(api: str) -> list[RunRecord]:
     """The trainings that this machine's worker has at work."""
     runs = _runs(api, {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}, deployments={"name": {"any_": TRAININGS}})
     return [run for run in runs if _is_ours(run)]
 
 
-def set_aside(api: str, runs: Iterable[Run]) -> None:
+def set_aside(api: str, runs: Iterable[RunRecord]) -> None:
     """Let trainings that were ended on purpose go on when a worker is there again."""
     for run in runs:
         message = "ended by `lmforge down`; it goes on from its last checkpoint when lmforge is up again"
@@ -95,7 +95,7 @@ def drop_missed(api: str) -> None:
         _set_state(api, run, "CANCELLED", "Missed", "nothing was up at that time, and a later run makes up for it")
 
 
-def superseded(runs: Iterable[Run]) -> Iterator[Run]:
+def superseded(runs: Iterable[RunRecord]) -> Iterator[RunRecord]:
     """Of runs that are due, the latest first, those of the calendar that a later one of their deployment follows."""
     followed = set()
     for run in runs:
@@ -104,38 +104,38 @@ def superseded(runs: Iterable[Run]) -> Iterator[Run]:
         followed.add(run["deployment_id"])
 
 
-def restarts(run: Run) -> int:
+def restarts(run: RunRecord) -> int:
     """How often a run was started again."""
     return max((int(tag.removeprefix(_TAG)) for tag in run["tags"] if tag.startswith(_TAG)), default=0)
 
 
-def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[Run]:
+def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[RunRecord]:
     """Runs of our work pool, the one that started last first."""
     body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [service.POOL]}}, "sort": "START_TIME_DESC"} | more
-    found: list[Run] = ask(api, "POST", "/flow_runs/filter", body)
+    found: list[RunRecord] = ask(api, "POST", "/flow_runs/filter", body)
     return found
 
 
-def _runs_by_id(api: str, flow_run: str) -> list[Run]:
+def _runs_by_id(api: str, flow_run: str) -> list[RunRecord]:
     """The run, or none when the server does not know it."""
-    found: list[Run] = ask(api, "POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": [flow_run]}}})
+    found: list[RunRecord] = ask(api, "POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": [flow_run]}}})
     return found
 
 
-def _newest_training(api: str) -> Run | None:
+def _newest_training(api: str) -> RunRecord | None:
     """Of the trainings that began, be it that they wait to go on; Prefect has a time of start of dropped ones too."""
     begun = {"start_time": {"is_null_": False}}
     runs = _runs(api, begun, deployments={"name": {"any_": TRAININGS}}, limit=_LOOKED_AT)
     return next((run for run in runs if run["run_count"]), None)
 
 
-def _is_ours(run: Run) -> bool:
+def _is_ours(run: RunRecord) -> bool:
     """Whether this machine's worker has it; one that has no worker's name yet cannot have been started."""
     ours = service.worker_name()
     return bool(run["labels"].get("prefect.worker.name", ours) == ours)
 
 
-def _settle(api: str, run: Run) -> None:
+def _settle(api: str, run: RunRecord) -> None:
     deployment = ask(api, "GET", f"/deployments/{run['deployment_id']}")["name"]
     if run["state"]["type"] == "CANCELLING":
         _set_state(api, run, "CANCELLED", "Cancelled", "its process is gone")
@@ -147,7 +147,7 @@ def _settle(api: str, run: Run) -> None:
         _tell(run, message)
 
 
-def _is_over(run: Run) -> bool:
+def _is_over(run: RunRecord) -> bool:
     """Whether its process is gone. One that fell silent and is still there is killed, for the next look to find it so.
 
     Its successor must not meet it, and the worker that watched it must have had its say.
@@ -161,7 +161,7 @@ def _is_over(run: Run) -> bool:
     return True
 
 
-def _start_again(api: str, run: Run) -> None:
+def _start_again(api: str, run: RunRecord) -> None:
     count = restarts(run)
     tags = [tag for tag in run["tags"] if not tag.startswith(_TAG)] + [f"{_TAG}{count + 1}"]
     ask(api, "PATCH", f"/flow_runs/{run['id']}", {"tags": tags})
@@ -169,17 +169,19 @@ def _start_again(api: str, run: Run) -> None:
     _schedule(api, run, message, datetime.now(UTC) + timedelta(seconds=PAUSES[count]))
 
 
-def _schedule(api: str, run: Run, message: str, when: datetime) -> None:
+def _schedule(api: str, run: RunRecord, message: str, when: datetime) -> None:
     _set_state(api, run, "SCHEDULED", "AwaitingRetry", message, {"scheduled_time": when.isoformat()})
 
 
-def _set_state(api: str, run: Run, kind: str, name: str, message: str, details: dict[str, Any] | None = None) -> None:
+def _set_state(
+    api: str, run: RunRecord, kind: str, name: str, message: str, details: dict[str, Any] | None = None
+) -> None:
     state = {"type": kind, "name": name, "message": message, "state_details": details or {}}
     ask(api, "POST", f"/flow_runs/{run['id']}/set_state", {"state": state})
     print(f"flow run {run['name']}: {message}", flush=True)
 
 
-def _tell(run: Run, message: str) -> None:
+def _tell(run: RunRecord, message: str) -> None:
     """Nobody else does: the hooks of a flow end with its process. In a child, as it imports Prefect."""
     code = "import sys; from flows.retraining import notifications; notifications.tell('failed', *sys.argv[1:])"
     command = [sys.executable, "-c", code, f"{run['name']}: Crashed: {message}", run["id"]]

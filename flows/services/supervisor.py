@@ -56,7 +56,7 @@ class Watched:
         if self._process is not None:
             if self._process.poll() is None:
                 return False
-            self._bury(self._process)
+            self._on_exit(self._process)
             return True
         if time.monotonic() < self._next_start or self._is_there_already() or not self._permit():
             return False
@@ -74,8 +74,8 @@ class Watched:
         """A `lmforge run` that began before has a server of its own, which is used as long as that run lasts."""
         return bool(self.service.url) and network.answers(self.service.url + self.service.health)
 
-    def _bury(self, process: "subprocess.Popen[str]") -> None:
-        """Sweep up what a dead one left, and let the next one wait the longer the sooner it died."""
+    def _on_exit(self, process: "subprocess.Popen[str]") -> None:
+        """Kill what is left of its process group, and wait before the next start, longer the sooner it ended."""
         child.signal_group(process, signal.SIGKILL)
         steady = time.time() - self.since > _STEADY
         self._pause = 0.0 if steady else min(2 * self._pause + 1, _LONGEST_PAUSE)
@@ -85,7 +85,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class Options:
+class ListenOptions:
     """Where the services listen; no port: the usual one, or another that is free."""
 
     host: str = network.HOST
@@ -101,7 +101,7 @@ class Options:
 class Supervisor:
     """The services of one folder."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: ListenOptions) -> None:
         self._since = time.time()
         self._stopping = threading.Event()
         prefect = _prefect(options)
@@ -196,7 +196,7 @@ class Supervisor:
         state.UP.unlink(missing_ok=True)
 
     def _stop_worker(self) -> None:
-        trainings: list[recovery.Run] = []
+        trainings: list[recovery.RunRecord] = []
         with suppress(requests.RequestException):
             trainings = recovery.at_work(self._api)
         self._worker.stop(_LET_GO)
@@ -204,7 +204,7 @@ class Supervisor:
             recovery.set_aside(self._api, trainings)
 
 
-def supervise(options: Options) -> None:
+def supervise(options: ListenOptions) -> None:
     """Be the supervisor of the current folder until SIGTERM or Ctrl-C. Raises `TryAgain` when there is one."""
     if not locks.keep(state.LOCK):
         raise TryAgain("lmforge is up already in this folder: `lmforge status` says where")
@@ -216,10 +216,10 @@ def supervise(options: Options) -> None:
 def main(host: str = network.HOST, prefect_port: int | None = None, mlflow_port: int | None = None) -> None:
     """Supervise the services of the current folder."""
     environment.prepare()
-    supervise(Options(host, prefect_port, mlflow_port))
+    supervise(ListenOptions(host, prefect_port, mlflow_port))
 
 
-def _prefect(options: Options) -> Watched:
+def _prefect(options: ListenOptions) -> Watched:
     """The server of our own; one that somebody chose by `PREFECT_API_URL` is not ours to start."""
     found = server.found_prefect()
     if found is None:
@@ -229,7 +229,7 @@ def _prefect(options: Options) -> Watched:
     return Watched(chosen, lambda: "PREFECT_API_URL" not in os.environ)
 
 
-def _mlflow(options: Options) -> list[Service]:
+def _mlflow(options: ListenOptions) -> list[Service]:
     """MLflow's pages over the store, unless that is a server itself."""
     migrate = "from components import tracking; tracking.uri()"  # in a child, as it imports MLflow
     subprocess.run([sys.executable, "-c", migrate], check=True)
@@ -239,7 +239,7 @@ def _mlflow(options: Options) -> list[Service]:
     return [service.mlflow(store, _port(options.mlflow_port, service.MLFLOW_PORT, options.host), options.host)]
 
 
-def _pages(options: Options) -> Service:
+def _pages(options: ListenOptions) -> Service:
     return service.pages(network.free_port(service.PAGES_PORT, options.host), options.host)
 
 

@@ -18,7 +18,7 @@ from tests.chaos.support.faults import Recovered, Start, fill, small_disk
 from tests.chaos.support.running import Clock, Run
 from tests.flows.support.running import wait_until
 from tests.integration.support.copies import finished, fresh  # noqa: F401, fixtures
-from tests.integration.support.road import Road, copy
+from tests.integration.support.road import WorkingCopy, copy
 
 pytestmark = pytest.mark.xdist_group("road")
 
@@ -26,14 +26,14 @@ RUN = ("flows.cli.main", "run")
 
 
 @pytest.fixture
-def changed(finished: tuple[Road, str], tmp_path: Path) -> Road:  # noqa: F811, the fixture
+def changed(finished: tuple[WorkingCopy, str], tmp_path: Path) -> WorkingCopy:  # noqa: F811, the fixture
     """A road that leads to another model than the champion it has: from `pretrain` on all has to run."""
     road = copy(finished[0].folder, tmp_path / "lmforge")
     road.change("params.yaml", "steps: 30", "steps: 120")
     return road
 
 
-def train(road: Road, start: Start, **settings: str) -> Run:
+def train(road: WorkingCopy, start: Start, **settings: str) -> Run:
     """A run that has written a checkpoint and goes on."""
     run: Run = start(road.folder, *RUN, code=road.folder, **settings)
     checkpoints = road.folder / ".checkpoints"
@@ -55,7 +55,7 @@ def served(server: Service, folder: Path) -> Iterator["subprocess.Popen[str]"]:
         child.stop(process, 10)
 
 
-def test_a_stage_in_training(changed: Road, start: Start, recovered: Recovered) -> None:
+def test_a_stage_in_training(changed: WorkingCopy, start: Start, recovered: Recovered) -> None:
     run = train(changed, start)
     run.member("components.stages.pretrain").kill()
     clock = Clock()
@@ -73,7 +73,7 @@ def test_a_stage_in_training(changed: Road, start: Start, recovered: Recovered) 
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_under_the_checkpoints(changed: Road, start: Start, recovered: Recovered) -> None:
+def test_a_full_disk_under_the_checkpoints(changed: WorkingCopy, start: Start, recovered: Recovered) -> None:
     checkpoints = changed.folder / ".checkpoints"
     with small_disk(checkpoints, megabytes=32):
         run = train(changed, start)
@@ -88,7 +88,7 @@ def test_a_full_disk_under_the_checkpoints(changed: Road, start: Start, recovere
         registry_is_true(changed.folder)
 
 
-def test_mlflows_server(changed: Road, start: Start, recovered: Recovered) -> None:
+def test_mlflows_server(changed: WorkingCopy, start: Start, recovered: Recovered) -> None:
     """Where the runs and the registry are behind a server, that dies in the midst of a training."""
     store = f"sqlite:///{changed.folder}/.lmforge/mlflow/mlflow.db"
     server = service.mlflow(store, network.free_port(0))

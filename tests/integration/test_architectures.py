@@ -12,7 +12,7 @@ from components.registry import mlflow_model
 from components.stages import encode, evaluate, finetune, package, pretrain, tokenizer
 from flows import presets
 from flows.dvc import graph
-from tests.integration.support.road import Road
+from tests.integration.support.road import WorkingCopy
 
 pytestmark = pytest.mark.services
 
@@ -34,7 +34,7 @@ def test_the_stages_of_a_preset_end_in_a_package_that_answers(
     preset: str,
     form: str,
     tasks: set[str],
-    finished: tuple[Road, str],
+    finished: tuple[WorkingCopy, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -56,12 +56,12 @@ def test_a_preset_leads_to_a_champion_that_answers(
     preset: str,
     form: str,
     tasks: set[str],
-    finished: tuple[Road, str],
+    finished: tuple[WorkingCopy, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = copied(finished[0], tmp_path / "lmforge")
-    road = Road(folder)
+    road = WorkingCopy(folder)
     road.run("flows.cli.main", "preset", preset, "smoke")
     output = road.run("flows.cli.main", "run")
     assert "lmforge-assistant version 1 (@champion)" in output, output
@@ -72,7 +72,7 @@ def test_a_preset_leads_to_a_champion_that_answers(
     answer_prompts("models:/lmforge-assistant@champion", folder / "models/package/assistant")
 
 
-def run_stages(preset: str, finished: Road, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_stages(preset: str, finished: WorkingCopy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run what follows the prepared data, in a folder that is the current one then."""
     monkeypatch.chdir(copied(finished, folder))
     store = finished.folder / ".lmforge/mlflow/mlflow.db"  # a new one takes seconds
@@ -91,7 +91,7 @@ def run_stages(preset: str, finished: Road, folder: Path, monkeypatch: pytest.Mo
     package.main()
 
 
-def copied(finished: Road, folder: Path) -> Path:
+def copied(finished: WorkingCopy, folder: Path) -> Path:
     """A copy of the run without its state."""
     return Path(shutil.copytree(finished.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".lmforge")))
 

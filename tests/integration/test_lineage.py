@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.support.road import Road, copy, git
+from tests.integration.support.road import WorkingCopy, copy, git
 
 pytestmark = pytest.mark.xdist_group("road")
 
 
-def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tuple[Road, str]) -> None:
+def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tuple[WorkingCopy, str]) -> None:
     road, _ = finished
     found = road.ask("lineage", "lmforge-assistant@champion")
     assert found["commit"]["subject"] == "A corpus"
@@ -27,7 +27,7 @@ def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tup
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune@assistant"])
-def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[Road, str], stage: str) -> None:
+def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[WorkingCopy, str], stage: str) -> None:
     road, _ = finished
     seen = road.ask("lineage", "step", "3", "--stage", stage)
     assert seen
@@ -42,7 +42,7 @@ def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[Road, str], s
 @pytest.mark.slow(
     reason="tests/flows/pipeline/test_reproduce.py has the command, tests/integration/test_road.py the weights"
 )
-def test_reproduced_the_weights_are_identical(finished: tuple[Road, str]) -> None:
+def test_reproduced_the_weights_are_identical(finished: tuple[WorkingCopy, str]) -> None:
     road, _ = finished
     before = road.record()
     output = road.run("flows.cli.main", "reproduce", "@champion")
@@ -53,7 +53,7 @@ def test_reproduced_the_weights_are_identical(finished: tuple[Road, str]) -> Non
     assert list((road.folder / ".lmforge/reproductions").iterdir()) == []
 
 
-def test_what_sets_two_versions_apart(finished: tuple[Road, str], tmp_path: Path) -> None:
+def test_what_sets_two_versions_apart(finished: tuple[WorkingCopy, str], tmp_path: Path) -> None:
     road = copy(finished[0].folder, tmp_path / "lmforge")
     road.change("params.yaml", "learning_rate: 1.5e-3", "learning_rate: 1.0e-3")
     git(road.folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-aqm", "A slower start")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.support.road import Road, copy
+from tests.integration.support.road import WorkingCopy, copy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("month")]
 
@@ -33,7 +33,7 @@ class Day:
 
 
 @pytest.fixture(scope="module")
-def month(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Road, list[Day]]]:
+def month(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WorkingCopy, list[Day]]]:
     road = copy(fresh, tmp_path_factory.mktemp("month") / "lmforge")
     road.run("flows.cli.main", "up")
     try:
@@ -42,7 +42,7 @@ def month(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         road.run("flows.cli.main", "down")
 
 
-def _live(road: Road, day: int) -> Day:
+def _live(road: WorkingCopy, day: int) -> Day:
     """One day: a change for better or worse, the run, and what came of it."""
     params = road.folder / "params.yaml"
     if day in ROLLBACKS:
@@ -67,7 +67,7 @@ def _set_training(params: Path, steps: int, seed: int) -> None:
     yaml.dump(content, params)
 
 
-def _with(road: Road, params: Path, old: str, new: str) -> int:
+def _with(road: WorkingCopy, params: Path, old: str, new: str) -> int:
     """A run with a wrong setting, which is set right again afterwards."""
     before = params.read_text()
     road.change("params.yaml", old, new)
@@ -76,19 +76,19 @@ def _with(road: Road, params: Path, old: str, new: str) -> int:
     return code
 
 
-def _code(road: Road, *arguments: str) -> int:
+def _code(road: WorkingCopy, *arguments: str) -> int:
     process = road.start("flows.cli.main", *arguments)
     process.communicate(timeout=600)
     return process.returncode
 
 
-def _champion(road: Road) -> int | None:
+def _champion(road: WorkingCopy) -> int | None:
     program = "from components.registry import store; print(store.aliases('lmforge-assistant').get('champion', 0))"
     found = subprocess.run([sys.executable, "-c", program], cwd=road.folder, check=True, capture_output=True, text=True)
     return int(found.stdout) or None
 
 
-def test_each_day_ends_as_it_should(month: tuple[Road, list[Day]]) -> None:
+def test_each_day_ends_as_it_should(month: tuple[WorkingCopy, list[Day]]) -> None:
     _, days = month
     wanted = {**dict.fromkeys(BAD_SETTING, 2), **dict.fromkeys(BAD_DATA, 3)}
     assert {number: day.code for number, day in enumerate(days, 1)} == {
@@ -96,7 +96,7 @@ def test_each_day_ends_as_it_should(month: tuple[Road, list[Day]]) -> None:
     }
 
 
-def test_champions_come_and_go(month: tuple[Road, list[Day]]) -> None:
+def test_champions_come_and_go(month: tuple[WorkingCopy, list[Day]]) -> None:
     road, days = month
     champions = [day.champion for day in days]
     assert champions[0] == 1
@@ -109,7 +109,7 @@ def test_champions_come_and_go(month: tuple[Road, list[Day]]) -> None:
     assert kept, "no model was ever kept back"
 
 
-def test_the_ledger_tells_the_same(month: tuple[Road, list[Day]]) -> None:
+def test_the_ledger_tells_the_same(month: tuple[WorkingCopy, list[Day]]) -> None:
     road, days = month
     assert "the ledger holds" in road.run("flows.cli.main", "ledger", "verify")
     told = [entry["details"]["version"] for entry in _ledger(road) if entry["kind"] in ("promotion", "rollback")]
@@ -118,5 +118,5 @@ def test_the_ledger_tells_the_same(month: tuple[Road, list[Day]]) -> None:
     assert told == changes
 
 
-def _ledger(road: Road) -> list[dict[str, Any]]:
+def _ledger(road: WorkingCopy) -> list[dict[str, Any]]:
     return [json.loads(line) for line in road.run("flows.cli.main", "ledger", "--json").splitlines()]

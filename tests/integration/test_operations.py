@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from flows.services import prefect_api
 from tests.flows.support.running import wait_until
-from tests.integration.support.road import Road, copy, git
+from tests.integration.support.road import WorkingCopy, copy, git
 
 pytestmark = pytest.mark.xdist_group("operations")
 
@@ -25,7 +25,7 @@ OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 class House:
     """A working copy in which the services are up, and what Prefect's server says."""
 
-    def __init__(self, road: Road) -> None:
+    def __init__(self, road: WorkingCopy) -> None:
         self.road = road
         output = road.run("flows.cli.main", "up")
         address = re.search(r"^Prefect .*?(http://\S+)/runs$", output, re.MULTILINE)
@@ -73,7 +73,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(finished: tuple[Road, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(finished: tuple[WorkingCopy, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """With a champion, a source whose files can change, and a person who has to approve."""
     road = copy(finished[0].folder, tmp_path_factory.mktemp("operations") / "lmforge")
     folder = road.folder
@@ -93,7 +93,7 @@ def house(finished: tuple[Road, str], tmp_path_factory: pytest.TempPathFactory) 
     road.run("flows.cli.main", "down")
 
 
-def _arrive(road: Road, name: str, rows: int) -> None:
+def _arrive(road: WorkingCopy, name: str, rows: int) -> None:
     """Put a file of documents where the source `notes` looks for them."""
     (road.folder / ARRIVALS).mkdir(exist_ok=True)
     words = ["river", "mountain", "island", "valley", "desert", "king", "war", "treaty", "empire", "revolt"]
@@ -154,9 +154,9 @@ def test_then_nothing_is_new(house: House) -> None:
     assert runs[0]["state"]["message"].startswith("nothing new since version 2"), runs[0]["state"]
 
 
-def _status(road: Road) -> str:
+def _status(road: WorkingCopy) -> str:
     return git_output(road, "status", "--porcelain")
 
 
-def git_output(road: Road, *arguments: str) -> str:
+def git_output(road: WorkingCopy, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=road.folder, check=True, capture_output=True, text=True).stdout

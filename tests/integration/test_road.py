@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.flows.support.running import wait_until
-from tests.integration.support.road import Road, copy
+from tests.integration.support.road import WorkingCopy, copy
 
 pytestmark = pytest.mark.xdist_group("road")
 
@@ -28,7 +28,7 @@ STAGES = (
 )
 
 
-def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
+def test_the_run_ends_with_a_champion(finished: tuple[WorkingCopy, str]) -> None:
     road, output = finished
     assert re.search(r"^prefect +watch this run at http://127\.0\.0\.1:\d+/runs$", output, re.MULTILINE), output
     for stage in STAGES:
@@ -46,14 +46,14 @@ def test_the_run_ends_with_a_champion(finished: tuple[Road, str]) -> None:
 
 
 @pytest.mark.slow(reason="the killed run below is finished by hand, with the same record")
-def test_by_hand_it_is_the_same(finished: tuple[Road, str], fresh: Path, tmp_path: Path) -> None:
+def test_by_hand_it_is_the_same(finished: tuple[WorkingCopy, str], fresh: Path, tmp_path: Path) -> None:
     by_flow, _ = finished
     by_hand = copy(fresh, tmp_path / "lmforge")
     by_hand.run("dvc", "repro")
     assert by_hand.record() == by_flow.record()
 
 
-def test_a_second_run_takes_all_from_the_cache(finished: tuple[Road, str]) -> None:
+def test_a_second_run_takes_all_from_the_cache(finished: tuple[WorkingCopy, str]) -> None:
     road, _ = finished
     before = road.record()
     output = road.run("flows.cli.main", "run")
@@ -63,7 +63,7 @@ def test_a_second_run_takes_all_from_the_cache(finished: tuple[Road, str]) -> No
     assert road.record() == before
 
 
-def test_an_edit_runs_what_depends_on_it(finished: tuple[Road, str], tmp_path: Path) -> None:
+def test_an_edit_runs_what_depends_on_it(finished: tuple[WorkingCopy, str], tmp_path: Path) -> None:
     road = copy(finished[0].folder, tmp_path / "lmforge")
     road.change("params.yaml", "# ", "# Another comment. ")
     assert stale(road) == set()
@@ -75,7 +75,9 @@ def test_an_edit_runs_what_depends_on_it(finished: tuple[Road, str], tmp_path: P
     assert re.search(r"^pretrain +run: pretrain\.optimization\.learning_rate: .* → 0\.0005$", plan, re.MULTILINE), plan
 
 
-def test_after_kill_9_it_resumes_to_the_same_weights(finished: tuple[Road, str], fresh: Path, tmp_path: Path) -> None:
+def test_after_kill_9_it_resumes_to_the_same_weights(
+    finished: tuple[WorkingCopy, str], fresh: Path, tmp_path: Path
+) -> None:
     """Killed in the first training, resumed and killed behind it, and done by hand: the record is that of one run."""
     road = copy(fresh, tmp_path / "lmforge")
     process = road.start("flows.cli.main", "run")
@@ -112,7 +114,7 @@ def kill(process: "subprocess.Popen[str]") -> None:
     process.communicate()
 
 
-def stale(road: Road) -> set[str]:
+def stale(road: WorkingCopy) -> set[str]:
     """The stages that would run."""
     lines = [line.split() for line in road.run("flows.cli.main", "plan").splitlines()[:-1]]
     return {words[0] for words in lines if words[1] == "run:"}

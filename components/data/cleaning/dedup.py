@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 
-class Seen:
+class SeenTexts:
     """Remembers texts. The chance that two different ones among a billion collide is below 1e-20."""
 
     def __init__(self) -> None:

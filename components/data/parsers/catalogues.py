@@ -19,7 +19,7 @@ _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[A-Za-z%]|\{[^{}]*\}|</?\w[^>]*>")  # %
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-class Message(NamedTuple):
+class CatalogueMessage(NamedTuple):
     """What the program says, and its translation."""
 
     text: str
@@ -46,7 +46,7 @@ def parse(archive: Archive, members: str, tasks: tuple[str, ...], max_characters
                 yield Example(text, tasks[place], {"text": source}, target)
 
 
-def messages(catalogue: str) -> Iterator[Message]:
+def messages(catalogue: str) -> Iterator[CatalogueMessage]:
     """The messages of a `.po` file that are translated: no drafts ("fuzzy"), none that are no longer in use.
 
     Of one with a plural it is the plural, which names the number. The format is that of GNU gettext's manual
@@ -57,7 +57,7 @@ def messages(catalogue: str) -> Iterator[Message]:
         text, translation = fields.get("msgid_plural") or fields.get("msgid"), fields.get("msgstr")
         is_draft = re.search(r"^#,.*\bfuzzy\b", entry, re.MULTILINE)
         if text and translation and not is_draft:
-            yield Message(text, translation)
+            yield CatalogueMessage(text, translation)
 
 
 def _fields(entry: str) -> dict[str, str]:
@@ -72,8 +72,8 @@ def _fields(entry: str) -> dict[str, str]:
     return fields
 
 
-def _on_one_line(message: Message) -> Message:
-    return Message(*(" ".join(part.split()) for part in message))
+def _on_one_line(message: CatalogueMessage) -> CatalogueMessage:
+    return CatalogueMessage(*(" ".join(part.split()) for part in message))
 
 
 def _words(text: str) -> list[str]:

@@ -15,12 +15,12 @@ from annotated_types import Len
 
 from components.core.errors import BadData, BadSettings, TryAgain
 from components.data.sources.digests import digests, signature
-from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
+from components.data.sources.rows import DocumentColumns, ExampleColumns, RawRow, check, records
 from components.data.sources.source import LIST_ANEW, Source
 from components.data.tables.records import Record
 
 COMPRESSED = (".gz", ".zst", ".bz2")
-Numbered = Iterator[tuple[int, Row]]
+Numbered = Iterator[tuple[int, RawRow]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def _check_listing(listed: Mapping[str, str], found: set[str], where: str) -> No
         raise TryAgain(f"{where}: {changed} is no longer what data/listing.json says: {LIST_ANEW}")
 
 
-def _rows(files: list[tuple[str, Path]], where: str) -> Iterator[tuple[str, str, Row]]:
+def _rows(files: list[tuple[str, Path]], where: str) -> Iterator[tuple[str, str, RawRow]]:
     before = {path: signature(path) for _, path in files}
     for name, path in files:
         for number, row in _reader(path)(path):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from components.core.errors import BadData, BadSettings, TryAgain
 from components.data.sources.digests import digests
-from components.data.sources.rows import DocumentColumns, ExampleColumns, Row, check, records
+from components.data.sources.rows import DocumentColumns, ExampleColumns, RawRow, check, records
 from components.data.sources.source import LIST_ANEW, Source
 from components.data.tables.records import Record
 
@@ -46,7 +46,7 @@ class HubSource(Source):
         return records(_rows(self), self.documents, self.examples)
 
 
-def _rows(source: HubSource) -> Iterator[tuple[str, str, Row]]:
+def _rows(source: HubSource) -> Iterator[tuple[str, str, RawRow]]:
     number = 0
     try:
         for row in _open(source):
@@ -58,11 +58,11 @@ def _rows(source: HubSource) -> Iterator[tuple[str, str, Row]]:
         raise BadData(f"{source.where}: {source.dataset} is not readable after row {number}: {_line(error)}") from error
 
 
-def _open(source: HubSource) -> Iterable[Row]:
+def _open(source: HubSource) -> Iterable[RawRow]:
     import datasets  # most runs have no source of this kind, and it takes a second to import
 
     try:
-        stream: Iterable[Row] = datasets.load_dataset(
+        stream: Iterable[RawRow] = datasets.load_dataset(
             source.dataset, source.subset, split=source.split, revision=source.revision, streaming=True
         )
     except (FileNotFoundError, ValueError) as error:

@@ -9,7 +9,7 @@ from annotated_types import Len
 from components.core.errors import BadData, BadSettings
 from components.data.tables.records import MAIN_INPUTS, Document, Example, Record
 
-Row = Mapping[str, object]
+RawRow = Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ def check(documents: DocumentColumns | None, examples: ExampleColumns | None, wh
 
 
 def records(
-    rows: Iterator[tuple[str, str, Row]], documents: DocumentColumns | None, examples: ExampleColumns | None
+    rows: Iterator[tuple[str, str, RawRow]], documents: DocumentColumns | None, examples: ExampleColumns | None
 ) -> Iterator[Record]:
     """The records of rows that come as (key, place for error lines, columns)."""
     for key, place, row in rows:
@@ -55,7 +55,7 @@ def records(
             yield Example(key, examples.task, inputs, _target(row, examples, place))
 
 
-def _target(row: Row, examples: ExampleColumns, place: str) -> str | None:
+def _target(row: RawRow, examples: ExampleColumns, place: str) -> str | None:
     if not examples.labels:
         return _text(row, examples.target, place)
     value = str(_value(row, examples.target, place))
@@ -64,14 +64,14 @@ def _target(row: Row, examples: ExampleColumns, place: str) -> str | None:
     return examples.labels[value]
 
 
-def _text(row: Row, column: str, place: str) -> str | None:
+def _text(row: RawRow, column: str, place: str) -> str | None:
     value = _value(row, column, place)
     if value is None or isinstance(value, str):
         return value
     raise BadData(f"{place}: `{column}` is not text but {type(value).__name__}")
 
 
-def _value(row: Row, column: str, place: str) -> object:
+def _value(row: RawRow, column: str, place: str) -> object:
     if column not in row:
         raise BadData(f"{place}: no column `{column}`; there are {', '.join(map(str, row))}")
     return row[column]

@@ -14,7 +14,7 @@ from components.data.tables.records import MAIN_INPUTS, SCHEMAS
 from components.data.tables.shards import batches
 from components.data.tables.split import SPLITS
 
-Row = dict[str, Any]
+Measures = dict[str, Any]
 GROUPS = {"documents": "source", "examples": "task"}
 
 
@@ -33,7 +33,7 @@ def measure(root: Path) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def _rows(root: Path, table: str) -> Iterator[Row]:
+def _rows(root: Path, table: str) -> Iterator[Measures]:
     measured = {"documents": _document, "examples": _example}[table]
     folders = {split: root / table / split for split in SPLITS if (root / table / split).exists()}
     for split, folder in (folders or {"": root / table}).items():
@@ -42,12 +42,12 @@ def _rows(root: Path, table: str) -> Iterator[Row]:
                 yield measured(row) | {"split": split}
 
 
-def _document(row: Row) -> Row:
+def _document(row: Measures) -> Measures:
     text = row.pop("text")
     return row | _text(text) | {"content": _digest(text)}
 
 
-def _example(row: Row) -> Row:
+def _example(row: Measures) -> Measures:
     inputs, problem = _inputs(row.pop("inputs"))
     text = next((inputs[name] for name in MAIN_INPUTS if name in inputs), None)
     target = row["target"]
@@ -59,7 +59,7 @@ def _example(row: Row) -> Row:
     }
 
 
-def _text(text: str | None) -> Row:
+def _text(text: str | None) -> Measures:
     return {
         "characters": None if text is None else len(text.strip()),
         "bytes": len((text or "").encode()),

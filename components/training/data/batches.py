@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.model.spans import hide
+from components.model.spans import corrupt_spans
 from components.model.transformer import IGNORED
 from components.training.data.windows import Windows, order
 from components.training.engine import distributed
@@ -81,7 +81,7 @@ class Share:
     @property
     def tokens(self) -> int:
         """How many there are, of all processes."""
-        return sum(map(len, self.micro_batches)) * sum(self.lengths) * distributed.size()
+        return sum(map(len, self.micro_batches)) * sum(self.lengths) * distributed.world_size()
 
     @property
     def without_target(self) -> int:
@@ -105,7 +105,7 @@ class Prefetch:
         return share.result()
 
     def _read(self, place: int) -> Share:
-        count = self._batch_size // distributed.size()
+        count = self._batch_size // distributed.world_size()
         start = place + distributed.rank() * count
         batch = self._rows(np.arange(start, start + count))
         targets = (batch.targets_BT != IGNORED).sum().float()
@@ -151,7 +151,7 @@ class Masked:
     def __call__(self, windows: np.ndarray, places: np.ndarray, seed: int) -> Batch:
         rows = windows[:, :-1]
         shape = rows.shape[1]
-        draws = [_chance(seed, place) for place in places.tolist()]
+        draws = [_rng(seed, place) for place in places.tolist()]
         hidden = np.stack([chance.random(shape) < self.rate for chance in draws]) & (rows != self.end_of_text)
         fate = np.stack([chance.random(shape) for chance in draws])
         others = np.stack([chance.integers(self.ordinary_tokens, size=shape) for chance in draws])
@@ -174,7 +174,7 @@ class SpanCorruption:
     mean_span: float  # in tokens
 
     def __call__(self, windows: np.ndarray, places: np.ndarray, seed: int) -> Batch:
-        rows = [self._row(row[:-1], _chance(seed, place)) for row, place in zip(windows, places.tolist(), strict=True)]
+        rows = [self._row(row[:-1], _rng(seed, place)) for row, place in zip(windows, places.tolist(), strict=True)]
         source, target = (torch.from_numpy(np.stack(side)) for side in zip(*rows, strict=True))
         return Batch(target[:, :-1], target[:, 1:], source_BS=source)
 
@@ -187,7 +187,7 @@ class SpanCorruption:
         """The source, and the start token with the target: each span behind its sentinel, and the end."""
         hidden, spans = self.sizes(len(tokens))
         lengths = np.stack([_parts(len(tokens) - hidden, spans, chance), _parts(hidden, spans, chance)], 1).ravel()
-        return hide(np.split(tokens, lengths.cumsum()[:-1]), self.sentinels, self.end_of_text)
+        return corrupt_spans(np.split(tokens, lengths.cumsum()[:-1]), self.sentinels, self.end_of_text)
 
 
 def _parts(total: int, count: int, chance: np.random.Generator) -> np.ndarray:
@@ -201,7 +201,7 @@ def _segments(tokens_BT: torch.Tensor, end_of_text: int) -> torch.Tensor:
     return (tokens_BT == end_of_text).cumsum(1)
 
 
-def _chance(seed: int, place: int) -> np.random.Generator:
+def _rng(seed: int, place: int) -> np.random.Generator:
     return np.random.default_rng((seed, place))
 
 

@@ -25,7 +25,7 @@ from components.training.data.data_order import Reading, Taken
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """One example as a model reads it: tokens, what is to be predicted at each, and an encoder-decoder's source."""
 
     tokens: list[int]
@@ -34,7 +34,7 @@ class Piece:
     example: Mapping[str, str] = field(default_factory=dict)  # what it was made from: its id, source and task
 
 
-Layout = Callable[[Task, Mapping[str, str], str], Piece | None]
+Layout = Callable[[Task, Mapping[str, str], str], Segment | None]
 """Task, inputs and target to a piece; None when the model cannot learn from the example."""
 
 KEPT = 64  # rows that stay in memory
@@ -50,12 +50,12 @@ class AsText:
     max_answer_tokens: int  # a longer one is cut, and then its end is not learned
     reads_first: bool  # the prompt goes to an encoder
 
-    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece:
+    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Segment:
         reply = answer(target, self.tokenizer)[: self.max_answer_tokens]
         prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if self.reads_first:
-            return Piece([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
-        return Piece([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
+            return Segment([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
+        return Segment([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,17 @@ class AsLabels:
     labels: Sequence[str]
     byte_lengths: np.ndarray  # of each id
 
-    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Piece | None:
+    def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Segment | None:
         prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if task.labels:
-            return Piece(prompt, [IGNORED] * (len(prompt) - 1) + [self.labels.index(target)])
+            return Segment(prompt, [IGNORED] * (len(prompt) - 1) + [self.labels.index(target)])
         ends = self.byte_lengths[prompt].cumsum()
         start = self.tokenizer.decode_bytes(prompt).find(target.encode())
         if start < 0:  # the prompt was cut before the answer
             return None
         inside = (ends > start) & (ends - self.byte_lengths[prompt] < start + len(target.encode()))
         outside, marked = self.labels.index(OUTSIDE), self.labels.index(ANSWER)
-        return Piece(prompt, [*np.where(inside, marked, outside)[:-1].tolist(), marked])
+        return Segment(prompt, [*np.where(inside, marked, outside)[:-1].tolist(), marked])
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Shape:
     padding: int
 
 
-class Rows:
+class PackedRows:
     """An endless sequence of packed rows of a mixture, shuffled anew each time around; they are made when asked for.
 
     They are made one after the other and the last few are kept, so that memory stays constant. What lies further back
@@ -103,7 +103,7 @@ class Rows:
 
     def __call__(self, places: np.ndarray) -> Batch:
         """The rows at the given places."""
-        return Batch.cat([side_by_side(self._row(place), self._shape) for place in places.tolist()])
+        return Batch.cat([pack_row(self._row(place), self._shape) for place in places.tolist()])
 
     def examples(self, places: np.ndarray) -> Iterator[tuple[Mapping[str, str], int]]:
         """The examples in the rows at the given places, each with its tokens."""
@@ -111,7 +111,7 @@ class Rows:
             for piece in self._row(place):
                 yield piece.example, len(piece.tokens) + len(piece.source)
 
-    def _row(self, place: int) -> list[Piece]:
+    def _row(self, place: int) -> list[Segment]:
         if place < self._made - len(self._kept):
             self._start()
         while self._made <= place:
@@ -121,7 +121,7 @@ class Rows:
 
     def _start(self) -> None:
         self._more, self._made = self._begin(), 0
-        self._kept: deque[list[Piece]] = deque(maxlen=KEPT)
+        self._kept: deque[list[Segment]] = deque(maxlen=KEPT)
 
 
 class Alternating:
@@ -147,7 +147,7 @@ class Alternating:
         shares = [share for share, _ in self._kinds]
         slot = int(places[0]) // self._batch_size
         rows = self._kinds[windows.kind(slot, shares)][1]
-        if not isinstance(rows, Rows):
+        if not isinstance(rows, PackedRows):
             return rows, places
         return rows, places - (slot - windows.turn(slot, shares)) * self._batch_size
 
@@ -157,7 +157,7 @@ def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
     for step in reading.steps_on("examples"):
         places = reading.places(step)
         some, own = rows.at(places) if isinstance(rows, Alternating) else (rows, places)
-        assert isinstance(some, Rows), "examples come from rows of a mixture"
+        assert isinstance(some, PackedRows), "examples come from rows of a mixture"
         for example, tokens in some.examples(own):
             yield Taken(step, example["id"], example["source"], example["task"], tokens)
 
@@ -185,9 +185,9 @@ def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed
     )
 
 
-def pack(pieces: Iterator[Piece], shape: Shape) -> Iterator[list[Piece]]:
+def pack(pieces: Iterator[Segment], shape: Shape) -> Iterator[list[Segment]]:
     """The pieces in rows, each in the first open row that has room for it; of too many the oldest is closed."""
-    rows: deque[list[Piece]] = deque()
+    rows: deque[list[Segment]] = deque()
     for piece in pieces:
         row = next((row for row in rows if _fits([*row, piece], shape)), None)
         if row is not None:
@@ -199,7 +199,7 @@ def pack(pieces: Iterator[Piece], shape: Shape) -> Iterator[list[Piece]]:
     yield from rows
 
 
-def side_by_side(pieces: Sequence[Piece], shape: Shape) -> Batch:
+def pack_row(pieces: Sequence[Segment], shape: Shape) -> Batch:
     """A batch of one row with the pieces, each a segment of its own."""
     tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
     targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
@@ -211,29 +211,29 @@ def side_by_side(pieces: Sequence[Piece], shape: Shape) -> Batch:
 
 def _endless(
     parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int
-) -> Iterator[list[Piece]]:
+) -> Iterator[list[Segment]]:
     while True:
         pieces = (_piece(row, layout) for row in mix(parts, shares, seed))
         yield from pack((piece for piece in pieces if piece is not None), shape)
         seed += 1
 
 
-def _piece(row: Mapping[str, str], layout: Layout) -> Piece | None:
+def _piece(row: Mapping[str, str], layout: Layout) -> Segment | None:
     piece = layout(TASKS[row["task"]], json.loads(row["inputs"]), row["target"])
     return piece and replace(piece, example={name: row[name] for name in ("id", "source", "task")})
 
 
-def _fits(row: Sequence[Piece], shape: Shape) -> bool:
+def _fits(row: Sequence[Segment], shape: Shape) -> bool:
     return (
         sum(len(piece.tokens) for piece in row) <= shape.length
         and sum(len(piece.source) for piece in row) <= shape.source_length
     )
 
 
-def _side(parts: Sequence[Sequence[int]], length: int, filling: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _side(parts: Sequence[Sequence[int]], length: int, pad_value: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Parts side by side and filled up, [1, length], and the number of its part for each place."""
     ids = np.concatenate(parts)
     numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     rest = (0, length - len(ids))
-    filled = np.pad(ids, rest, constant_values=filling), np.pad(numbers, rest, constant_values=PADDING_SEGMENT)
+    filled = np.pad(ids, rest, constant_values=pad_value), np.pad(numbers, rest, constant_values=PADDING_SEGMENT)
     return torch.from_numpy(filled[0])[None], torch.from_numpy(filled[1])[None]

@@ -31,7 +31,7 @@ CODE = (Path("components/model"), Path("components/training"))
 KEPT = 2
 
 Manifest = dict[str, Any]
-State = dict[str, Any]
+LoopState = dict[str, Any]
 
 
 def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
@@ -72,7 +72,7 @@ def folder(made_from: Manifest) -> Path:
     return CHECKPOINTS / key(made_from)
 
 
-class Writer:
+class CheckpointWriter:
     """Writes the checkpoints of a run, one at a time, in a thread: training waits for the copy in memory alone."""
 
     def __init__(self, folder: Path, made_from: Manifest) -> None:
@@ -80,18 +80,18 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._writing: Future[None] | None = None
         self._copies: dict[str, Tensor] = {}
-        self._group = dist.new_group(backend="gloo") if distributed.size() > 1 else None  # of the thread
+        self._group = dist.new_group(backend="gloo") if distributed.world_size() > 1 else None  # of the thread
 
-    def save(self, step: int, state: State, tensors: Mapping[str, Tensor]) -> None:
+    def save(self, step: int, state: LoopState, tensors: Mapping[str, Tensor]) -> None:
         """Copy the tensors, and write `step-NNNNNNNN` from the copies. Raises what went wrong the time before."""
         self.wait()
-        sharded = any(distributed.sharded(tensor) for tensor in tensors.values())
+        sharded = any(distributed.is_sharded(tensor) for tensor in tensors.values())
         # Each process writes its part of what is sharded, and the first one also what all have alike.
-        mine: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if distributed.sharded(tensor)}
-        if distributed.is_first():
-            mine = dict(tensors) | _chance()
+        mine: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if distributed.is_sharded(tensor)}
+        if distributed.is_rank0():
+            mine = dict(tensors) | _rng_state()
         if mine:
-            copies = {name: self._copy(name, distributed.part(tensor)) for name, tensor in mine.items()}
+            copies = {name: self._copy(name, distributed.local_shard(tensor)) for name, tensor in mine.items()}
             copied = torch.cuda.current_stream().record_event() if torch.cuda.is_available() else None
             self._writing = self._thread.submit(self._write, step, dict(state), copies, sharded, copied)
 
@@ -112,23 +112,23 @@ class Writer:
         return self._copies[name].copy_(tensor, non_blocking=True)
 
     def _write(
-        self, step: int, state: State, tensors: dict[str, Tensor], sharded: bool, copied: torch.Event | None
+        self, step: int, state: LoopState, tensors: dict[str, Tensor], sharded: bool, copied: torch.Event | None
     ) -> None:
         if copied:
             copied.synchronize()
         part = self._folder / f".part-{step:08d}"
         part.mkdir(parents=True, exist_ok=True)
-        writers = distributed.size() if sharded else 1
+        writers = distributed.world_size() if sharded else 1
         names = [f"{number:05d}-of-{writers:05d}.safetensors" for number in range(writers)]
         digest = _write_safetensors(part / names[distributed.rank()], tensors)
         digests = _gather(digest, self._group) if sharded else [digest]
-        if distributed.is_first():
+        if distributed.is_rank0():
             files = dict(zip(names, digests, strict=True))
             record = {"step": step, "state": state, "made_from": self._made_from, "files": files}
             _publish(part, record, self._folder / f"step-{step:08d}")
 
 
-def _chance() -> dict[str, Tensor]:
+def _rng_state() -> dict[str, Tensor]:
     """The state of the random numbers."""
     states = {"random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -168,7 +168,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 def _gather(digest: str, group: "dist.ProcessGroup | None") -> list[str]:
     """The digests of all processes, in the order of their ranks, once all have written."""
     mine = torch.frombuffer(bytearray.fromhex(digest), dtype=torch.uint8)
-    all_of_them = [torch.empty_like(mine) for _ in range(distributed.size())]
+    all_of_them = [torch.empty_like(mine) for _ in range(distributed.world_size())]
     dist.all_gather(all_of_them, mine, group=group)
     return [bytes(other.tolist()).hex() for other in all_of_them]
 
@@ -193,7 +193,7 @@ class Checkpoint:
     """A whole checkpoint on the disk: the state beside the tensors, and for each tensor the files with its rows."""
 
     step: int
-    state: State
+    state: LoopState
     files: Mapping[str, Sequence[Any]]
 
     def tensor(self, name: str) -> Tensor:
@@ -211,10 +211,10 @@ class Checkpoint:
             kind, _, name_in_kind = name.partition(".")
             if kind == "model":
                 weight = weights[name_in_kind]
-                distributed.part(weight.detach()).copy_(distributed.share(weight, self.tensor(name)))
+                distributed.local_shard(weight.detach()).copy_(distributed.local_rows(weight, self.tensor(name)))
             elif kind == "optimizer":
                 of, _, field = name_in_kind.rpartition(".")
-                owners[weights[of]].state[weights[of]][field] = distributed.beside(weights[of], self.tensor(name))
+                owners[weights[of]].state[weights[of]][field] = distributed.place_like(weights[of], self.tensor(name))
         for name, tensor in others.items():
             tensor.copy_(self.tensor(name))
         torch.set_rng_state(self.tensor("random.cpu"))
@@ -231,7 +231,7 @@ def newest(folder: Path, made_from: Manifest) -> Checkpoint | None:
 
     Raises `BadSettings` when it was made from other settings or files: what it holds would not fit.
     """
-    step = distributed.told_by_first(_newest_step(folder) if distributed.is_first() else 0)
+    step = distributed.broadcast(_newest_step(folder) if distributed.is_rank0() else 0)
     if step < 0:
         return None
     path = folder / f"step-{step:08d}"

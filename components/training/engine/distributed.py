@@ -52,71 +52,71 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def size() -> int:
+def world_size() -> int:
     """How many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def is_first() -> bool:
+def is_rank0() -> bool:
     """Whether this process speaks for all: it alone tracks, and writes what is not sharded."""
     return rank() == 0
 
 
-def total(value: Tensor) -> Tensor:
+def all_reduce_sum(value: Tensor) -> Tensor:
     """The sum over all processes, in place."""
-    if size() > 1:
+    if world_size() > 1:
         dist.all_reduce(value)
     return value
 
 
-def told_by_first(number: int) -> int:
+def broadcast(number: int) -> int:
     """The number that the first process has."""
     told = torch.tensor(number)
-    if size() > 1:
+    if world_size() > 1:
         dist.broadcast(told, 0)
     return int(told)
 
 
-def sharded(weight: Tensor) -> TypeGuard[DTensor]:
+def is_sharded(weight: Tensor) -> TypeGuard[DTensor]:
     """Whether each process holds some rows of a weight, as FSDP has it."""
     return isinstance(weight, DTensor)
 
 
-def part(weight: Tensor) -> Tensor:
+def local_shard(weight: Tensor) -> Tensor:
     """The part of a weight, or of its optimizer state, that lies in this process."""
-    return weight.to_local() if sharded(weight) else weight
+    return weight.to_local() if is_sharded(weight) else weight
 
 
-def whole(weight: Tensor) -> Tensor:
+def full_tensor(weight: Tensor) -> Tensor:
     """All of a weight; every process has to ask."""
-    return weight.full_tensor() if sharded(weight) else weight
+    return weight.full_tensor() if is_sharded(weight) else weight
 
 
-def gathered(rows: Tensor, weight: Tensor) -> Tensor:
+def gather_rows(rows: Tensor, weight: Tensor) -> Tensor:
     """All rows of what is shaped as a weight, of which each process has those that it holds of the weight."""
-    return whole(_sharded_as(weight, rows, weight.shape, weight.stride())) if sharded(weight) else rows
+    return full_tensor(_sharded_as(weight, rows, weight.shape, weight.stride())) if is_sharded(weight) else rows
 
 
-def own(all_rows: Tensor, weight: Tensor) -> Tensor:
+def shard_rows(all_rows: Tensor, weight: Tensor) -> Tensor:
     """The rows that lie in this process, of what is shaped as a weight and whole in each."""
-    if not sharded(weight):
+    if not is_sharded(weight):
         return all_rows
     return distribute_tensor(all_rows, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
 
 
-def share(weight: Tensor, all_rows: Tensor) -> Tensor:
+def local_rows(weight: Tensor, all_rows: Tensor) -> Tensor:
     """The rows that lie in this process, of all rows of a weight or of what has as many."""
-    if not sharded(weight):
+    if not is_sharded(weight):
         return all_rows
-    each = -(-len(weight) // size())  # as `torch.chunk` cuts
+    each = -(-len(weight) // world_size())  # as `torch.chunk` cuts
     return all_rows[rank() * each : (rank() + 1) * each]
 
 
-def beside(weight: Tensor, state: Tensor) -> Tensor:
+def place_like(weight: Tensor, state: Tensor) -> Tensor:
     """What an optimizer keeps of a weight, on its device and, if it has a row for each of its rows, sharded as it."""
-    if not sharded(weight) or state.shape[:1] != weight.shape[:1]:
+    if not is_sharded(weight) or state.shape[:1] != weight.shape[:1]:
         return state.to(weight.device, copy=True)  # no window on the file
-    mine = share(weight, state).to(weight.device, copy=True)
+    mine = local_rows(weight, state).to(weight.device, copy=True)
     return _sharded_as(weight, mine, state.shape, state.stride())
 
 
@@ -133,25 +133,25 @@ class Replica:
 
     def __init__(self, model: Transformer, parallel: str, device: torch.device, compiles: bool) -> None:
         self._given = model
-        self.model = model if size() == 1 or parallel == "ddp" else copy.deepcopy(model)
+        self.model = model if world_size() == 1 or parallel == "ddp" else copy.deepcopy(model)
         self.model.to(device).train()
         if compiles:
             hardware.prepare_compiler()
             self.model.compile_parts()
         self._ddp: DistributedDataParallel | None = None
         self._fsdp: FSDPModule | None = None
-        if size() > 1 and parallel == "fsdp":
+        if world_size() > 1 and parallel == "fsdp":
             self._fsdp = _shard(self.model, device)
-        elif size() > 1:
+        elif world_size() > 1:
             self._ddp = DistributedDataParallel(_Loss(self.model), gradient_as_bucket_view=True)
         self.loss: Loss = self._ddp or self.model.loss
 
-    def exchange(self, on: bool) -> None:
+    def set_gradient_sync(self, enabled: bool) -> None:
         """Whether the next `backward` shares its gradients, or keeps them for the micro-batch that follows."""
         if self._ddp is not None:
-            self._ddp.require_backward_grad_sync = on
+            self._ddp.require_backward_grad_sync = enabled
         elif self._fsdp is not None:
-            self._fsdp.set_requires_gradient_sync(on)
+            self._fsdp.set_requires_gradient_sync(enabled)
 
     @contextmanager
     def evaluating(self) -> Iterator[Transformer]:
@@ -170,7 +170,7 @@ class Replica:
         self.model.leave_uncompiled()
         for given, trained in zip(self._given.parameters(), self.model.parameters(), strict=True):
             if given is not trained:
-                given.data.copy_(whole(trained.detach()))
+                given.data.copy_(full_tensor(trained.detach()))
         self._given.to("cpu").eval()
 
 
@@ -187,7 +187,7 @@ class _Loss(nn.Module):
 
 def _shard(model: Transformer, device: torch.device) -> FSDPModule:
     """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
-    mesh = init_device_mesh(device.type, (size(),))
+    mesh = init_device_mesh(device.type, (world_size(),))
     for block in model.blocks():
         fully_shard(block, mesh=mesh)
     root: FSDPModule = fully_shard(model, mesh=mesh)

@@ -1,6 +1,6 @@
 """The training loop: one for pretraining and fine-tuning, on a CPU or a GPU, in one process or in many.
 
-What a step does follows from its number, the weights, the optimizers and a few figures beside them. All of these are
+What a step does follows from its number, the weights, the optimizers and a few values beside them. All of these are
 in a checkpoint, so that a run that is killed and started again ends with the same bits.
 """
 
@@ -23,18 +23,18 @@ from components.training.engine import checkpoints, distributed, throughput
 from components.training.engine.checkpoints import Manifest
 from components.training.engine.optimizer import learning_rate
 from components.training.engine.step import Stepper
-from components.training.engine.throughput import Meter
+from components.training.engine.throughput import ThroughputMeter
 from components.training.settings import Optimization
 
-Row = dict[str, float]
+Metrics = dict[str, float]
 
 
 @dataclass
 class History:
-    """What training leaves: a row for each step looked at, each validation, each way back; the steps skipped."""
+    """What training leaves: logged steps, validations, rollbacks, and the numbers of skipped steps."""
 
-    training: list[Row] = field(default_factory=list)
-    validation: list[Row] = field(default_factory=list)
+    training: list[Metrics] = field(default_factory=list)
+    validation: list[Metrics] = field(default_factory=list)
     rollbacks: list[Rollback] = field(default_factory=list)
     skipped_steps: list[int] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ class Job:
     stage: str
     model: Transformer
     rows: Rows
-    validate: Callable[[Transformer], Row]
+    validate: Callable[[Transformer], Metrics]
     settings: Optimization
     parallel: str
     checkpoints: Path
@@ -61,7 +61,7 @@ class Job:
 class Observer(Protocol):
     """Where metrics and texts go as they come, such as a run of MLflow."""
 
-    def log(self, step: int, row: Row) -> None:
+    def log(self, step: int, row: Metrics) -> None:
         """Note the metrics of a step."""
 
     def text(self, name: str, text: str) -> None:
@@ -76,11 +76,11 @@ def train(job: Job, observer: Observer | None = None) -> History:
     Raises `BadSettings` when steps have to be skipped again and again, and `OSError` when a checkpoint finds no room.
     """
     run, settings = _Run(job, observer), job.settings
-    with Progress(job.stage, settings.steps, "steps", run.done, shown=distributed.is_first()) as progress:
+    with Progress(job.stage, settings.steps, "steps", run.done, shown=distributed.is_rank0()) as progress:
         while run.done < settings.steps:
             saves = (run.done + 1) % settings.checkpoint_every == 0
-            run.step(looks=saves or _due(run.done + 1, settings.log_every, settings.steps))
-            progress.advance(1, **run.meter.figures)
+            run.step(log=saves or _due(run.done + 1, settings.log_every, settings.steps))
+            progress.advance(1, **run.meter.shown)
             if run.streak >= settings.max_skipped_steps:
                 progress.advance(-run.roll_back())
                 continue
@@ -100,16 +100,16 @@ class _Run:
     """A training and where it stands: steps done, rows of data passed over, tokens seen, and steps skipped in a row."""
 
     def __init__(self, job: Job, observer: Observer | None) -> None:
-        if job.settings.batch_size % distributed.size():
+        if job.settings.batch_size % distributed.world_size():
             raise BadSettings(
                 f"batch_size of {job.stage} is {job.settings.batch_size}, "
-                f"which {distributed.size()} processes cannot share: make it a multiple"
+                f"which {distributed.world_size()} processes cannot share: make it a multiple"
             )
         self._job, self._observer = job, observer
         self._stepper = Stepper(job.model, job.settings, job.parallel)
         self._data = Prefetch(job.rows, job.settings.batch_size, job.settings.micro_batch_size)
-        self._writer = checkpoints.Writer(job.checkpoints, job.made_from)
-        self.meter = Meter(self._stepper.model, self._stepper.device, self._stepper.precision)
+        self._writer = checkpoints.CheckpointWriter(job.checkpoints, job.made_from)
+        self.meter = ThroughputMeter(self._stepper.model, self._stepper.device, self._stepper.precision)
         self._say(f"matrix products in {arithmetic.described(self._stepper.precision, self._stepper.device)}")
         self.done, self._passed_over, self._tokens, self._history = 0, 0, 0, History()
         self.streak = 0  # when last looked at
@@ -119,16 +119,16 @@ class _Run:
         else:
             self.save()  # there is always a way back
 
-    def step(self, *, looks: bool) -> None:
-        """Take the next step, and if it is looked at wait for it, and note what it was like."""
+    def step(self, *, log: bool) -> None:
+        """Take the next step, and if it is logged wait for it, and note its metrics."""
         self._share = self._data.take(self._passed_over + self.done * self._job.settings.batch_size)
-        figures = self._stepper.step(self.done, self._share, looks=looks)
+        metrics = self._stepper.step(self.done, self._share, log=log)
         self.done += 1
         self._tokens += self._share.tokens
         self.meter.add(self._share)
         self._writer.check()
-        if looks:
-            self._look(figures)
+        if log:
+            self._note(metrics)
 
     def validate(self) -> None:
         """Note what the model makes of the validation split, and what it writes."""
@@ -156,7 +156,7 @@ class _Run:
         if len(rollbacks) == self._job.settings.max_rollbacks:
             raise BadSettings(
                 f"training diverged at step {at}: {self.streak} steps in a row had a loss or a gradient that is no "
-                f"number, or far above those before, also after {len(rollbacks)} ways back to an earlier checkpoint: "
+                f"number, or far above those before, also after {len(rollbacks)} rollbacks to an earlier checkpoint: "
                 f"lower optimization.learning_rate of {self._job.stage}, or raise warmup_steps"
             )
         self._writer.wait()
@@ -171,7 +171,7 @@ class _Run:
 
     def remember_pace(self, steps_per_second: float | None) -> None:
         """Keep how fast it went, for the estimate of the next training."""
-        if steps_per_second and distributed.is_first():
+        if steps_per_second and distributed.is_rank0():
             flops = self._stepper.model.flops_per_token(*self._share.lengths)
             throughput.remember(self._job.stage, throughput.Pace(steps_per_second * self._share.tokens, flops))
 
@@ -195,9 +195,9 @@ class _Run:
         self._history = History(**history | {"rollbacks": rollbacks})
         return True
 
-    def _look(self, figures: dict[str, Tensor]) -> None:
-        """Wait for the figures of a step, and note them."""
-        values = dict(zip(figures, torch.stack(list(figures.values())).tolist(), strict=True))
+    def _note(self, metrics: dict[str, Tensor]) -> None:
+        """Wait for the metrics of a step, and note them."""
+        values = dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
         self.streak = int(values.pop("streak"))
         rate = learning_rate(self.done - 1, self._job.settings)
         row = {"step": self.done, "tokens": self._tokens, "learning_rate": rate, **values}
@@ -205,13 +205,13 @@ class _Run:
         if row["skipped_steps"] > before:
             self._say(f"{row['skipped_steps'] - before:.0f} steps up to {self.done} were skipped as spikes")
         self._history.training.append(row)
-        self._report(row | self.meter.look(row["loss"], rate))
+        self._report(row | self.meter.measure(row["loss"], rate))
 
-    def _report(self, row: Row) -> None:
+    def _report(self, row: Metrics) -> None:
         if self._observer:
             self._observer.log(self.done, row)
 
     def _say(self, line: str) -> None:
-        if distributed.is_first():
+        if distributed.is_rank0():
             log.info("%s: %s", self._job.stage, line)
             print(line, flush=True)

@@ -24,7 +24,7 @@ POLYNOMIALS = (
     (2.6672, -1.9187, 0.42),
 )
 
-Block = tuple[int, int]
+BlockShape = tuple[int, int]
 """Rows and columns of the parts of a matrix that are made orthogonal each by itself."""
 
 
@@ -39,7 +39,7 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        weights: Mapping[nn.Parameter, Block],
+        weights: Mapping[nn.Parameter, BlockShape],
         *,
         lr: float,
         weight_decay: float,
@@ -65,8 +65,8 @@ class Muon(Optimizer):
             rate = torch.full((), group["lr"], device=device) * (1 - skipped)
             ahead = [
                 self._look_ahead(
-                    distributed.part(weight.grad),
-                    distributed.part(self._momentum(weight)),
+                    distributed.local_shard(weight.grad),
+                    distributed.local_shard(self._momentum(weight)),
                     scale,
                     skipped,
                     self._precision,
@@ -74,13 +74,13 @@ class Muon(Optimizer):
                 for weight in weights
             ]
             blocks = [self._blocks[weight] for weight in weights]
-            whole = [distributed.gathered(part, weight) for part, weight in zip(ahead, weights, strict=True)]
+            whole = [distributed.gather_rows(part, weight) for part, weight in zip(ahead, weights, strict=True)]
             near = _each_orthogonal(whole, blocks)
             kept = 1 - rate * group["weight_decay"]
             for weight, block, update in zip(weights, blocks, near, strict=True):
                 self._apply(
-                    distributed.part(weight).view(-1),
-                    distributed.own(update, weight).flatten(),
+                    distributed.local_shard(weight).view(-1),
+                    distributed.shard_rows(update, weight).flatten(),
                     kept,
                     rate * (0.2 * max(block) ** 0.5),
                 )
@@ -133,7 +133,7 @@ def _all_at_once(gram: Tensor) -> Tensor:
     return product
 
 
-def flops(matrices: Mapping[nn.Parameter, Block], precision: torch.dtype) -> int:
+def flops(matrices: Mapping[nn.Parameter, BlockShape], precision: torch.dtype) -> int:
     """Operations of a step in products of this type, given the matrices with their blocks."""
     total, count = 0, len(POLYNOMIALS)
     for matrix, block in matrices.items():
@@ -144,9 +144,9 @@ def flops(matrices: Mapping[nn.Parameter, Block], precision: torch.dtype) -> int
     return total
 
 
-def _each_orthogonal(matrices: Sequence[Tensor], blocks: Sequence[Block]) -> list[Tensor]:
+def _each_orthogonal(matrices: Sequence[Tensor], blocks: Sequence[BlockShape]) -> list[Tensor]:
     """All blocks of one shape at once."""
-    places: defaultdict[Block, list[int]] = defaultdict(list)
+    places: defaultdict[BlockShape, list[int]] = defaultdict(list)
     for place, block in enumerate(blocks):
         places[block].append(place)
     done: dict[int, Tensor] = {}
@@ -157,7 +157,7 @@ def _each_orthogonal(matrices: Sequence[Tensor], blocks: Sequence[Block]) -> lis
     return [done[place] for place in range(len(matrices))]
 
 
-def _cut(matrix: Tensor, block: Block) -> Tensor:
+def _cut(matrix: Tensor, block: BlockShape) -> Tensor:
     """The blocks of a matrix, [N, rows, columns]."""
     rows, columns = block
     return matrix.view(-1, rows, matrix.shape[1] // columns, columns).transpose(1, 2).reshape(-1, rows, columns)
@@ -200,7 +200,7 @@ def build(model: Transformer, settings: Optimization, precision: torch.dtype) ->
     return [Muon(matrices, lr=rate, weight_decay=decay, precision=precision, compiled=model.compiled), adamw]
 
 
-def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, Block]]:
+def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, BlockShape]]:
     """The weights of a model: vectors, tables with a row a token or a place, and the matrices of the layers."""
     vectors, tables, matrices = [], [], {}
     for name, weight in model.named_parameters():
@@ -213,7 +213,7 @@ def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], d
     return vectors, tables, matrices
 
 
-def _block(name: str, weight: Tensor, head_dim: int) -> Block:
+def _block(name: str, weight: Tensor, head_dim: int) -> BlockShape:
     """Every head of an attention is a block: rows of what makes its queries, keys and values, columns of its output."""
     rows, columns = weight.shape
     if "attention." not in name:

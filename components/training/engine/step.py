@@ -82,26 +82,26 @@ class Stepper:
         self.precision = arithmetic.chosen(settings.precision, self.device)
         self._autocast = arithmetic.autocast(self.device, self.precision)
         for stack in model.stacks():
-            stack.recomputes = settings.activation_checkpointing
+            stack.activation_checkpointing = settings.activation_checkpointing
         self._replica = distributed.Replica(model, parallel, self.device, hardware.compiles(settings, self.device))
         self.model = self._replica.model
         self.optimizers = build(self.model, settings, self.precision)
         self.spikes = Spikes(self.device, settings.steps)
         self._kinds = _kinds(self.model)
 
-    def step(self, number: int, share: Share, *, looks: bool) -> dict[str, Tensor]:
+    def step(self, number: int, share: Share, *, log: bool) -> dict[str, Tensor]:
         """Take a step (0, 1, ...); its loss, in nats a target, and the norm of its gradient.
 
-        Also how many steps were skipped, in all and in a row; with `looks`, the norms for each kind of weights.
+        Also how many steps were skipped, in all and in a row; with `log`, the norms for each kind of weights.
         """
         self._set_rate(learning_rate(number, self._settings))
         loss = self._backward(share)
         norm = _gradient_norm(self.model.parameters())
-        norms = {f"gradient_norm/{kind}": _gradient_norm(some) for kind, some in self._kinds.items()} if looks else {}
-        longer = (norm / self._settings.max_gradient_norm).clamp(min=1)
+        norms = {f"gradient_norm/{kind}": _gradient_norm(some) for kind, some in self._kinds.items()} if log else {}
+        clip_factor = (norm / self._settings.max_gradient_norm).clamp(min=1)
         skip = self.spikes.judge(number, loss, norm)
         for optimizer in self.optimizers:
-            optimizer.grad_scale, optimizer.found_inf = longer, skip  # type: ignore[attr-defined]
+            optimizer.grad_scale, optimizer.found_inf = clip_factor, skip  # type: ignore[attr-defined]
             optimizer.step()
             optimizer.zero_grad()
         return {"loss": loss, "gradient_norm": norm, **norms, **self.spikes.counts()}
@@ -113,7 +113,7 @@ class Stepper:
             yield model
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the next step depends on, beside its number and the state of chance."""
+        """All that the next step depends on, beside its number and the state of the random numbers."""
         return checkpoints.named_tensors(self.model, self.optimizers) | self.spikes.tensors
 
     def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
@@ -130,21 +130,21 @@ class Stepper:
 
     def _backward(self, share: Share) -> Tensor:
         """Leave the gradient of the mean over the targets of all processes; the mean, in nats."""
-        targets = distributed.total(share.targets.to(self.device, non_blocking=True))
+        targets = distributed.all_reduce_sum(share.targets.to(self.device, non_blocking=True))
         loss = torch.zeros((), device=self.device)
         for number, batch in enumerate(share.micro_batches, 1):
-            self._replica.exchange(number == len(share.micro_batches))
+            self._replica.set_gradient_sync(number == len(share.micro_batches))
             with self._autocast:
                 nats = self._replica.loss(*batch.to(self.device).tensors(), z_loss=self._settings.z_loss)
-            # The exchange takes the mean over the processes.
-            (nats * (distributed.size() / targets)).backward()  # type: ignore[no-untyped-call]
+            # The gradient sync takes the mean over the processes.
+            (nats * (distributed.world_size() / targets)).backward()  # type: ignore[no-untyped-call]
             loss += nats.detach()
-        return distributed.total(loss) / targets
+        return distributed.all_reduce_sum(loss) / targets
 
 
 def _gradient_norm(weights: Iterable[Tensor]) -> Tensor:
     gradients = [weight.grad for weight in weights if weight.grad is not None]
-    return distributed.whole(nn.utils.get_total_norm(gradients))
+    return distributed.full_tensor(nn.utils.get_total_norm(gradients))
 
 
 def _kinds(model: nn.Module) -> dict[str, list[Tensor]]:

@@ -12,18 +12,18 @@ from components.training.data.batches import Share
 from components.training.engine import distributed, hardware
 
 
-class Meter:
-    """Counts the tokens and the operations of all processes between two looks."""
+class ThroughputMeter:
+    """Counts the tokens and the operations of all processes between two measurements."""
 
     def __init__(self, model: Transformer, device: torch.device, precision: torch.dtype) -> None:
         self._model, self._device, self._precision = model, device, precision
         self._peak = 0.0  # of all processes, in operations a second
-        self.figures: dict[str, str] = {}  # of the last look, ready to print
+        self.shown: dict[str, str] = {}  # the last values, ready to print
         self.begin()
 
     def begin(self) -> None:
-        """Count from now. The peak is looked at again, as the machine may have been busy when it was measured."""
-        peak = hardware.matmul_peak(self._device, self._precision) * distributed.size()
+        """Count from now. The peak is measured again, as the machine may have been busy when it was measured."""
+        peak = hardware.matmul_peak(self._device, self._precision) * distributed.world_size()
         self._peak = max(self._peak, peak)
         self._count_anew()
 
@@ -32,14 +32,14 @@ class Meter:
         self._tokens += share.tokens
         self._operations += share.tokens * self._model.flops_per_token(*share.lengths)
         if self._device.type == "cpu":  # to ask a GPU for their number would be to wait for it
-            self._operations -= share.without_target * distributed.size() * self._model.flops_per_target()
+            self._operations -= share.without_target * distributed.world_size() * self._model.flops_per_target()
 
-    def look(self, loss: float, rate: float) -> dict[str, float]:
+    def measure(self, loss: float, rate: float) -> dict[str, float]:
         """Tokens a second, the share of the peak of matrix products, and the most memory up to now."""
         seconds = time.perf_counter() - self._began
         speed, share = self._tokens / seconds, self._operations / seconds / self._peak
         memory = hardware.peak_memory(self._device)
-        self.figures = {
+        self.shown = {
             "loss": f"{loss:.3f}",
             "learning rate": f"{rate:.1e}",
             "tokens/s": f"{speed:,.0f}",

@@ -39,6 +39,6 @@ def test_lines_stand_in_for_the_bar(
 
 def test_a_line_reads_well() -> None:
     figures = {"loss": "3.123", "tokens/s": "11,500", "share of peak": "43%"}
-    state = progress.State(done=120, total=560, unit="steps", rate=2.316, eta=190.0, figures=figures)
+    state = progress.ProgressState(done=120, total=560, unit="steps", rate=2.316, eta=190.0, figures=figures)
     line = "120/560 steps, 2.32/s, ETA 0:03:10; loss 3.123, tokens/s 11,500, share of peak 43%"
     assert progress._line(state) == line

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from components.cost import estimate
-from components.cost.estimate import Road, Training, describe
+from components.cost.estimate import RunEstimate, TrainingEstimate, describe
 from components.training.engine import throughput
 from components.training.engine.throughput import Pace
 
-TRAINING = Training(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000, start=20, seconds=300)
-ROAD = Road({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})
+TRAINING = TrainingEstimate(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000, start=20, seconds=300)
+ROAD = RunEstimate({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_another_training_tells_of_models_of_its_size_alone() -> None:
 def test_another_stage_takes_what_it_took_also_with_more_data() -> None:
     ROAD.remember("ingest", seconds=25.0)
     assert ROAD.seconds("ingest") == 25
-    assert Road({}, {"ingest": 100.0}).seconds("ingest") == 250
+    assert RunEstimate({}, {"ingest": 100.0}).seconds("ingest") == 250
     assert ROAD.seconds("encode") == 5
     assert ROAD.seconds("a stage of somebody") is None
     ROAD.remember("a stage of somebody", seconds=25.0)

@@ -13,7 +13,7 @@ from components.core.errors import BadData
 from components.cost import sizes
 from components.model.transformer import Transformer
 from components.training.data.batches import SpanCorruption
-from components.training.settings import Checkpoint, HiddenSpans, Pretrain
+from components.training.settings import CorruptedSpans, PinnedModel, Pretrain
 from tests.components.support import shapes
 from tests.components.support import sizes as toys
 
@@ -37,7 +37,7 @@ def test_a_dialled_training_is_counted_too() -> None:
 
 
 def test_spans_make_rows_of_other_lengths() -> None:
-    spans = HiddenSpans(rate=0.15, mean_span=3.0)
+    spans = CorruptedSpans(rate=0.15, mean_span=3.0)
     settings = replace(
         toys.pretrain(),
         model=shapes.settings(**shapes.ENCODER_DECODER),
@@ -50,7 +50,7 @@ def test_spans_make_rows_of_other_lengths() -> None:
 
 
 def test_a_model_to_start_from_gives_the_sizes(tmp_path: Path) -> None:
-    settings = replace(toys.pretrain(), start=Checkpoint(folder=str(tmp_path), sha256="0" * 64))
+    settings = replace(toys.pretrain(), start=PinnedModel(folder=str(tmp_path), sha256="0" * 64))
     with pytest.raises(BadData, match=r"pretrain\.start"):
         sizes.base(settings, 97)
     config = shapes.config()

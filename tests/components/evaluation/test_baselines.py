@@ -15,7 +15,7 @@ from components.evaluation.baselines import (
     tfidf_nearest,
     words_after_is,
 )
-from components.evaluation.selection import Example
+from components.evaluation.selection import TaskExample
 from components.tasks import TASKS
 from components.tasks.prompts import fit
 from components.tasks.task import Task
@@ -23,7 +23,7 @@ from components.tokenizer.tokenizer import Tokenizer
 
 
 def example(target, **inputs):
-    return Example(id="x", inputs=inputs, target=target)
+    return TaskExample(id="x", inputs=inputs, target=target)
 
 
 def test_every_task_has_the_majority_and_every_classification_a_classifier():

@@ -12,7 +12,7 @@ from components.core.errors import BadSettings
 from components.core.progress import Progress
 from components.evaluation import scores, selection
 from components.evaluation.evaluation import evaluate
-from components.evaluation.predictions import Speaker
+from components.evaluation.predictions import Predictor
 from components.evaluation.settings import Evaluate
 from components.model import hf
 from components.tasks import TASKS
@@ -150,7 +150,7 @@ def test_files_are_the_same_every_time(evaluation, tiny_model, prepared, tmp_pat
 def test_an_answer_does_not_depend_on_the_others(kind, task, tiny_models, prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tiny_models[kind]
-    speaker = Speaker(
+    speaker = Predictor(
         hf.load(folder), Tokenizer.load(folder), max_prompt_tokens=80, max_new_tokens=8, repetition_penalty=1.0
     )
     examples = selection.examples(prepared / "examples/test", task)

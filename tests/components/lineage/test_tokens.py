@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from components.core import id_index
 from components.core.errors import BadSettings
 from components.lineage.tokens import TokenIndex
-from components.lineage.trainings import Seen, Training
+from components.lineage.trainings import ReadRow, RecordedTraining
 from components.stages.encode import INDEX
 from components.training import run
 from components.training.data.data_order import Taken
@@ -54,7 +54,7 @@ def write(folder: Path, shards: Sequence[Sequence[int]]) -> TokenIndex:
     return TokenIndex(folder.joinpath)
 
 
-def training(tokens: TokenIndex, *, length: int = 5, reach: int = 6, steps: int = 7) -> Training:
+def training(tokens: TokenIndex, *, length: int = 5, reach: int = 6, steps: int = 7) -> RecordedTraining:
     reading = {
         "seed": 3,
         "steps": steps,
@@ -65,7 +65,7 @@ def training(tokens: TokenIndex, *, length: int = 5, reach: int = 6, steps: int 
         "shares": [["documents", 1.0]],
         "rollbacks": [{"step": 4, "back_to": 2, "passed_over": 4}],
     }
-    return Training("pretrain", {"stage_key": "ab", "reading": reading}, tokens, Path)
+    return RecordedTraining("pretrain", {"stage_key": "ab", "reading": reading}, tokens, Path)
 
 
 def read(folder: Path, length: int, reach: int, steps: int) -> list[list[int]]:
@@ -105,7 +105,7 @@ def test_a_beginning_of_the_id_will_do(tmp_path: Path) -> None:
 
 def test_a_step_that_never_was_is_told(tmp_path: Path) -> None:
     found = training(write(tmp_path, [[30], [4]]))
-    assert found.seen(7) == [Seen(identity(1), "documents", "source 1", 12)]
+    assert found.seen(7) == [ReadRow(identity(1), "documents", "source 1", 12)]
     with pytest.raises(BadSettings, match="pretrain has the steps 1 to 7: there is no step 8"):
         found.seen(8)
 
@@ -121,14 +121,14 @@ def test_examples_and_steps_find_each_other(tmp_path: Path) -> None:
         "skipped_steps": [],
         "shares": [["examples", 0.75], ["documents", 0.25]],
     }
-    found = Training(
+    found = RecordedTraining(
         "finetune@assistant", {"stage_key": "ab", "reading": reading}, write(tmp_path, [[30], [4]]), tmp_path.joinpath
     )
     steps = list(found.reading.steps_on("examples"))
     taken = [Taken(step, identity(step % 3 + n), "films", "topic", 10 + n) for step in steps for n in range(2)]
     run.save_examples(taken, tmp_path)
     for step in steps:
-        expected = [Seen(row.example, "examples", "films", row.tokens) for row in taken if row.step == step]
+        expected = [ReadRow(row.example, "examples", "films", row.tokens) for row in taken if row.step == step]
         assert found.seen(step) == expected
     for example in {row.example for row in taken}:
         assert found.steps_with_example(example) == [row.step for row in taken if row.example == example]

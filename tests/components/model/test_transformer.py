@@ -146,9 +146,9 @@ def test_recomputing_gives_the_same_gradients(any_shape: Transformer) -> None:
     texts, sources = [tokens(1, 9)[0]], [tokens(1, 7)[0]]
     any_shape.train()
     gradients = []
-    for recomputes in (False, True):
+    for activation_checkpointing in (False, True):
         for stack in any_shape.stacks():
-            stack.recomputes = recomputes
+            stack.activation_checkpointing = activation_checkpointing
         any_shape.zero_grad()
         loss(any_shape, texts, sources).backward()
         gradients.append([weight.grad.clone() for weight in any_shape.parameters() if weight.grad is not None])

@@ -13,8 +13,8 @@ SCORES = {"bits_per_byte": {"all": {"value": 1.5}}, "tasks": {"topic": {"value":
 
 
 def test_the_figures_of_a_night() -> None:
-    assert nightly_scores.figures(SCORES) == {"bits_per_byte": 1.5, "answers": 0.25, "topic": 0.5}
-    assert nightly_scores.figures({"tasks": {"topic": {"value": 0.5}}}) == {"topic": 0.5}, "it only labels"
+    assert nightly_scores.metrics(SCORES) == {"bits_per_byte": 1.5, "answers": 0.25, "topic": 0.5}
+    assert nightly_scores.metrics({"tasks": {"topic": {"value": 0.5}}}) == {"topic": 0.5}, "it only labels"
 
 
 def test_every_night_is_a_point_of_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from components.core.errors import BadData
 from components.evaluation.statistics import Interval
 from components.registry import rules
 from components.registry.decision import Rule
-from components.registry.latency import Cost
+from components.registry.latency import Latency
 from components.registry.spread import Spread
 from tests.components.support.settings import GATE as LOOSE
 from tests.components.support.tiny import scores
@@ -266,7 +266,7 @@ def test_safety_asks_the_unlucky_end_too() -> None:
 )
 def test_a_slower_and_a_larger_model_stay_out(low: float, size: int, verdicts: list[str]) -> None:
     limits = replace(SETTINGS, max_slowdown=1.25, max_growth=2.0)
-    cost = Cost(Interval(1.4, low, 1.6), 1.4, 1.0, size, 100)
+    cost = Latency(Interval(1.4, low, 1.6), 1.4, 1.0, size, 100)
     assert [rule.verdict for rule in rules.affordable(cost, limits)] == verdicts
 
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from components.core import params
 from components.evaluation.statistics import Interval, widened
 from components.registry import spread
-from components.registry.spread import Record, Spread
+from components.registry.spread import NoiseRecord, Spread
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +33,7 @@ def dump(content: dict[str, object]) -> None:
 
 def test_a_measurement_holds_for_its_settings_and_data_whatever_the_seed(settings: dict) -> None:
     assert spread.find("assistant").note == "not measured (`lmforge noise`)"
-    Record(200, {1: 2.0, 2: 2.02}).write(spread.key("assistant"))
+    NoiseRecord(200, {1: 2.0, 2: 2.02}).write(spread.key("assistant"))
     found = spread.find("assistant")
     assert (found.bits_per_byte, found.steps) == ((2.0, 2.02), 200)
     assert found.note == "2 seeds of 200 steps, standard deviation 0.0141"
@@ -53,7 +53,7 @@ def test_a_measurement_holds_for_its_settings_and_data_whatever_the_seed(setting
 
 @pytest.mark.usefixtures("settings")
 def test_other_sources_end_a_measurement() -> None:
-    Record(200, {1: 2.0, 2: 2.02}).write(spread.key("assistant"))
+    NoiseRecord(200, {1: 2.0, 2: 2.02}).write(spread.key("assistant"))
     with Path("data/sources.yaml").open("a") as catalogue:
         catalogue.write("# another\n")
     assert not spread.find("assistant").known
@@ -61,7 +61,7 @@ def test_other_sources_end_a_measurement() -> None:
 
 @pytest.mark.usefixtures("settings")
 def test_a_single_seed_says_nothing() -> None:
-    Record(200, {1: 2.0}).write(spread.key("assistant"))
+    NoiseRecord(200, {1: 2.0}).write(spread.key("assistant"))
     assert not spread.find("assistant").known
 
 

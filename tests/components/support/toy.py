@@ -18,7 +18,7 @@ from components.model.transformer import IGNORED, Transformer
 from components.training import initialization
 from components.training.data.batches import Batch
 from components.training.engine.checkpoints import Manifest
-from components.training.engine.loop import History, Job, Row, train
+from components.training.engine.loop import History, Job, Metrics, train
 from tests.components.support.sizes import pretrain
 
 VOCABULARY = 50
@@ -40,7 +40,7 @@ def rows(places: np.ndarray) -> Batch:
     return Batch(tokens[:, :-1], tokens[:, 1:])
 
 
-class Stopped(Exception):
+class StoppedTraining(Exception):
     """The test pulls the plug."""
 
 
@@ -53,7 +53,7 @@ class StoppingAt:
 
     def __call__(self, places: np.ndarray) -> Batch:
         if places.max() >= self.step * 4:
-            raise Stopped
+            raise StoppedTraining
         return self.read(places)
 
 
@@ -69,7 +69,7 @@ class WithoutTargets:
         return Batch(batch.tokens_BT, torch.where(hidden, IGNORED, batch.targets_BT))
 
 
-def validate(model: Transformer) -> Row:
+def validate(model: Transformer) -> Metrics:
     """Nats of eight rows."""
     return {"nats": float(model.loss(*rows(np.arange(10**6, 10**6 + 8)).tensors()))}  # type: ignore[arg-type]
 
@@ -79,14 +79,14 @@ def write_samples(model: Transformer) -> str:
     return f"{sum(weight.numel() for weight in model.parameters())} weights"
 
 
-class Record:
+class RecordingObserver:
     """An observer that keeps what it gets."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, Row]] = []
+        self.rows: list[tuple[int, Metrics]] = []
         self.texts: dict[str, str] = {}
 
-    def log(self, step: int, row: Row) -> None:
+    def log(self, step: int, row: Metrics) -> None:
         self.rows.append((step, row))
 
     def text(self, name: str, text: str) -> None:
@@ -95,11 +95,11 @@ class Record:
 
 def run(
     folder: Path, read: Rows = rows, *, parallel: str = "ddp", made_from: Manifest = MADE_FROM, **changes: Any
-) -> tuple[dict[str, Tensor], History, Record]:
+) -> tuple[dict[str, Tensor], History, RecordingObserver]:
     """Train in this process with the checkpoints in a folder: the weights, the history, and what was observed."""
     settings = pretrain(**changes)
     model = initialization.random(settings, VOCABULARY)
-    observer = Record()
+    observer = RecordingObserver()
     job = Job(
         stage="pretrain", model=model, rows=read, validate=validate, settings=settings.optimization,
         parallel=parallel, checkpoints=folder, made_from=made_from, write_samples=write_samples,
@@ -127,7 +127,7 @@ def together(count: int, folder: Path, read: Rows = rows, **changes: Any) -> Non
 def _work(rank: int, count: int, meeting: Path, folder: Path, read: Rows, changes: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
-    with suppress(Stopped):
+    with suppress(StoppedTraining):
         weights, _, _ = run(folder, read, **changes)
         del weights["head.weight"]  # the same as the embedding
         save_file(weights, folder / f"weights-{rank}.safetensors")

@@ -61,15 +61,15 @@ def test_a_server_that_goes_and_comes_back(
     spool = Spool("pretrain", KEY, {"steps": "3"})
     sender = Sender(spool.path, KEY)
     with server(port, mlflow_store):
-        spool.figures(1, {"loss": 3.0})
+        spool.metrics(1, {"loss": 3.0})
         sender.send()
         assert sender.answers
-    spool.figures(2, {"loss": 2.0})
+    spool.metrics(2, {"loss": 2.0})
     sender.send()
     sender.send()
     assert not sender.answers
     with server(port, mlflow_store):
-        spool.figures(3, {"loss": float("nan")})
+        spool.metrics(3, {"loss": float("nan")})
         spool.end("FINISHED")
         sender.send()
         sender.close()

@@ -15,13 +15,13 @@ import resource
 from components.tracking.spool import Spool
 
 spool = Spool("pretrain", "a" * 64, {})
-spool.figures(1, {"loss": 3.0})
+spool.metrics(1, {"loss": 3.0})
 size = spool.path.stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))
 for step in (2, 3):
-    spool.figures(step, {"loss": 2.0})
+    spool.metrics(step, {"loss": 2.0})
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-spool.figures(4, {"loss": 1.0})
+spool.metrics(4, {"loss": 1.0})
 """
 
 
@@ -41,7 +41,7 @@ def test_on_a_full_disk_lines_wait_until_there_is_room() -> None:
 
 def test_reading_goes_on_behind_an_offset_and_leaves_half_a_line() -> None:
     file = Spool("pretrain", "a" * 64, {})
-    file.figures(1, {"loss": 3.0})
+    file.metrics(1, {"loss": 3.0})
     entries = list(spool.read(file.path))
     assert [entry.get("step") for _, entry in entries] == [None, 1]
     with file.path.open("ab") as more:

@@ -1,4 +1,4 @@
-"""The machine's figures, under the names that MLflow gives them."""
+"""The machine's metrics, under the names that MLflow gives them."""
 
 from pathlib import Path
 
@@ -17,9 +17,9 @@ def test_the_names_are_those_of_mlflow() -> None:
     for monitor in (CPUMonitor(), DiskMonitor(), NetworkMonitor()):
         monitor.collect_metrics()
         expected |= {f"system/{name}" for name in monitor.aggregate_metrics()}
-    figures = Machine().figures()
-    assert expected <= set(figures)
-    assert 0 < figures["system/system_memory_usage_percentage"] < 100
+    metrics = Machine().metrics()
+    assert expected <= set(metrics)
+    assert 0 < metrics["system/system_memory_usage_percentage"] < 100
 
 
 def test_gpus_as_nvidia_smi_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,11 +27,11 @@ def test_gpus_as_nvidia_smi_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     tool.write_text(f"#!/bin/sh\necho '{CARD}'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    figures = dict(gpus())
-    assert figures["gpu_0_utilization_percentage"] == 97
-    assert figures["gpu_0_power_usage_watts"] == 345.1
-    assert figures["gpu_0_memory_usage_megabytes"] == pytest.approx(1073.7, abs=0.1)
-    assert str(figures["gpu_1_utilization_percentage"]) == "nan"
+    metrics = dict(gpus())
+    assert metrics["gpu_0_utilization_percentage"] == 97
+    assert metrics["gpu_0_power_usage_watts"] == 345.1
+    assert metrics["gpu_0_memory_usage_megabytes"] == pytest.approx(1073.7, abs=0.1)
+    assert str(metrics["gpu_1_utilization_percentage"]) == "nan"
 
 
 def test_without_nvidia_smi_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

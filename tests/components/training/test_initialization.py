@@ -13,7 +13,7 @@ from components.model import hf
 from components.model.transformer import Transformer
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization
-from components.training.settings import Checkpoint, MaskedTokens, Pretrain
+from components.training.settings import MaskedTokens, PinnedModel, Pretrain
 from tests.components.support import shapes
 from tests.components.support.sizes import pretrain
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, tokenizer_folder: Path) -> Path:
 
 
 def settings(folder: Path, **changes: object) -> Pretrain:
-    pinned = Checkpoint(folder=str(folder), sha256=initialization.digest(folder))
+    pinned = PinnedModel(folder=str(folder), sha256=initialization.digest(folder))
     return replace(pretrain(), start=pinned, **changes)
 
 
@@ -70,7 +70,7 @@ def test_the_architecture_has_to_be_that_of_the_settings(folder: Path, tokenizer
     wanted = replace(
         pretrain(), model=encoder, objective="masked", masked=MaskedTokens(rate=0.15, masked=0.8, random=0.1)
     )
-    wanted = replace(wanted, start=Checkpoint(folder=str(folder), sha256=initialization.digest(folder)))
+    wanted = replace(wanted, start=PinnedModel(folder=str(folder), sha256=initialization.digest(folder)))
     with pytest.raises(BadSettings, match=r"architecture is encoder, but .* holds a decoder"):
         imported(wanted, tokenizer_folder)
 

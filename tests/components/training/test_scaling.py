@@ -3,8 +3,8 @@
 import pytest
 
 from components.training.initialization import random
-from components.training.scaling import fill
-from components.training.settings import DialledOptimization
+from components.training.scaling import resolve
+from components.training.settings import PartialOptimization
 from tests.components.support import shapes
 from tests.components.support.sizes import OPTIMIZATION, pretrain
 
@@ -13,7 +13,7 @@ OPEN = {name: value for name, value in OPTIMIZATION.items() if name not in ("ste
 
 def dialled(width: int, **chosen: float) -> tuple[int, int, float]:
     model = shapes.model(shapes.config(hidden_size=width))
-    settings = fill(DialledOptimization(**OPEN | chosen), model, length=32)  # type: ignore[arg-type]
+    settings = resolve(PartialOptimization(**OPEN | chosen), model, length=32)  # type: ignore[arg-type]
     return settings.steps, settings.batch_size, settings.learning_rate
 
 
@@ -35,5 +35,5 @@ def test_what_is_set_by_hand_stays() -> None:
 
 def test_a_batch_is_a_whole_number_of_micro_batches() -> None:
     model = random(pretrain(), vocab_size=50)
-    settings = fill(DialledOptimization(**OPEN | {"micro_batch_size": 64}), model, length=16)  # type: ignore[arg-type]
+    settings = resolve(PartialOptimization(**OPEN | {"micro_batch_size": 64}), model, length=16)  # type: ignore[arg-type]
     assert settings.batch_size % 64 == 0

@@ -1,9 +1,9 @@
 """The figures of a training as a person sees them in the Prefect UI."""
 
-from components.core.progress import State
+from components.core.progress import ProgressState
 from flows.pipeline.live_progress import describe
 
-STATE = State(
+STATE = ProgressState(
     done=120,
     total=800,
     unit="steps",
@@ -27,5 +27,5 @@ def test_the_figures_are_a_table() -> None:
 
 
 def test_what_is_done_takes_no_more_time() -> None:
-    rows = describe("pretrain", State(**{**STATE, "done": 800})).splitlines()[4:]
+    rows = describe("pretrain", ProgressState(**{**STATE, "done": 800})).splitlines()[4:]
     assert rows == ["| steps | 800 of 800 |", "| loss | 4.1 |", "| tokens/s | 8,200 |"]

@@ -17,7 +17,7 @@ from flows.pipeline import train
 from flows.pipeline.train import Release
 from flows.processes import locks
 from flows.retraining import decision_log
-from flows.retraining.usage import Meter
+from flows.retraining.usage import UsageMeter
 from flows.services import prefect_api, recovery
 from tests.flows.support.retraining import add, write
 
@@ -75,7 +75,7 @@ def ask(api: str, what: str, run: object) -> Any:
 
 @pytest.mark.xdist_group("prefect")
 def test_a_run_that_does_not_train_says_why(folder: Path, api: str) -> None:
-    meter = Meter("pretrain", "the last run", 1)
+    meter = UsageMeter("pretrain", "the last run", 1)
     meter.finish()
     text = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(text.replace("cooldown_minutes: 0", "cooldown_minutes: 60"))

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from components.core.errors import BadSettings
 from components.registry import spread
-from components.registry.spread import Record
+from components.registry.spread import NoiseRecord
 from components.stages import encode
 from components.training.settings import Finetune, MaskedTokens
 from flows.promotion import noise
@@ -54,7 +54,7 @@ def test_seeds_differ_and_a_seed_repeats_itself(data: Path) -> None:
     """Also that a measurement goes on where it stopped, and that it leaves nothing but its record."""
     before = {path for path in data.rglob("*") if ".lmforge" not in path.parts}
     said: list[str] = []
-    noise.train_each(RECIPE.train, 2, Record(4, {}), "key", said.append)
+    noise.train_each(RECIPE.train, 2, NoiseRecord(4, {}), "key", said.append)
     record = spread.read("key")
     assert record
     assert list(record.bits_per_byte) == [1, 2]
@@ -63,7 +63,7 @@ def test_seeds_differ_and_a_seed_repeats_itself(data: Path) -> None:
     assert [line.partition(":")[0] for line in said] == ["seed 1", "seed 2"]
     assert "; 1 to go, about" in said[0]
 
-    noise.train_each(RECIPE.train, 2, Record(4, {2: record.bits_per_byte[2]}), "again", said.append)
+    noise.train_each(RECIPE.train, 2, NoiseRecord(4, {2: record.bits_per_byte[2]}), "again", said.append)
     again = spread.read("again")
     assert again
     assert again.bits_per_byte[1] == pytest.approx(record.bits_per_byte[1], abs=1e-9)

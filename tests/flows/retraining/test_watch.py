@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from components.data import listing
 from flows.processes import locks
 from flows.retraining import decision_log, new_data, watch
-from flows.retraining.decision_log import Record
+from flows.retraining.decision_log import LoggedDecision
 from flows.services import prefect_api
 from tests.flows.support.retraining import SETTINGS, add, write
 from tests.flows.support.running import wait_until
@@ -68,10 +68,10 @@ def test_small_arrivals_add_up_until_a_training_is_worth_it(folder: Path, events
     assert event == (watch.CHANGED, {"sources": {"notes": 250}, "new_tokens": 250, "listing": digest})
 
     decision_log.note(
-        Record(datetime.now(UTC).isoformat(), "data", False, "the commit has another limit", "a-run", "00")
+        LoggedDecision(datetime.now(UTC).isoformat(), "data", False, "the commit has another limit", "a-run", "00")
     )
     assert look().endswith("a training was asked for; the run a-run said the commit has another limit")
-    decision_log.note(Record(datetime.now(UTC).isoformat(), "data: +250 tokens", True, "yes", "a-run", digest))
+    decision_log.note(LoggedDecision(datetime.now(UTC).isoformat(), "data: +250 tokens", True, "yes", "a-run", digest))
     assert "a training of these files was begun on 20" in look()
     assert len(sent(events)) == 1
 

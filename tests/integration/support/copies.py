@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.data import listing
-from tests.integration.support.road import Road, copy, git
+from tests.integration.support.road import WorkingCopy, copy, git
 from tests.support import corpus
 from tests.support.shared import made_once
 
@@ -33,7 +33,7 @@ def _make_fresh(folder: Path) -> None:
         if (REPOSITORY / name).is_file() and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPOSITORY / name, folder / name)
-    road = Road(folder)
+    road = WorkingCopy(folder)
     git(folder, "init", "-q")
     road.run("flows.cli.main", "preset", "smoke")
     with chdir(folder):
@@ -44,7 +44,7 @@ def _make_fresh(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Road, str]:
+def finished(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[WorkingCopy, str]:
     """A working copy in which `lmforge run` ran once, and what that printed. It is the worker's own."""
 
     def make(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Road:
+class WorkingCopy:
     """A working copy, and the commands that a person would type in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,10 +56,10 @@ class Road:
         return (self.folder / "dvc.lock").read_bytes()
 
 
-def copy(source: Path, target: Path) -> Road:
+def copy(source: Path, target: Path) -> WorkingCopy:
     """A copy of a working copy with all that is in it."""
     shutil.copytree(source, target, symlinks=True)
-    return Road(target)
+    return WorkingCopy(target)
 
 
 def git(folder: Path, *arguments: str) -> None:

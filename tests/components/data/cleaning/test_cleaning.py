@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.data.cleaning import language, quality
-from components.data.cleaning.dedup import Seen
+from components.data.cleaning.dedup import SeenTexts
 from components.data.cleaning.normalise import normalise
 from components.data.cleaning.privacy import mask
 from components.data.settings import DocumentLimits, Shares
@@ -109,7 +109,7 @@ def test_splits_have_their_shares_and_grow_without_losing_texts() -> None:
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "一", ""])))
 def test_exactly_the_first_of_equal_texts_is_new(texts: list[str]) -> None:
-    seen = Seen()
+    seen = SeenTexts()
     assert [text for text in texts if seen.add(text)] == list(dict.fromkeys(texts))
 
 

@@ -22,37 +22,37 @@ from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import mixture
 from components.training.data.batches import Batch
 from components.training.data.data_order import Reading, Rollback
-from components.training.data.mixture import Alternating, AsLabels, AsText, Piece, Shape, pack, side_by_side
+from components.training.data.mixture import Alternating, AsLabels, AsText, Segment, Shape, pack, pack_row
 
 SHAPE = Shape(length=16, source_length=20, padding=0)
 
 
 @st.composite
-def pieces(draw: st.DrawFn, source: bool) -> Piece:
+def pieces(draw: st.DrawFn, source: bool) -> Segment:
     tokens = draw(st.lists(st.integers(0, 99), min_size=1, max_size=14))
     targets = [token if keep else IGNORED for token, keep in zip(tokens, draw(st.lists(st.booleans(), min_size=14)))]  # noqa: B905
-    return Piece(tokens, targets, draw(st.lists(st.integers(0, 99), min_size=1, max_size=18)) if source else [])
+    return Segment(tokens, targets, draw(st.lists(st.integers(0, 99), min_size=1, max_size=18)) if source else [])
 
 
 @given(st.booleans().flatmap(lambda source: st.lists(pieces(source), min_size=1, max_size=30)))
-def test_packing_keeps_every_piece_whole(given_pieces: list[Piece]) -> None:
+def test_packing_keeps_every_piece_whole(given_pieces: list[Segment]) -> None:
     found = []
     for group in pack(iter(given_pieces), SHAPE):
-        row = side_by_side(group, SHAPE)
+        row = pack_row(group, SHAPE)
         assert row.segments_BT is not None
         for number in sorted(set(row.segments_BT[0].tolist()) - {PADDING_SEGMENT}):
             at = row.segments_BT[0] == number
             source: list[int] = []
             if row.source_BS is not None and row.source_segments_BS is not None:
                 source = row.source_BS[0][row.source_segments_BS[0] == number].tolist()
-            found.append(Piece(row.tokens_BT[0][at].tolist(), row.targets_BT[0][at].tolist(), source))
+            found.append(Segment(row.tokens_BT[0][at].tolist(), row.targets_BT[0][at].tolist(), source))
         assert (row.targets_BT[row.segments_BT == PADDING_SEGMENT] == IGNORED).all()
     assert sorted(found, key=repr) == sorted(given_pieces, key=repr)
 
 
 def test_packing_leaves_little_padding() -> None:
     chance = random.Random(1)
-    packed = list(pack((Piece([1] * chance.randint(2, 9), []) for _ in range(500)), SHAPE))
+    packed = list(pack((Segment([1] * chance.randint(2, 9), []) for _ in range(500)), SHAPE))
     places = sum(len(piece.tokens) for row in packed for piece in row)
     assert places / (len(packed) * SHAPE.length) > 0.95
 
@@ -164,9 +164,9 @@ def test_tasks_are_mixed_in_their_shares(folder: Path) -> None:
 def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tokenizer) -> None:
     write(folder, {"sentiment_en": 20})
 
-    def rows() -> mixture.Rows:
+    def rows() -> mixture.PackedRows:
         layout = AsText(tokenizer, 48, 16, reads_first=False)
-        return mixture.Rows(folder, {"sentiment_en": 1.0}, layout, Shape(128, 0, tokenizer.padding), seed=1)
+        return mixture.PackedRows(folder, {"sentiment_en": 1.0}, layout, Shape(128, 0, tokenizer.padding), seed=1)
 
     at_once, piecemeal = rows()(np.arange(40)), rows()
     late = piecemeal(np.arange(30, 40))
@@ -176,14 +176,14 @@ def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tok
 
 def test_no_row_is_made_in_vain_and_few_are_kept(folder: Path, tokenizer: Tokenizer) -> None:
     write(folder, {"sentiment_en": 20})
-    made: list[Piece] = []
+    made: list[Segment] = []
 
-    def layout(task: Task, inputs: Mapping[str, str], target: str) -> Piece:
+    def layout(task: Task, inputs: Mapping[str, str], target: str) -> Segment:
         made.append(AsText(tokenizer, 48, 16, reads_first=False)(task, inputs, target))
         return made[-1]
 
     length, batch = 64, 2  # a row has room for a single example
-    examples = mixture.Rows(folder, {"sentiment_en": 1.0}, layout, Shape(length, 0, tokenizer.padding), seed=1)
+    examples = mixture.PackedRows(folder, {"sentiment_en": 1.0}, layout, Shape(length, 0, tokenizer.padding), seed=1)
     rows = Alternating([(0.5, examples), (0.5, constant(0))], batch_size=batch)
     steps = [rows(np.arange(slot * batch, (slot + 1) * batch)) for slot in range(200)]
     read = sum(step.segments_BT is not None for step in steps) * batch
@@ -199,7 +199,7 @@ def test_what_a_step_took_is_told_afterwards(folder: Path, tokenizer: Tokenizer)
     write(folder, {"topic": 9, "sentiment_en": 20})
     shape = Shape(320, 0, tokenizer.padding)
     layout = AsText(tokenizer, 160, 40, reads_first=False)
-    kinds = [mixture.Rows(folder, {task: 1.0}, layout, shape, seed=1) for task in ("topic", "sentiment_en")]
+    kinds = [mixture.PackedRows(folder, {task: 1.0}, layout, shape, seed=1) for task in ("topic", "sentiment_en")]
     rows = Alternating([(0.5, kinds[0]), (0.5, kinds[1])], batch_size=2)
     read = {step: rows(np.arange(2 * step - 2, 2 * step)) for step in (1, 2, 4)}
     way = Reading(

@@ -13,7 +13,7 @@ from torch import nn
 from components.core.errors import BadSettings
 from components.training import initialization
 from components.training.engine import checkpoints, optimizer
-from components.training.engine.checkpoints import Writer, newest
+from components.training.engine.checkpoints import CheckpointWriter, newest
 from tests.components.support import toy
 from tests.components.support.sizes import optimization, pretrain
 from tests.components.support.toy import MADE_FROM, run
@@ -35,7 +35,7 @@ def test_only_the_newest_checkpoints_stay(tmp_path: Path) -> None:
 
 def test_a_checkpoint_holds_the_step_in_which_it_was_taken(tmp_path: Path) -> None:
     """Training goes on in the same memory while it is written."""
-    model, writer = nn.Linear(400, 400), Writer(tmp_path, MADE_FROM)
+    model, writer = nn.Linear(400, 400), CheckpointWriter(tmp_path, MADE_FROM)
     with torch.no_grad():
         for step in range(5):
             model.weight.fill_(step)

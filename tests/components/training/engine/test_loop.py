@@ -17,7 +17,7 @@ from components.training.engine.step import WINDOW, Spikes, Stepper
 from tests.components.support import toy
 from tests.components.support.golden import GOLDEN, golden_run
 from tests.components.support.sizes import pretrain
-from tests.components.support.toy import VOCABULARY, Stopped, StoppingAt, WithoutTargets, rows, run
+from tests.components.support.toy import VOCABULARY, StoppedTraining, StoppingAt, WithoutTargets, rows, run
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(("stop", "optimizer"), [(0, "muon"), (2, "muon"), (3, "muon"), (7, "adamw"), (11, "muon")])
 def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int, optimizer: str) -> None:
     _, history, _ = run(tmp_path / "whole", optimizer=optimizer)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedTraining):
         run(tmp_path / "cut", StoppingAt(stop), optimizer=optimizer)
     _, again, _ = run(tmp_path / "cut", optimizer=optimizer)
     assert json.dumps(asdict(again)) == json.dumps(asdict(history))
@@ -90,9 +90,9 @@ def test_a_step_without_a_number_leaves_everything_as_it_was(optimizer: str) -> 
     stepper = Stepper(initialization.random(settings, VOCABULARY), settings.optimization, "ddp")
     data = Prefetch(WithoutTargets((2,)), 4, 2)
     for number in range(2):
-        stepper.step(number, data.take(number * 4), looks=False)
+        stepper.step(number, data.take(number * 4), log=False)
     before = {name: tensor.clone() for name, tensor in stepper.tensors().items()}
-    figures = stepper.step(2, data.take(8), looks=False)
+    figures = stepper.step(2, data.take(8), log=False)
     assert figures["loss"].isnan()
     assert figures["streak"] == 1
     changed = [name for name, tensor in stepper.tensors().items() if not torch.equal(tensor, before[name])]
@@ -149,7 +149,7 @@ def test_bad_rows_are_passed_over_after_a_way_back(tmp_path: Path, capsys: pytes
 def test_a_run_stopped_around_a_way_back_ends_with_the_same_bits(tmp_path: Path, stop: int) -> None:
     bad = WithoutTargets((7, 8, 9, 10))
     _, history, _ = run(tmp_path / "whole", bad)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedTraining):
         run(tmp_path / "cut", StoppingAt(stop, bad))
     _, again, _ = run(tmp_path / "cut", bad)
     assert json.dumps(asdict(again)) == json.dumps(asdict(history))
