@@ -7,9 +7,9 @@ import json
 from contextlib import suppress
 
 from components.core.files import write_atomically
-from components.training.engine import throughput
+from components.training.engine import pace
 
-FOLDER = throughput.FOLDER / "stages"
+FOLDER = pace.FOLDER / "stages"
 
 
 def remember(stage: str, seconds: float, expected: float) -> None:

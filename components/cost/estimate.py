@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.cost import durations
 from components.cost.words import duration, short
-from components.training.engine import throughput
+from components.training.engine import pace
 
 POWERCAP = Path("/sys/class/powercap")
 SLOW = 20 * 60  # seconds; of a run that takes more, the presets are named that take less
@@ -58,7 +58,7 @@ class RunEstimate:
 
 def steps(stage: str, training: TrainingEstimate) -> tuple[float, str]:
     """Seconds of the steps of a training, and where the figure comes from."""
-    known = throughput.recall(stage, training.flops_per_token)
+    known = pace.recall(stage, training.flops_per_token)
     if known is not None:
         return training.tokens / known, "as last time"
     return training.seconds, "by a probe of this machine"

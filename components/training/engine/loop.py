@@ -19,7 +19,7 @@ from components.model import arithmetic
 from components.model.transformer import Transformer
 from components.training.data.batches import Prefetch, Rows
 from components.training.data.data_order import Rollback
-from components.training.engine import checkpoints, distributed, throughput
+from components.training.engine import checkpoints, distributed, pace
 from components.training.engine.checkpoints import Manifest
 from components.training.engine.optimizer import learning_rate
 from components.training.engine.step import Stepper
@@ -173,7 +173,7 @@ class _Run:
         """Keep how fast it went, for the estimate of the next training."""
         if steps_per_second and distributed.is_rank0():
             flops = self._stepper.model.flops_per_token(*self._share.lengths)
-            throughput.remember(self._job.stage, throughput.Pace(steps_per_second * self._share.tokens, flops))
+            pace.remember(self._job.stage, pace.Pace(steps_per_second * self._share.tokens, flops))
 
     def finish(self) -> History:
         """Leave the weights in the model of the job; the history."""

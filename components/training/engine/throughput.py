@@ -1,12 +1,9 @@
-"""How fast a training run goes, how much of the machine it uses, and how fast earlier ones went on this machine."""
+"""How fast a training run goes, and how much of the machine it uses."""
 
-import json
 import time
-from dataclasses import asdict, dataclass
 
 import torch
 
-from components.core.files import STATE, write_atomically
 from components.model.transformer import Transformer
 from components.training.data.batches import Share
 from components.training.engine import distributed, hardware
@@ -51,30 +48,3 @@ class ThroughputMeter:
 
     def _count_anew(self) -> None:
         self._began, self._tokens, self._operations = time.perf_counter(), 0, 0
-
-
-FOLDER = STATE / "pace"
-
-
-@dataclass(frozen=True)
-class Pace:
-    """A training's speed, all in all: with its validations and checkpoints, without the first step."""
-
-    tokens_per_second: float
-    flops_per_token: float
-
-
-def remember(stage: str, pace: Pace) -> None:
-    """Keep it for the next estimate. It lies outside the outs, which say nothing of the machine."""
-    write_atomically(FOLDER / f"{stage}.json", json.dumps(asdict(pace)))
-
-
-def recall(stage: str, flops_per_token: float) -> float | None:
-    """Tokens a second of a stage the last time, or of another training of such a model; None when none ran here.
-
-    Nothing follows from models of other sizes: what a step does beside its products weighs more in a small one.
-    """
-    files = sorted(FOLDER.glob("*.json"), key=lambda file: (file.stem == stage, file.stat().st_mtime))
-    known = [Pace(**json.loads(file.read_text())) for file in files]
-    alike = [each.tokens_per_second for each in known if each.flops_per_token == flops_per_token]
-    return alike[-1] if alike else None

@@ -6,8 +6,8 @@ import pytest
 
 from components.cost import estimate
 from components.cost.estimate import RunEstimate, TrainingEstimate, describe
-from components.training.engine import throughput
-from components.training.engine.throughput import Pace
+from components.training.engine import pace
+from components.training.engine.pace import Pace
 
 TRAINING = TrainingEstimate(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000, start=20, seconds=300)
 ROAD = RunEstimate({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})
@@ -28,19 +28,19 @@ def test_the_first_training_is_by_the_probe() -> None:
 
 
 def test_then_it_is_as_last_time() -> None:
-    throughput.remember("pretrain", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
+    pace.remember("pretrain", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
     line = "4.0M weights, 1.1M tokens, 29 TFLOP: about 1.7 min at 11,500 tokens/s (as last time)"
     assert describe("pretrain", TRAINING) == line
     assert ROAD.seconds("pretrain") == pytest.approx(20 + 1_146_880 / 11_500)
 
 
 def test_another_training_tells_of_models_of_its_size_alone() -> None:
-    throughput.remember("finetune@assistant", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
+    pace.remember("finetune@assistant", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
     assert "11,500 tokens/s (as last time)" in describe("pretrain", TRAINING)
-    throughput.remember("pretrain", Pace(tokens_per_second=10_000, flops_per_token=25_000_000))
+    pace.remember("pretrain", Pace(tokens_per_second=10_000, flops_per_token=25_000_000))
     assert "10,000 tokens/s (as last time)" in describe("pretrain", TRAINING)
     for stage in ("pretrain", "finetune@assistant"):
-        throughput.remember(stage, Pace(tokens_per_second=50_000, flops_per_token=500_000))
+        pace.remember(stage, Pace(tokens_per_second=50_000, flops_per_token=500_000))
     assert "by a probe" in describe("pretrain", TRAINING), "a small model says nothing of a larger one"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.training.engine import throughput
-from components.training.engine.throughput import Pace
+from components.training.engine import pace
+from components.training.engine.pace import Pace
 from flows.dvc.graph import Plan, Stage
 from flows.pipeline import forecast
 from tests.flows.support.running import REPOSITORY
@@ -41,7 +41,7 @@ def folder(counted: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The same, without a memory of earlier runs."""
     monkeypatch.chdir(counted)
     yield counted
-    shutil.rmtree(counted / throughput.FOLDER, ignore_errors=True)
+    shutil.rmtree(counted / pace.FOLDER, ignore_errors=True)
 
 
 def flops_per_token() -> int:
@@ -52,7 +52,7 @@ def flops_per_token() -> int:
 
 @pytest.mark.usefixtures("folder")
 def test_a_quick_run_is_told_with_the_parts_that_take_most() -> None:
-    throughput.remember("pretrain", Pace(20_000, flops_per_token()))
+    pace.remember("pretrain", Pace(20_000, flops_per_token()))
     (line,) = forecast.lines(STALE)
     assert re.fullmatch(r"at most about [\d.]+ (s|min) on this machine: (\S+ [\d.]+ (s|min)(, )?){3}", line), line
     assert forecast.lines(FRESH) == []
@@ -60,7 +60,7 @@ def test_a_quick_run_is_told_with_the_parts_that_take_most() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_slow_run_is_told_with_a_preset_that_takes_less() -> None:
-    throughput.remember("pretrain", Pace(200, flops_per_token()))
+    pace.remember("pretrain", Pace(200, flops_per_token()))
     total, presets = forecast.lines(STALE)
     assert re.match(r"at most about [\d.]+ h on this machine: finetune@assistant [\d.]+ h, pretrain ", total), total
     assert re.match(r"with a preset it takes less: smoke [\d.]+ (s|min), ", presets), presets
@@ -70,7 +70,7 @@ def test_a_slow_run_is_told_with_a_preset_that_takes_less() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_the_next_run_knows_what_the_last_one_took() -> None:
-    throughput.remember("pretrain", Pace(20_000, flops_per_token()))
+    pace.remember("pretrain", Pace(20_000, flops_per_token()))
     forecast.remember("ingest", 500.0)
     (line,) = forecast.lines(STALE)
     assert "on this machine: ingest 8.3 min, " in line
