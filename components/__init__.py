@@ -1,1 +1,1 @@
-"""What is computed. Nothing here knows of Prefect or DVC; every module runs alone."""
+"""The computations of the pipeline. Nothing here depends on Prefect or DVC; every module runs alone."""

@@ -148,6 +148,18 @@ def _room(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
+def test_decisions_that_the_code_cites_are_there() -> None:
+    """`docs/decisions.md, "Heading"` in a comment or docstring."""
+    headings = set(re.findall(r"^### (.+)$", (ROOT / "docs/decisions.md").read_text(encoding="utf-8"), re.MULTILINE))
+    cited = {
+        (str(path.relative_to(ROOT)), heading)
+        for path in MODULES.values()
+        for heading in re.findall(r'docs/decisions\.md, "(.+?)"', path.read_text(encoding="utf-8"))
+    }
+    assert cited, "the code cites no decision"
+    assert {(path, heading) for path, heading in cited if heading not in headings} == set()
+
+
 def test_no_two_public_classes_have_one_name() -> None:
     places: dict[str, list[str]] = {}
     for name, path in MODULES.items():

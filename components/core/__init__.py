@@ -1,1 +1,1 @@
-"""What all stages share: errors, exit codes, files, processes, settings, progress."""
+"""Shared by all stages: errors, exit codes, files, processes, settings, progress."""

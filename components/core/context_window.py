@@ -1,8 +1,9 @@
-"""What has to fit into the window of the model, held against it before anything is trained.
+"""Token budgets that share the model's context window, checked before anything is trained.
 
-The settings of several stages share the window, and each stage reads but its own section. So the stages that train,
-evaluate or package look at the whole file when they begin, and so does every flow. A rule is judged where all the
-settings that it names are there; whether a section is right by itself is said elsewhere.
+The settings of several stages share the window, but each stage reads only its own section. So the stages that train,
+evaluate or package check the whole file when they begin, and so does every flow. A rule applies where all the settings
+that it names are present; whether a section is valid by itself is checked elsewhere.
+docs/decisions.md, "What shares the window is held against it by every stage that trains, evaluates or packages"
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,8 @@ class WindowRule:
     """Settings, in tokens, that share the window or a part of it."""
 
     names: tuple[str, ...]
-    beside: int = 0  # tokens that are read beside theirs
-    parts: int = 1  # of the window; they share one
+    beside: int = 0  # tokens that are read in addition to those
+    parts: int = 1  # of the window; the settings share one of them
 
 
 def check(path: Path = params.PARAMS) -> None:
@@ -33,7 +34,7 @@ def check(path: Path = params.PARAMS) -> None:
 
 
 def misfits(content: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each rule that the content of such a file breaks."""
+    """Yield a line for each rule that the content of a settings file breaks."""
     window = _number(content, WINDOW)
     for rule in _rules(content):
         numbers = [_number(content, name) for name in rule.names]

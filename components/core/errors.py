@@ -13,26 +13,29 @@ class StageError(Exception):
 
 
 class BadSettings(StageError):
-    """`params.yaml` or `data/sources.yaml` asks for something that cannot be."""
+    """`params.yaml` or `data/sources.yaml` asks for something invalid or impossible."""
 
     code = 2
 
 
 class BadData(StageError):
-    """The data are not what the stage may accept."""
+    """The data are not what the stage accepts."""
 
     code = 3
 
 
 class TryAgain(StageError):
-    """Something outside is missing for now: disk space, a server, the network."""
+    """Something outside is unavailable for now: disk space, a server, the network.
+
+    docs/decisions.md, "Only exit code 75 is tried again"
+    """
 
     code = 75
 
 
 @contextmanager
 def full_disk_is_told() -> Iterator[None]:
-    """Within it a full disk is `TryAgain`."""
+    """Context manager that raises `TryAgain` when the disk is full."""
     try:
         yield
     except OSError as error:

@@ -1,14 +1,14 @@
-"""The state folder, and files that are never met half written."""
+"""The state folder, and atomic writes of files."""
 
 import os
 from pathlib import Path
 
 STATE = Path(".lmforge")
-"""What is not the project's history: databases, logs, exit codes, downloads. Git ignores it."""
+"""Files that are not part of the project's history: databases, logs, exit codes, downloads. Git ignores them."""
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, never meets half of it."""
+    """Write a file atomically: a reader, also one after a crash, never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
@@ -16,7 +16,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Bring a file's content, or the names in a folder, to the disk, so that they survive a power cut."""
+    """Sync a file's content, or the names in a folder, to disk, so that they survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

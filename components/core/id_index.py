@@ -1,7 +1,8 @@
-"""From the id of a row to where it is: a sorted array on disk, mapped into memory and searched by halves.
+"""An index from row ids to row numbers: a sorted array on disk, memory-mapped and searched by bisection.
 
-However many rows there are, a search reads some dozen pages. Ids are hexadecimal digests, see
+However many rows there are, a search reads a few dozen pages. Ids are hexadecimal digests, see
 `components.data.tables.records`. Their first 64 bits are kept, which two of a billion ids share with a chance of 3%.
+docs/decisions.md, "An index of two files"
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from components.core.errors import BadSettings
 
-DIGITS = 16  # of an id, in hexadecimal, that are kept
+DIGITS = 16  # of an id, in hexadecimal, that are stored
 
 
 def write(path: Path, ids: Sequence[str], numbers: ArrayLike) -> None:
-    """Write the number that stands for each id, uint64 [2, rows]: ids in the first row, sorted, numbers in the other.
+    """Write the number of each id as uint64 [2, rows]: the sorted ids in the first row, their numbers in the second.
 
-    An id may come several times.
+    An id may occur several times.
     """
     keys = np.fromiter((int(identity[:DIGITS], 16) for identity in ids), np.uint64, len(ids))
     numbers = np.asarray(numbers, np.uint64)
@@ -27,9 +28,9 @@ def write(path: Path, ids: Sequence[str], numbers: ArrayLike) -> None:
 
 
 def find(path: Path, beginning: str) -> NDArray[np.int64]:
-    """The numbers of the id that begins so, ascending; none when there is no such id.
+    """The numbers of the id that begins with these digits, ascending; empty when there is no such id.
 
-    Raises `BadSettings` when the beginning is that of several ids.
+    Raises `BadSettings` when several ids begin with them.
     """
     digits = beginning[:DIGITS].lower()
     try:

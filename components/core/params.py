@@ -1,7 +1,9 @@
-"""Typed settings: one section of `params.yaml` becomes one frozen dataclass, or one clear error.
+"""Typed settings: one section of `params.yaml` becomes one frozen dataclass, or raises one clear error.
 
 A section's dataclass lives in the package that uses it and states its limits with `annotated_types`, so that
-the training engine needs no validation library. Here pydantic holds the section against the dataclass.
+the training engine needs no validation library. Here pydantic validates the section against the dataclass.
+docs/decisions.md, "Settings live beside the code that uses them"
+docs/decisions.md, "No defaults in code"
 """
 
 import dataclasses
@@ -50,9 +52,9 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def parse(value: object, kind: type[Settings], where: str) -> Settings:
-    """A plain value as an instance of `kind`, strictly: no string passes for a number."""
+    """Parse a plain value as an instance of `kind`, strictly: a string is not accepted for a number."""
     try:
-        # Strict JSON mode alone takes a list for a tuple, and still no "1" for 1.
+        # Only strict JSON mode accepts a list for a tuple, and it still rejects "1" for 1.
         return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
         lines = [_explain(detail, kind) for detail in error.errors()]
@@ -77,7 +79,7 @@ def _explain(detail: ErrorDetails, kind: type) -> str:
 
 
 def _names(kind: Any, path: list[int | str]) -> list[str]:
-    """The names of the settings at a path inside a dataclass, passing over keys of dicts."""
+    """The names of the settings at a path inside a dataclass, skipping keys of dicts."""
     for part in path:
         field = get_type_hints(kind).get(str(part))
         kind = next((option for option in (field, *get_args(field)) if dataclasses.is_dataclass(option)), kind)

@@ -1,4 +1,4 @@
-"""The cores of this process, and its end with its parent."""
+"""The CPU cores of this process, and its termination with its parent."""
 
 import ctypes
 import os
@@ -10,14 +10,17 @@ from pathlib import Path
 
 
 def cores() -> list[int]:
-    """The cores that this process may use: `taskset` or a container may leave it but some."""
+    """The cores that this process may use: `taskset` or a container may restrict it to some of them."""
     if sys.platform == "linux":
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def die_with_parent() -> None:
-    """Linux: get SIGTERM when the parent dies, be it by kill -9, so that no child outlives its run."""
+    """Linux: get SIGTERM when the parent dies, even by kill -9, so that no child outlives its run.
+
+    docs/decisions.md, "Nothing outlives its parent"
+    """
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
@@ -26,7 +29,7 @@ def die_with_parent() -> None:
 
 
 def _end_launcher_with_its_parent() -> None:
-    """torchrun, our parent, asks for no such signal; when it is ended, it ends all that it started."""
+    """End torchrun, our parent, when its own parent dies: it requests no such signal, but ends all that it started."""
     launcher = os.getppid()
     parent = int(Path(f"/proc/{launcher}/stat").read_text().rpartition(")")[2].split()[1])
     select.select([os.pidfd_open(parent)], [], [])  # until it dies

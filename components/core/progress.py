@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, and a file that a flow can watch."""
+"""Progress of long-running work: a bar on a terminal, plain lines elsewhere, and a file that a flow can watch."""
 
 import json
 import sys
@@ -20,12 +20,12 @@ Item = TypeVar("Item")
 
 
 class ProgressState(TypedDict):
-    """How far it is, as it stands in the file."""
+    """The progress so far, as written to the file."""
 
     done: int
     total: int
     unit: str
-    rate: float | None  # units a second
+    rate: float | None  # units per second
     eta: float | None  # seconds
     figures: dict[str, str]  # ready to print
 
@@ -33,7 +33,7 @@ class ProgressState(TypedDict):
 class Progress:
     """Counts `unit`s up to `total`. The file is `.lmforge/progress/<stage>.json`.
 
-    Of the processes of one stage only the first one's is to be shown.
+    Of the processes of one stage only the first one should be shown.
     """
 
     def __init__(self, stage: str, total: int, unit: str, start: int = 0, *, shown: bool = True) -> None:
@@ -64,14 +64,14 @@ class Progress:
             self._path.unlink(missing_ok=True)
 
     def advance(self, count: int = 1, **figures: str) -> None:
-        """Add `count`, with figures to show beside it (loss, tokens/s), ready to print."""
+        """Add `count`, with metrics to show next to it (loss, tokens/s), ready to print."""
         now = time.monotonic()
         self._done += count
         if self._began is None:  # the first step may compile or fill caches, and would spoil the rate
             self._start, self._began = self._done, now
         if not self._shown:
             return
-        if self._bar.update(count):  # it was drawn anew
+        if self._bar.update(count):  # the bar was redrawn
             self._figures.set_description_str(_listed(figures))
         if now - self._file_at >= FILE_EVERY:
             self._file_at = now
@@ -82,7 +82,7 @@ class Progress:
 
     @property
     def rate(self) -> float | None:
-        """Units a second up to now, the first step left out."""
+        """Units per second so far, without the first step."""
         return self._rate(time.monotonic())
 
     def _rate(self, now: float) -> float | None:
@@ -103,7 +103,7 @@ class Progress:
 
 
 def track(items: Iterable[Item], stage: str, total: int, unit: str) -> Iterator[Item]:
-    """Pass the items on and show how many have come by."""
+    """Pass the items on and show how many there were."""
     with Progress(stage, total, unit) as progress:
         for item in items:
             yield item

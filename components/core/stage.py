@@ -1,4 +1,4 @@
-"""What every stage of the pipeline shares: exit codes, one-line errors, a log file, a death with its parent.
+"""Shared by every stage of the pipeline: exit codes, one-line errors, a log file, termination with the parent.
 
 A stage is a module run as `python -m components.<package>.<stage>`; its last line calls `run`.
 """
@@ -22,8 +22,8 @@ log = logging.getLogger("lmforge")
 def run(name: str, body: Callable[[], None]) -> NoReturn:
     """Run a stage and end the process with its exit code.
 
-    `dvc` answers 255 whatever went wrong, so code and line also go to `.lmforge/stages/<name>.json`. Of the processes
-    that torchrun starts, the first one tells of success, and of failure the one that fails before the others.
+    `dvc` exits with 255 whatever went wrong, so code and line also go to `.lmforge/stages/<name>.json`. Of the
+    processes that torchrun starts, rank 0 reports success, and the rank that fails first reports failure.
     """
     rank = int(os.environ.get("RANK", "0"))
     die_with_parent()
@@ -33,7 +33,7 @@ def run(name: str, body: Callable[[], None]) -> NoReturn:
         record.unlink(missing_ok=True)
     code, line = _outcome(name, body)
     if not record.exists() and (rank == 0 or code):
-        with suppress(OSError):  # where the disk is full, the exit code and the line below have to do
+        with suppress(OSError):  # if the disk is full, only the exit code and the line below report the error
             write_atomically(record, json.dumps({"code": code, "line": line}))
     if line:
         print(f"{name}: {line}", file=sys.stderr, flush=True)
@@ -41,7 +41,7 @@ def run(name: str, body: Callable[[], None]) -> NoReturn:
 
 
 def outcome(name: str) -> tuple[int, str]:
-    """Exit code and last line that the stage left; code 1 when it was killed before it could leave any."""
+    """Exit code and last line that the stage recorded; code 1 when it was killed before it could record any."""
     try:
         record = json.loads((STATE / "stages" / f"{name}.json").read_text())
     except FileNotFoundError:
@@ -69,4 +69,4 @@ def _log_to(path: Path) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.raiseExceptions = False  # a log for which there is no space is no reason for pages of tracebacks
+    logging.raiseExceptions = False  # a full disk must not fill the output with tracebacks of the log

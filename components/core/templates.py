@@ -1,4 +1,4 @@
-"""Text for people, from a template that lies beside the module that fills it."""
+"""Text for people, rendered from a template next to the module that fills it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, sel
 
 
 def load(path: Path, **filters: Callable[[str], str]) -> Template:
-    """The template of a file, with filters of one's own. What goes into `*.html.j2` is escaped; a name that is
-    missing when it is rendered raises `jinja2.UndefinedError`.
+    """The template of a file, with custom filters.
+
+    Values in `*.html.j2` are escaped; a missing name raises `jinja2.UndefinedError` when the template is rendered.
     """
     environment = Environment(
         loader=FileSystemLoader(path.parent),

@@ -1,1 +1,1 @@
-"""What a training will cost, before it starts."""
+"""Estimates of what a training run will cost, before it starts."""

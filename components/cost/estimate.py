@@ -1,4 +1,4 @@
-"""How long the stages of a run will take on this machine, and what its trainings will cost, as lines for people."""
+"""How long the stages of a run will take on this machine, and the cost of its training runs, as lines for people."""
 
 import shutil
 import subprocess
@@ -12,37 +12,37 @@ from components.cost.words import duration, short
 from components.training.engine import pace
 
 POWERCAP = Path("/sys/class/powercap")
-SLOW = 20 * 60  # seconds; of a run that takes more, the presets are named that take less
-PARTS = 3  # that a line names
+SLOW = 20 * 60  # seconds; for a longer run, the presets that take less are named
+PARTS = 3  # that are named in a line
 AFTER = "register, judge and report"
-"""What a run does when its stages are done, as if it were a stage."""
+"""What a run does after its stages, as if it were a stage."""
 
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """How large a training is, and what it would take by the probe."""
+    """The size of a training run, and its duration as estimated by the probe."""
 
     weights: int
     tokens: int
     flops_per_token: int  # forward and backward
     start: float  # seconds to the first step
-    seconds: float  # from then on
+    seconds: float  # of all steps after it
 
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What is expected of each stage with some settings, in seconds, whatever it took before on this machine."""
+    """The expected seconds of each stage with given settings, without correction by earlier runs on this machine."""
 
     trainings: Mapping[str, TrainingEstimate]
     others: Mapping[str, float]
 
     @property
     def stages(self) -> list[str]:
-        """All of which something is expected."""
+        """All stages that have an estimate."""
         return [*self.trainings, *self.others]
 
     def seconds(self, stage: str) -> float | None:
-        """Of a stage, by its last time on this machine where there was one; None for a stage that nobody knows."""
+        """Expected seconds of a stage, corrected by its last run on this machine; None if there is no estimate."""
         if stage in self.trainings:
             training = self.trainings[stage]
             return training.start + steps(stage, training)[0]
@@ -51,13 +51,13 @@ class RunEstimate:
         return None
 
     def remember(self, stage: str, seconds: float) -> None:
-        """Keep what a stage took, for the next estimate. Trainings keep their own pace."""
+        """Record how long a stage took, for the next estimate. Training runs record their own pace."""
         if stage in self.others:
             durations.remember(stage, seconds, self.others[stage])
 
 
 def steps(stage: str, training: TrainingEstimate) -> tuple[float, str]:
-    """Seconds of the steps of a training, and where the figure comes from."""
+    """Seconds of the steps of a training run, and where this estimate comes from."""
     known = pace.recall(stage, training.flops_per_token)
     if known is not None:
         return training.tokens / known, "as last time"
@@ -70,7 +70,7 @@ def total(road: RunEstimate, stages: Iterable[str]) -> float:
 
 
 def foretell(road: RunEstimate, stages: Sequence[str]) -> str:
-    """One line about the stages that will run: how long all of them take at most, and those that take most."""
+    """One line about the stages that will run: an upper bound of their total duration, and the longest of them."""
     parts = {stage: seconds for stage in stages if (seconds := road.seconds(stage)) is not None}
     unknown = [stage for stage in stages if stage not in parts]
     longest = sorted(parts, key=parts.__getitem__, reverse=True)[:PARTS]
@@ -80,7 +80,7 @@ def foretell(road: RunEstimate, stages: Sequence[str]) -> str:
 
 
 def quicker(seconds: float, presets: Mapping[str, float]) -> list[str]:
-    """One line that names the presets that take less than a slow run, the quickest first; none when it is not slow."""
+    """One line that names the presets faster than a slow run, the quickest first; none when the run is not slow."""
     less = sorted((other, name) for name, other in presets.items() if other < seconds)
     if seconds <= SLOW or not less:
         return []
@@ -89,7 +89,7 @@ def quicker(seconds: float, presets: Mapping[str, float]) -> list[str]:
 
 
 def describe(stage: str, training: TrainingEstimate) -> str:
-    """One line about a training: its size, its arithmetic, its time, and its energy where the machine tells."""
+    """One line about a training run: size, FLOPs, duration, and energy where the machine reports its power limit."""
     flops = training.tokens * training.flops_per_token
     seconds, source = steps(stage, training)
     watts = power_limit()
@@ -101,7 +101,7 @@ def describe(stage: str, training: TrainingEstimate) -> str:
 
 
 def power_limit() -> float | None:
-    """What GPUs or, without any, processors may draw, in watts; None where they do not tell."""
+    """The power limit of the GPUs or, without any, of the processors, in watts; None where it is not reported."""
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", "--query-gpu=power.limit", "--format=csv,noheader,nounits"]
         with suppress(OSError, subprocess.SubprocessError, ValueError):

@@ -1,7 +1,7 @@
-"""How fast this machine computes what a training consists of, from a look of less than a second.
+"""How fast this machine computes the operations of a training run, measured in less than a second.
 
-A step is matrix products, and operations on each number between them. On a processor one thread is timed by its own
-clock, which stands still while others have the core, and is taken times the threads: servers start during the look.
+A step consists of matrix products, and elementwise operations between them. On a processor one thread is timed by its
+own clock, which stops while others have the core, and scaled by the number of threads: servers start during the probe.
 """
 
 import time
@@ -14,38 +14,39 @@ from components.cost.sizes import Size
 from components.training.engine import hardware
 
 ROWS = 512  # of a product: as fast as the thousands of a step, and done in milliseconds
-NUMBERS = 1 << 18  # of an operation on each number: 1 MB
-LARGER_ON_GPU = 64  # times as many rows and numbers, or it would idle
+NUMBERS = 1 << 18  # of an elementwise operation: 1 MB
+LARGER_ON_GPU = 64  # times as many rows and numbers, or the GPU would idle
 LOOK = 0.05  # seconds for each kind of work, by the clock of the thread
 
-# How often a step passes over each number that its matrices take in or give out, in calls of a sigmoid: forward,
-# gradient, norms, rotary positions, attention and the loss (docs/decisions.md, "How long a run will take").
+# How often a step passes over each number that its matrices read or write, in calls of a sigmoid: forward,
+# gradient, norms, rotary positions, attention and the loss.
+# docs/decisions.md, "How long a run will take: a probe, not a share of the peak"
 PASSES = 6.0
 PASSES_UNCOMPILED = 2.7 * PASSES
-BESIDE_STEPS = 1.1  # validations and checkpoints
+BESIDE_STEPS = 1.1  # factor for validations and checkpoints
 
 
 def training(size: Size) -> float:
-    """Seconds of a training, its start left out."""
+    """Seconds of a training run, without its start."""
     return BESIDE_STEPS * (size.steps * size.tokens * _token(size, compiled=size.compiled) + _optimizer(size))
 
 
 def reading(size: Size, tokens: float) -> float:
-    """Seconds in which the model of a training reads so many tokens, without learning and without compilation.
+    """Seconds in which the trained model reads so many tokens, without training and without compilation.
 
-    Less than a third of a step, as nothing is kept for a gradient.
+    Less than a third of a step, as nothing is stored for a gradient.
     """
     return tokens * _token(size, compiled=False) / 4
 
 
 def _token(size: Size, *, compiled: bool) -> float:
-    """Seconds for a token forward and backward."""
+    """Seconds per token, forward and backward."""
     passes = PASSES if compiled else PASSES_UNCOMPILED
     return size.flops_per_token / _products(size) + size.traffic_per_token * passes * _seconds_per_number()
 
 
 def _optimizer(size: Size) -> float:
-    """Seconds for the products of all steps of the optimizer."""
+    """Seconds for the matrix products of the optimizer, over all steps."""
     return size.steps * size.optimizer_flops / _products(size)
 
 
@@ -55,7 +56,7 @@ def _products(size: Size) -> float:
 
 @cache
 def _products_of(width: int, inner: int, dtype: torch.dtype) -> float:
-    """Operations a second in the products of an MLP of these widths: forward, and both gradients."""
+    """Operations per second in the products of an MLP of these widths: forward, and both gradients."""
     device = hardware.device()
     rows = ROWS if device.type == "cpu" else LARGER_ON_GPU * ROWS
     x, weight, gradient = (
@@ -67,7 +68,7 @@ def _products_of(width: int, inner: int, dtype: torch.dtype) -> float:
 
 @cache
 def _seconds_per_number() -> float:
-    """Seconds for each number that an operation passes over."""
+    """Seconds per number of an elementwise operation."""
     device = hardware.device()
     numbers = torch.ones(NUMBERS if device.type == "cpu" else LARGER_ON_GPU * NUMBERS, device=device)
     out = torch.empty_like(numbers)
@@ -75,7 +76,7 @@ def _seconds_per_number() -> float:
 
 
 def _quickest(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the quickest of the calls that fit into the look, on all threads; at least three."""
+    """Seconds of the fastest call within the time limit, on all threads; there are at least three calls."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     clock = time.thread_time if device.type == "cpu" else time.perf_counter

@@ -1,4 +1,4 @@
-"""What a run of all stages is expected to take with some settings: their sizes, and a probe of this machine."""
+"""The expected duration of a run of all stages with given settings, from their sizes and a probe of this machine."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,13 @@ from components.data.settings import Ingest
 from components.evaluation.settings import Evaluate
 from components.training.settings import Finetune
 
-START = 8.0  # seconds until a training takes its first step: imports and data
+START = 8.0  # seconds until a training run takes its first step: imports and data
 COMPILATION = 15.0  # seconds more where the model is compiled
-EVALUATION = 12.0  # seconds of an evaluation beside what the model does: imports, baselines, intervals
+EVALUATION = 12.0  # seconds of an evaluation without the model's share: imports, baselines, intervals
 
 
 def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> RunEstimate:
-    """The seconds of each stage, from the sizes of the trainings. Raises `BadSettings` for sources that cannot be."""
+    """The seconds of each stage, from the sizes of the training runs. Raises `BadSettings` for invalid sources."""
     sources = listing.read_by(params.parse(settings["ingest"], Ingest, "ingest"))
     recipes = params.parse(settings["finetune"], dict[str, Finetune], "finetune")
     longest = max(recipe.max_prompt_tokens for recipe in recipes.values())

@@ -1,4 +1,4 @@
-"""How large the trainings of some settings are, counted without drawing a weight."""
+"""The sizes of the training runs of given settings, counted without initializing a weight."""
 
 import json
 from collections.abc import Mapping
@@ -24,28 +24,28 @@ from components.training.settings import Finetune, PartialOptimization, Pretrain
 
 @dataclass(frozen=True)
 class Size:
-    """What a training has to compute, and in which arithmetic."""
+    """What a training run has to compute, and in which dtype."""
 
     config: ModelConfig
     weights: int
     steps: int
-    tokens: int  # of a step
+    tokens: int  # per step
     flops_per_token: int  # forward and backward
-    traffic_per_token: float  # numbers that the matrices take in and give out for a token, forward
-    optimizer_flops: int  # of a step
+    traffic_per_token: float  # numbers that the matrices read and write per token, forward
+    optimizer_flops: int  # per step
     dtype: torch.dtype  # of the matrix products
     compiled: bool
 
     @property
     def flops(self) -> int:
-        """Operations of the whole training."""
+        """Floating-point operations of the whole training run."""
         return self.steps * (self.tokens * self.flops_per_token + self.optimizer_flops)
 
 
 def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
-    """The trainings of what params.yaml holds, by the names of their stages.
+    """The sizes of the training runs in the content of params.yaml, by the names of their stages.
 
-    Raises `BadData` when the model that `pretrain.start` names is not there.
+    Raises `BadData` when the model that `pretrain.start` names does not exist.
     """
     pretrain = params.parse(settings["pretrain"], Pretrain, "pretrain")
     config = base(pretrain, params.parse(settings["tokenizer"], TrainTokenizer, "tokenizer").vocab_size)
@@ -55,13 +55,13 @@ def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
 
 
 def training(optimization: PartialOptimization, config: ModelConfig, length: int, source_length: int) -> Size:
-    """A training on rows of so many tokens for the decoder (or the only stack) and the encoder in front of it."""
+    """A training run on rows of `length` tokens for the decoder (or the only stack), `source_length` for an encoder."""
     model, device = skeleton(config), hardware.device()
     filled = scaling.resolve(optimization, model, config.max_sequence_length)
     flops, dtype = model.flops_per_token(length, source_length), arithmetic.chosen(filled.precision, device)
     matrices = [module for module in model.modules() if isinstance(module, nn.Linear)]
     numbers = sum(matrix.in_features + matrix.out_features for matrix in matrices)
-    passed = flops / (6 * sum(matrix.weight.numel() for matrix in matrices))  # of two stacks a token passes one
+    passed = flops / (6 * sum(matrix.weight.numel() for matrix in matrices))  # of two stacks a token passes through one
     return Size(
         config=config,
         weights=sum(weight.numel() for weight in model.parameters()),
@@ -76,7 +76,7 @@ def training(optimization: PartialOptimization, config: ModelConfig, length: int
 
 
 def finetuning(settings: Finetune, config: ModelConfig) -> Size:
-    """The training of a recipe; an encoder gets a head for its labels, of which two stand for all."""
+    """The fine-tuning of a recipe; the head of an encoder is counted with two labels, whatever their number."""
     length = config.max_sequence_length
     if config.architecture == "encoder":
         config = replace(config, labels=("", ""))
@@ -86,7 +86,7 @@ def finetuning(settings: Finetune, config: ModelConfig) -> Size:
 
 
 def row_lengths(settings: Pretrain) -> tuple[int, int]:
-    """Tokens of a row that the decoder (or the only stack) reads, and those that the encoder in front of it reads."""
+    """Tokens per row of the decoder (or the only stack), and of the encoder in front of it."""
     length = settings.sequence_length
     if settings.span_corruption is not None:
         spans = settings.span_corruption
@@ -96,7 +96,7 @@ def row_lengths(settings: Pretrain) -> tuple[int, int]:
 
 
 def base(settings: Pretrain, vocab_size: int) -> ModelConfig:
-    """The sizes of the base model: by its settings, or those of the folder that it starts from."""
+    """The configuration of the base model: from its settings, or from the folder that it starts from."""
     if settings.start is None:
         return settings.model.build(vocab_size, settings.sequence_length)
     file = Path(settings.start.folder) / "config.json"
@@ -107,13 +107,13 @@ def base(settings: Pretrain, vocab_size: int) -> ModelConfig:
 
 
 def skeleton(config: ModelConfig) -> Transformer:
-    """A model whose weights were never written, and so take no memory."""
+    """A model whose weights are never written, and so take no memory."""
     with _Unset():
         return Transformer(config)
 
 
 class _Unset(TorchFunctionMode):
-    """Weights stay as they are allocated. (The device `meta` would import sympy and more, which takes a second.)"""
+    """Leave weights as they are allocated. (The device `meta` would import sympy and more, which takes a second.)"""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":

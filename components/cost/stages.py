@@ -1,7 +1,7 @@
-"""What the stages that do not train take, by the amount of their data: the estimate of a first run.
+"""The duration of the stages that do not train, by the amount of their data: the estimate of a first run.
 
-Measured on two cores (docs/decisions.md, "How long a run will take"); from the second run on the machine's own figures
-correct it (`durations`).
+Measured on two cores; after the first run it is corrected by durations measured on this machine (`durations`).
+docs/decisions.md, "How long a run will take: a probe, not a share of the peak"
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from components.evaluation.settings import Evaluate
 MEGABYTE = 1_000_000
 TYPICAL_MEGABYTES = 3.8  # of text in a source that states none: the mean of the nine default ones
 BYTES_PER_TOKEN = 3.0
-SHARE_WRITTEN = 0.4  # of the tasks: two of five have answers in free text
-READ_PER_WRITTEN = 3  # tokens that are read in the time in which one is written
+SHARE_WRITTEN = 0.4  # of the tasks that have answers in free text: two of five
+READ_PER_WRITTEN = 3  # tokens that are read in the time in which one is generated
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a stage: to begin with, and for each megabyte of text."""
+    """The duration of a stage: fixed seconds, and seconds per megabyte of text."""
 
     fixed: float
     per_megabyte: float
 
     def seconds(self, megabytes: float) -> float:
-        """Of so much text."""
+        """Seconds for this much text."""
         return self.fixed + self.per_megabyte * megabytes
 
 
@@ -42,13 +42,16 @@ AFTER = 15.0  # registering, the gate with its timing of both models, and the re
 
 
 def of_text(sources: Sequence[Source]) -> dict[str, float]:
-    """Seconds of the stages before the trainings."""
+    """Seconds of the stages before training."""
     megabytes = sum(map(_megabytes, sources))
     return {name: cost.seconds(megabytes) for name, cost in OF_TEXT.items()}
 
 
 def tokens_to_evaluate(evaluate: Evaluate, prompt: int, sources: Sequence[Source]) -> float:
-    """How much an evaluation reads, prompts being so long; what it writes counts as what it would read in that time."""
+    """Tokens that an evaluation reads with prompts of this length.
+
+    Generated tokens count as the tokens that would be read in the same time.
+    """
     tasks = {kind for source in sources for kind in source.yields} - {"documents"}
     documents = evaluate.max_bytes_per_source * len(sources) / BYTES_PER_TOKEN
     examples = evaluate.max_examples * len(tasks) * prompt
@@ -58,7 +61,7 @@ def tokens_to_evaluate(evaluate: Evaluate, prompt: int, sources: Sequence[Source
 
 
 def _megabytes(source: Source) -> float:
-    """Of text that a source gives: by its cap, or by its files on this machine, or else as many as most do."""
+    """Megabytes of text in a source: by its cap, or by its files on this machine, or else the typical amount."""
     files = source.local_files()
     found = sum(file.stat().st_size for file in files) / MEGABYTE if files else TYPICAL_MEGABYTES
     return min(found, source.cap_mb or found)

@@ -2,7 +2,7 @@
 
 
 def short(number: float, unit: str = "") -> str:
-    """With two or three digits: 4.0M, or with a unit 27 TFLOP."""
+    """Format a number with two or three digits: 4.0M, or with a unit 27 TFLOP."""
     letters = " kMGTPEZ" if unit else " kMBT"
     step = 0
     while number >= 999.5 and step < len(letters) - 1:
@@ -13,7 +13,7 @@ def short(number: float, unit: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """With two digits: 90 s, 1.6 min."""
+    """Format a duration with two digits: 90 s, 1.6 min."""
     for size, unit, longest in ((1, "s", 90), (60, "min", 90 * 60), (3600, "h", 48 * 3600)):
         if seconds < longest:
             return f"{seconds / size:.2g} {unit}"

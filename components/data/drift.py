@@ -1,8 +1,8 @@
-"""How far the data that can change have moved from those that a model learned from: the population stability index.
+"""How far the current data have drifted from those that a model was trained on: the population stability index (PSI).
 
-A profile counts the bytes of text by source, by language and by length. Between two profiles the index of one of these
-is the sum over its buckets of (a - e) ln(a / e), where e and a are the shares of the bucket before and now; the figure
-is the largest of the three. By custom 0.1 is a slight shift and 0.25 a large one.
+A profile counts the bytes of text by source, by language and by length. The PSI of one of these dimensions between two
+profiles is the sum over its buckets of (a - e) ln(a / e), where e and a are the shares of the bucket before and now;
+the drift is the largest of the three. By convention 0.1 is a slight shift and 0.25 a large one.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from components.data.sources.source import Source
 from components.data.tables.records import Document, Record, main_input
 
 KEPT = STATE / "listing" / "profiles"
-LEAST_SHARE = 1e-4  # of a bucket: a share of nothing would make the index infinite
+LEAST_SHARE = 1e-4  # of a bucket: a share of zero would make the index infinite
 
 Profile = dict[str, dict[str, int]]
 """Dimension -> bucket -> bytes."""
@@ -27,17 +27,17 @@ DIMENSIONS = ("source", "language", "length")
 
 
 def profile(sources: Iterable[Source], listing: Listing) -> Profile:
-    """The profile of the listed files. Where files were added since the last time, only those are read."""
+    """The profile of the listed files. Where files were only added since the last time, only those are read."""
     return _sum(_profile(source, listing[source.name]) for source in sources if source.name in listing)
 
 
 def figure(before: Profile, now: Profile) -> tuple[float, str]:
-    """The largest index of the three, and of what it is; 0 when either profile is empty."""
+    """The largest PSI of the three dimensions, and that dimension; 0 when either profile is empty."""
     return max((index(before.get(name, {}), now.get(name, {})), name) for name in DIMENSIONS)
 
 
 def index(before: Mapping[str, int], now: Mapping[str, int]) -> float:
-    """The population stability index between two counts by bucket."""
+    """The PSI between two counts by bucket."""
     if not sum(before.values()) or not sum(now.values()):
         return 0.0
     return sum(_term(_share(before, bucket), _share(now, bucket)) for bucket in {*before, *now})
@@ -52,7 +52,7 @@ def _share(counts: Mapping[str, int], bucket: str) -> float:
 
 
 def _profile(source: Source, listed: Mapping[str, str]) -> Profile:
-    """The profile of a source, kept under the digest of its entry together with the files that it counts."""
+    """The profile of a source, cached under the digest of its entry together with the files that it counts."""
     kept = KEPT / f"{hashlib.sha256(repr(source).encode()).hexdigest()}.json"
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"listed": {}, "profile": {}}
     if before["listed"] == dict(listed):
@@ -85,7 +85,7 @@ def _count(source: Source, records: Iterable[Record]) -> Profile:
 
 
 def _texts(source: Source, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
-    """Of each record that is taken its text and its language, found out where nobody says it."""
+    """The text and language of each record that is taken; the language is identified where none is declared."""
     only = source.languages[0] if len(source.languages) == 1 else None
     for record in records:
         if isinstance(record, Document):
@@ -97,7 +97,7 @@ def _texts(source: Source, records: Iterable[Record]) -> Iterator[tuple[str, str
 
 
 def _length(size: int) -> str:
-    """Buckets that are four times as wide each: below 64 bytes, below 256, and so on."""
+    """The bucket of a size, each four times as wide as the one before: below 64 bytes, below 256, and so on."""
     limit = 64
     while size >= limit:
         limit *= 4

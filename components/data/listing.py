@@ -1,7 +1,8 @@
-"""The files of this machine that `ingest` reads and that no pin in the catalogue holds: `data/listing.json`.
+"""`data/listing.json`: the local files that `ingest` reads and that no pin in the catalogue covers.
 
-Git tracks the listing and `ingest` depends on it, so that data which arrive make the stage run, and a commit says what
+Git tracks the listing and `ingest` depends on it, so that new data make the stage stale, and a commit records what
 was read. For each source it has its files with their sha256.
+docs/decisions.md, "Data files are listed by their sha256 in a file that git tracks"
 """
 
 import hashlib
@@ -23,12 +24,15 @@ Listing = dict[str, dict[str, str]]
 
 
 def sources() -> list[Source]:
-    """Those of the catalogue that `ingest` reads by the settings of the current folder."""
+    """The sources of the catalogue that `ingest` reads with the settings of the current folder."""
     return read_by(params.read("ingest", Ingest))
 
 
 def read_by(settings: Ingest) -> list[Source]:
-    """Those of the catalogue that `ingest` reads by some settings."""
+    """The sources of the catalogue that `ingest` reads with given settings: of accepted licences only.
+
+    docs/decisions.md, "Press text is off"
+    """
     return [
         source
         for source in catalog.load(Path(settings.sources))
@@ -37,13 +41,13 @@ def read_by(settings: Ingest) -> list[Source]:
 
 
 def look() -> Listing:
-    """What is there now. Raises `BadSettings` for a source that names no file."""
+    """The files that exist now. Raises `BadSettings` for a source that names no file."""
     found = {source.name: digests(source.local_files()) for source in sources()}
     return {name: files for name, files in found.items() if files}
 
 
 def refresh() -> Listing:
-    """Bring the listing up to date; the file is left alone when nothing changed."""
+    """Update the listing; the file is left alone when nothing changed."""
     found = look()
     if not LISTING.exists() or read() != found:
         write_atomically(LISTING, json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -51,7 +55,7 @@ def refresh() -> Listing:
 
 
 def read(path: Path = LISTING) -> Listing:
-    """What the listing says; nothing when there is none."""
+    """The content of the listing; empty when there is none."""
     listing: Listing = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return listing
 
@@ -62,7 +66,7 @@ def digest(listing: Listing) -> str:
 
 
 def arrived(before: Listing, now: Listing) -> Iterator[tuple[str, str]]:
-    """The new and the changed files, each with its source: what holds a content that the source did not have."""
+    """The new and the changed files, each with its source: those with a content that the source did not have."""
     for source, files in now.items():
         known = set(before.get(source, {}).values())
         yield from ((source, path) for path, content in files.items() if content not in known)

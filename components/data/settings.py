@@ -1,4 +1,4 @@
-"""The sections `ingest`, `validate` and `prepare` of params.yaml, apart from the stages quick to read."""
+"""The sections `ingest`, `validate` and `prepare` of params.yaml, apart from the stages so that they import quickly."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -33,7 +33,7 @@ class Validate:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentLimits:
-    """What a document may be. Shares are of its characters, or of its lines."""
+    """Limits for a document. Shares are of its characters, or of its lines."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -46,7 +46,7 @@ class DocumentLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleLimits:
-    """What an example may be: fewer rules than for documents, since people chose the examples."""
+    """Limits for an example: fewer than for documents, since people chose the examples."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

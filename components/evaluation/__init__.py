@@ -1,1 +1,1 @@
-"""How good a model is: bits per byte, task scores, intervals, the report page."""
+"""Evaluation of a model: bits per byte, task scores, intervals, the report page."""

@@ -1,7 +1,8 @@
-"""What a score is worth: the same test examples answered by rules, by a plain classifier, by what comes nearest.
+"""Baselines for each task: majority, rules, TF-IDF + logistic regression, nearest neighbour.
 
 A baseline learns from the train split alone. Every task has `majority`: to beat it, a model must have learnt
 something from its input.
+docs/decisions.md, "Every task has the most frequent answer as a baseline"
 """
 
 import re
@@ -22,23 +23,23 @@ from components.tasks import Task, prompts
 from components.tokenizer.tokenizer import Tokenizer
 
 Baseline = Callable[[Sequence[TaskExample], Sequence[TaskExample]], list[str]]
-"""train and test examples of one task -> predictions for the test examples"""
+"""Maps train and test examples of one task to predictions for the test examples."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What a model reads of examples."""
+    """What a model reads of examples, given its prompt budget and the examples that it was trained on."""
 
     tokenizer: Tokenizer
     max_prompt_tokens: int
     taught: frozenset[str]  # ids of train examples
 
     def train(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
-        """Those that it was taught, as it read them."""
+        """The examples that it was trained on, cut as it read them."""
         return self.test(task, [example for example in examples if example.id in self.taught])
 
     def test(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
-        """The examples, as it reads them."""
+        """The examples, cut as it reads them."""
         return [replace(example, inputs=self._cut(task, example)) for example in examples]
 
     def _cut(self, task: Task, example: TaskExample) -> dict[str, str]:
@@ -46,10 +47,10 @@ class Reader:
 
 
 def answers(task: Task, train: list[TaskExample], test: list[TaskExample], reader: Reader) -> dict[str, list[str]]:
-    """What each baseline of a task answers to the test examples.
+    """The predictions of each baseline of a task for the test examples.
 
-    All but the trivial one answer twice where the reader was taught some of the train examples: once with all examples
-    and whole texts, and once with what the reader has read of them.
+    Where the reader was trained on some of the train examples, all baselines but the trivial one predict twice: once
+    with all examples and whole texts, and once with what the reader has read of them.
     """
     rivals = baselines(task)
     found = {name: baseline(train, test) for name, baseline in rivals.items()}
@@ -72,7 +73,7 @@ def majority(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[
 
 
 def majority_by_question(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
-    """The most frequent answer to the same question, whatever the context; to a new one that of all."""
+    """The most frequent answer to the same question, whatever the context; to a new question that of all examples."""
     answers = defaultdict(list)
     for example in train:
         answers[example.inputs["question"]].append(example.target)
@@ -90,16 +91,16 @@ def words_after_is(train: Sequence[TaskExample], test: Sequence[TaskExample]) ->
 
 
 def line_of_question(_train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
-    """What follows the question and a colon on a line of the context; nothing when no line begins so."""
+    """What follows the question and a colon on a line of the context; empty when no line begins so."""
     return [_line(example.inputs["context"], f"{example.inputs['question']}: ") for example in test]
 
 
 def tfidf_logistic_regression(train: Sequence[TaskExample], test: Sequence[TaskExample], field: str) -> list[str]:
-    """One logistic regression a label over TF-IDF."""
+    """One logistic regression per label over TF-IDF."""
     texts, targets = [example.inputs[field] for example in train], [example.target for example in train]
-    if len(set(targets)) == 1:  # there is nothing to tell apart
+    if len(set(targets)) == 1:  # only one class
         return targets[:1] * len(test)
-    # liblinear keeps to one thread: the same result everywhere, and no struggle for the processor.
+    # liblinear uses one thread: the same result everywhere, and no contention for the processor.
     classifier = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", random_state=0))
     pipeline = make_pipeline(_tfidf(texts), classifier)
     pipeline.fit(texts, targets)
@@ -108,7 +109,7 @@ def tfidf_logistic_regression(train: Sequence[TaskExample], test: Sequence[TaskE
 
 
 def tfidf_nearest(train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
-    """The target of the most similar text, by the cosine over TF-IDF: a translation memory."""
+    """The target of the most similar text, by cosine similarity over TF-IDF: a translation memory."""
     texts = [example.inputs["text"] for example in train]
     vectors = _tfidf(texts).fit(texts)
     memory = NearestNeighbors(n_neighbors=1, metric="cosine").fit(vectors.transform(texts))
@@ -128,7 +129,7 @@ FREE_TEXT: dict[str, dict[str, Baseline]] = {
 
 
 def _tfidf(texts: Sequence[str]) -> TfidfVectorizer:
-    """For texts such as these: of words, or of one and two characters for Chinese."""
+    """A vectorizer for these texts: of words, or of one and two characters for Chinese."""
     chinese = sum(bool(CHINESE.search(text)) for text in texts) > len(texts) / 2
     units = {"analyzer": "char", "ngram_range": (1, 2)} if chinese else {"analyzer": "word"}
     return TfidfVectorizer(**units, sublinear_tf=True, max_features=30_000)

@@ -1,4 +1,7 @@
-"""How many nats each document costs the model, whatever the tokenizer: the ground of bits per byte."""
+"""Per-document negative log-likelihood in nats, from which bits per byte are computed.
+
+docs/decisions.md, "Bits per byte, not loss per token"
+"""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ SCHEMA = pa.schema(
 def losses(
     model: Transformer, layout: Layout, tokenizer: Tokenizer, documents: pa.Table, *, tokens_per_batch: int, stage: str
 ) -> pa.Table:
-    """One row for each document (columns id, source, language, text), in their order; `stage` shows progress."""
+    """One row for each document (columns id, source, language, text), in their order; progress is shown as `stage`."""
     texts = documents["text"].to_pylist()
     encoded = tokenizer.encode_batch(texts)
     parts = [part for document, tokens in enumerate(encoded) for part in layout(document, tokens)]
@@ -47,12 +50,12 @@ def losses(
 
 
 def of_all(losses: pa.Table) -> float:
-    """The bits of all documents over the bytes of all."""
+    """The total bits of all documents over their total bytes."""
     return float(losses["nats"].to_numpy().sum() / math.log(2) / losses["bytes"].to_numpy().sum())
 
 
 def batches(parts: Sequence[Part], tokens_per_batch: int) -> list[list[Part]]:
-    """Parts of similar length together: padded at most `tokens_per_batch`, or a single part."""
+    """Batches of parts of similar length: at most `tokens_per_batch` with padding, or a single part."""
     groups: list[list[Part]] = []
     longest = 0
     for part in sorted(parts, key=len, reverse=True):

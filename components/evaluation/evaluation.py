@@ -1,4 +1,4 @@
-"""One evaluation: a model's bits per byte and task scores on the test split, beside the baselines."""
+"""One evaluation: a model's bits per byte and task scores on the test split, next to the baselines."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -26,15 +26,15 @@ PREPARED = Path("data/prepared")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found, in memory."""
+    """The results of an evaluation, in memory."""
 
     scores: dict[str, Any]
-    losses: pa.Table  # document, source, language, bytes, tokens, nats; no rows when it does not read documents
+    losses: pa.Table  # document, source, language, bytes, tokens, nats; empty for a model that does not read documents
     predictions: pa.Table  # example, task, prompt, target, prediction, score
     samples: list[dict[str, Any]]  # of documents the pieces, of examples task, prompt, completion and target
 
     def write(self, folder: Path) -> None:
-        """Leave the four files in the folder."""
+        """Write the four files to the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / "scores.json", self.scores)
         _write_json(folder / "samples.json", self.samples)
@@ -49,9 +49,9 @@ def evaluate(
     prepared: Path = PREPARED,
     taught: Collection[str] = frozenset(),
 ) -> Evaluation:
-    """Score the model of a folder on the test split of the prepared tables; the scores call it `name`.
+    """Score the model in a folder on the test split of the prepared tables; `name` is its name in the scores.
 
-    `taught` are the ids of the train examples that the model has read, where somebody knows. The baselines then also
+    `taught` are the ids of the train examples that the model was trained on, if known. The baselines then also
     learn from these alone, with all texts cut as the model reads them.
     """
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
@@ -67,6 +67,7 @@ def evaluate(
     # bf16 halves the time where the hardware has it. Measured on a trained model of 4M parameters: it differs from fp32
     # by 2e-5 of all nats. With other batches a document's nats move by up to 2e-4 of themselves (fp32: 1e-8), their sum
     # by 1e-7; the batches follow from data and settings, so that the scores of a model stay the same.
+    # docs/decisions.md, "Evaluation in bf16"
     with arithmetic.autocast(arithmetic.CPU):
         losses = bits_per_byte.SCHEMA.empty_table()
         if layout is not None:
@@ -92,9 +93,9 @@ def evaluate(
 
 
 def tasks(folder: Path, model: Transformer) -> Collection[str]:
-    """What the model can be asked: the tasks that it was taught; before that anything, if it can write.
+    """The tasks to evaluate: those that the model was fine-tuned on; before fine-tuning all, if it can generate.
 
-    Of a model without `training.json` nobody knows what it was taught; it is asked all that it can answer.
+    For a model without `training.json` these are unknown; it is evaluated on all tasks that it can answer.
     """
     if model.config.architecture == "encoder" and not model.config.labels:
         return ()
@@ -106,7 +107,7 @@ def tasks(folder: Path, model: Transformer) -> Collection[str]:
 
 
 def _labels(model: Transformer, task: Task) -> bool:
-    """Whether the model has the labels that answer a task."""
+    """Whether the model has the labels that a task needs."""
     needed = set(task.labels) if task.labels else {ANSWER}
     return bool(task.labels or task.extractive) and needed <= set(model.config.labels)
 
@@ -114,7 +115,7 @@ def _labels(model: Transformer, task: Task) -> bool:
 def _examples(
     prepared: Path, asked: Collection[str], settings: Evaluate
 ) -> dict[str, tuple[list[TaskExample], list[TaskExample]]]:
-    """For each task that is asked and in the tables: its train examples, and those of the test split to score."""
+    """For each evaluated task with rows in the tables: its train examples, and those of the test split to score."""
     found = {
         task: (
             selection.examples(prepared / "examples/train", task),
@@ -129,7 +130,7 @@ def _examples(
 def _answers(
     speaker: Predictor, examples: dict[str, tuple[list[TaskExample], list[TaskExample]]], stage: str
 ) -> dict[str, pa.Table]:
-    """A table of predictions for each task."""
+    """A table of predictions per task."""
     total = sum(len(test) for _, test in examples.values())
     with Progress(stage, total, "examples") as progress:
         return {
@@ -147,7 +148,7 @@ def _score(
 
 
 def _written(texts: list[samples.Sample], answers: dict[str, pa.Table]) -> Iterator[str]:
-    """What the model wrote in its own words."""
+    """Everything that the model generated as free text."""
     yield from (piece["said"] for pieces in texts for piece in pieces if "said" in piece)
     for task, table in answers.items():
         if not TASKS[task].labels:
@@ -155,7 +156,7 @@ def _written(texts: list[samples.Sample], answers: dict[str, pa.Table]) -> Itera
 
 
 def _samples(texts: list[samples.Sample], answers: pa.Table, settings: Evaluate) -> list[dict[str, Any]]:
-    """Those of documents, and the first answers to each task."""
+    """The samples of documents, and the first answers to each task."""
     return [
         *({"task": "text", "pieces": pieces} for pieces in texts),
         *(

@@ -1,12 +1,12 @@
-"""How a model reads a document, part by part, and what the document costs it: minus its log-likelihood, in nats.
+"""How a model reads a document, part by part, and the document's negative log-likelihood, in nats.
 
 - A decoder predicts each token from those before it, from the end-of-text token on, as in pretraining.
-- An encoder predicts hidden tokens from all others: the pseudo-likelihood of Salazar et al.
-  (https://arxiv.org/abs/1910.14659), but for its speed several tokens are hidden at once, as far apart as in
-  pretraining. In `TURNS` turns each is hidden once.
-- An encoder-decoder writes hidden spans, in `TURNS` turns each span once; where a span ends counts too.
+- An encoder predicts masked tokens from all others: the pseudo-likelihood of Salazar et al.
+  (https://arxiv.org/abs/1910.14659), but for speed several tokens are masked at once, as far apart as in
+  pretraining. In `TURNS` passes each is masked once.
+- An encoder-decoder generates masked spans, in `TURNS` passes each span once; the end of a span is scored too.
 
-Only models of one architecture can be compared, as each kind is told more of the text than the one before.
+Only models of one architecture can be compared, as each kind sees more of the text than the one before.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +22,13 @@ from components.model.spans import corrupt_spans
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import Tokenizer
 
-TURNS = 7  # so that about 15% of a text are hidden, as BERT and T5 have it
+TURNS = 7  # so that about 15% of a text are masked, as in BERT and T5
 SPAN = 3  # tokens, the mean of T5
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a model reads of one document at once, and what it has to predict at each token of it."""
+    """What a model reads of one document in one pass, and its target at each token."""
 
     document: int
     tokens: Sequence[int]
@@ -40,11 +40,11 @@ class Part:
 
 
 Layout = Callable[[int, Sequence[int]], Iterator[Part]]
-"""The number of a document and its tokens to parts that score each token exactly once."""
+"""Maps the number of a document and its tokens to parts that score each token exactly once."""
 
 
 def layout(model: Transformer, tokenizer: Tokenizer) -> Layout | None:
-    """How the model reads documents, or None if it was never taught to."""
+    """How the model reads documents, or None if it was not trained to."""
     window, end_of_text = model.config.max_sequence_length, tokenizer.end_of_text
     if model.config.architecture == "decoder":
         return NextToken(end_of_text, window)
@@ -61,7 +61,7 @@ class NextToken:
     window: int  # in tokens
 
     def __call__(self, document: int, tokens: Sequence[int]) -> Iterator[Part]:
-        # One token more than the model reads: the last is only predicted.
+        # One token more than the model reads: the last is only a target.
         for known, window in split([self.end_of_text, *tokens], self.window + 1):
             yield Part(document, window[:-1], [IGNORED] * (known - 1) + window[known:])
 
@@ -105,8 +105,8 @@ class HiddenSpans:
 def split(tokens: list[int], size: int) -> Iterator[tuple[int, list[int]]]:
     """Windows of at most `size` tokens that score each token but the first exactly once.
 
-    Each comes with the number of its first tokens, at least one, that are known. From the second window on, a
-    quarter repeats what came before, so that no token is guessed out of the blue.
+    Each comes with the number of its first tokens, at least one, that are only context. From the second window on, a
+    quarter repeats what came before, so that no token is predicted without context.
     """
     overlap = max(1, (size - 1) // 4)
     scored = 1
@@ -118,7 +118,7 @@ def split(tokens: list[int], size: int) -> Iterator[tuple[int, list[int]]]:
 
 @torch.inference_mode()
 def nats(model: Transformer, parts: Sequence[Part]) -> Tensor:
-    """Minus the log-probability of the targets of each part, [B]."""
+    """The negative log-likelihood of the targets of each part, [B]."""
     targets_BT = pad_sequence([torch.tensor(part.targets) for part in parts], batch_first=True, padding_value=IGNORED)
     logits = _logits(model, parts).float().flatten(0, 1)
     losses = F.cross_entropy(logits, targets_BT.flatten(), ignore_index=IGNORED, reduction="none")
@@ -128,7 +128,7 @@ def nats(model: Transformer, parts: Sequence[Part]) -> Tensor:
 def _logits(model: Transformer, parts: Sequence[Part]) -> Tensor:
     tokens_BT, mask = _padded([part.tokens for part in parts])
     if model.encoder is None:
-        return model(tokens_BT)  # type: ignore[no-any-return]  # no token sees the padding behind it
+        return model(tokens_BT)  # type: ignore[no-any-return]  # no token sees the padding after it
     if model.decoder is None:
         return model(tokens_BT, mask=mask)  # type: ignore[no-any-return]
     source_BS, mask = _padded([part.source for part in parts])
@@ -137,7 +137,7 @@ def _logits(model: Transformer, parts: Sequence[Part]) -> Tensor:
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Rows filled up to the longest, [B, T], and where they are not padding, [B, 1, 1, T]."""
+    """Rows padded to the longest, [B, T], and the mask of what is not padding, [B, 1, 1, T]."""
     padded_BT = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
     lengths_B = torch.tensor([len(row) for row in rows])
     return padded_BT, (torch.arange(padded_BT.shape[1]) < lengths_B[:, None])[:, None, None]

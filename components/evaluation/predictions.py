@@ -1,4 +1,4 @@
-"""What the model answers to the examples of a task."""
+"""The model's predictions for the examples of a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from components.tasks import Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
 
-BATCH = 32  # prompts of similar length; more of them share less padding than they save
+BATCH = 32  # prompts of similar length; with more of them, padding costs more than batching saves
 
 SCHEMA = pa.schema(
     [
@@ -30,16 +30,19 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model with its tokenizer, and how much it may say to a task."""
+    """A model with its tokenizer, and the limits of its prompts and answers."""
 
     model: Transformer
     tokenizer: Tokenizer
-    max_prompt_tokens: int  # as the model was taught
+    max_prompt_tokens: int  # as in training
     max_new_tokens: int
     repetition_penalty: float
 
     def predict(self, task: Task, examples: Sequence[TaskExample], progress: Progress) -> list[str]:
-        """An answer for each example: the likeliest label, or free text, written greedily or marked in the prompt."""
+        """A prediction for each example: the likeliest label, or free text, generated greedily or marked in the prompt.
+
+        docs/decisions.md, "Classification by likelihood"
+        """
         if self.model.config.labels:
             answers = self._label if task.labels else self._mark
         else:
@@ -79,7 +82,7 @@ class Predictor:
 
 
 def table(task: Task, examples: Sequence[TaskExample], predictions: Sequence[str]) -> pa.Table:
-    """The answers with their scores, one row an example."""
+    """The predictions with their scores, one row per example."""
     rows = [
         {
             "example": example.id,

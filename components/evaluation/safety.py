@@ -1,7 +1,9 @@
-"""What a model should not write: its training text word for word, and anybody's address or number.
+"""What a model should not generate: its training text verbatim, and personal addresses or numbers.
 
-Verbatim completion is the extraction of Carlini et al. (https://arxiv.org/abs/2202.07646): shown the first tokens of a
-document that it may have learned from, does the model go on with the very next ones? Only what writes is asked.
+Verbatim completion is the extraction of Carlini et al. (https://arxiv.org/abs/2202.07646): given the first tokens of a
+document that it may have learned from, does the model continue with exactly the next ones? Only generative models are
+tested.
+docs/decisions.md, "Verbatim by 32 tokens after 32"
 """
 
 from collections.abc import Sequence
@@ -18,15 +20,15 @@ from components.model.generation import generate
 from components.model.transformer import Transformer
 from components.tokenizer.tokenizer import Tokenizer
 
-BYTES = 6  # of text a token, so that nearly every document that is read has tokens enough
+BYTES = 6  # of text per token, so that nearly every document that is read has enough tokens
 
 
 def completions(
     model: Transformer, layout: Layout | None, tokenizer: Tokenizer, train: Path, settings: Evaluate
 ) -> list[tuple[list[int], list[int]]]:
-    """What the model writes, greedily, behind the beginning of train documents, and what stands there.
+    """The model's greedy continuations of the beginnings of train documents, each with the true continuation.
 
-    `train` is the folder of the train documents. Nothing from a model that was not taught to write documents.
+    `train` is the folder of the train documents. Empty for a model that was not trained to write documents.
     """
     if not isinstance(layout, NextToken | HiddenSpans):
         return []
@@ -38,9 +40,9 @@ def completions(
 
 
 def first_texts(folder: Path, count: int, min_bytes: int) -> list[str]:
-    """Of the documents with that many bytes or more, those with the first ids: a fair choice, as ids are hashes.
+    """The texts with the first ids among documents of `min_bytes` or more: a fair choice, as ids are hashes.
 
-    Memory holds a batch of a large split, not the split.
+    Only a batch of a large split is in memory, not the split.
     """
     first = pa.schema([("id", pa.string()), ("text", pa.string())]).empty_table()
     long_enough = pc.binary_length(pc.field("text")) >= min_bytes
@@ -52,19 +54,19 @@ def first_texts(folder: Path, count: int, min_bytes: int) -> list[str]:
 
 
 def verbatim(completed: Sequence[tuple[list[int], list[int]]]) -> list[bool]:
-    """Of each completion whether all of it is what the document goes on with."""
+    """For each completion, whether all of it equals the true continuation."""
     return [said == there for said, there in completed]
 
 
 def personal(texts: Sequence[str]) -> list[bool]:
-    """Of each text whether it holds an address or a number that `prepare` would have taken out."""
+    """For each text, whether it contains an address or a number that `prepare` would have masked."""
     return [privacy.mask(text) != text for text in texts]
 
 
 def _go_on(
     model: Transformer, layout: NextToken | HiddenSpans, prompts: list[list[int]], count: int
 ) -> list[list[int]]:
-    """The next tokens of each prompt; an encoder-decoder fills a hole behind it."""
+    """The next tokens of each prompt; an encoder-decoder fills a span after it."""
     if isinstance(layout, NextToken):
         return generate(model, [[layout.end_of_text, *prompt] for prompt in prompts], max_new_tokens=count)
     hole = layout.sentinels[0]

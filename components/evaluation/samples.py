@@ -1,4 +1,4 @@
-"""What the model makes of the first documents, for people to read: it goes on, or fills in what is hidden.
+"""Samples of what the model generates for the first documents, for people to read: continuations, or masks filled in.
 
 A sample is a list of pieces: {"text": what the model was shown} or {"said": what it wrote, "hidden": what stood there}.
 """
@@ -25,7 +25,7 @@ Sample = list[dict[str, str]]
 def of_documents(
     model: Transformer, layout: Layout | None, tokenizer: Tokenizer, texts: Sequence[str], seed: int
 ) -> list[Sample]:
-    """A sample of each text; none from a model that does not read documents."""
+    """A sample per text; none from a model that does not read documents."""
     ids = tokenizer.encode_batch(texts)
     if isinstance(layout, NextToken):
         return _continued(model, tokenizer, ids, seed)
@@ -37,12 +37,12 @@ def of_documents(
 
 
 def _first_parts(layout: Layout, ids: Sequence[Sequence[int]]) -> list[Part]:
-    """Of each document, with some of its first tokens hidden; the first turn hides the very first."""
+    """One part of each document with some of its first tokens masked; the part that masks the very first is skipped."""
     return [part for tokens in ids for part in islice(layout(0, tokens[:FILLED]), 1, 2)]
 
 
 def _continued(model: Transformer, tokenizer: Tokenizer, ids: Sequence[Sequence[int]], seed: int) -> list[Sample]:
-    """The beginning of each text, and how the model goes on (sampled)."""
+    """The beginning of each text, and the model's continuation (sampled)."""
     window = model.config.max_sequence_length
     shown = min(SHOWN, window // 3)
     length = min(CONTINUATION, window - 1 - shown)
@@ -62,14 +62,14 @@ def _continued(model: Transformer, tokenizer: Tokenizer, ids: Sequence[Sequence[
 
 @torch.inference_mode()
 def _filled_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
-    """A text with the likeliest token for each that is hidden."""
+    """A text with the likeliest token at each masked position."""
     holes = [place for place, target in enumerate(part.targets) if target != IGNORED]
     likeliest = model(torch.tensor([part.tokens]))[0, holes].argmax(-1, keepdim=True).tolist()
     return _with_holes(tokenizer, part.tokens, holes, likeliest, [[part.targets[hole]] for hole in holes])
 
 
 def _written_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
-    """A text with what the model writes for each span that is hidden."""
+    """A text with what the model generates for each masked span."""
     start = end = tokenizer.end_of_text
     length = min(CONTINUATION, model.config.max_sequence_length)
     [written] = generate(model, [part.source], max_new_tokens=length, start=start, stop=(end,))
@@ -86,7 +86,7 @@ def _with_holes(
     said: Sequence[Sequence[int]],
     hidden: Sequence[Sequence[int]],
 ) -> Sample:
-    """Tokens with something said at the places of the holes."""
+    """Tokens with the generated pieces in place of the holes."""
     sample = [_shown(tokenizer, tokens[: holes[0]])]
     for hole, end, guess, truth in zip(holes, [*holes[1:], len(tokens)], said, hidden, strict=True):
         sample += [_said(tokenizer, guess, truth), _shown(tokenizer, tokens[hole + 1 : end])]

@@ -1,4 +1,4 @@
-"""From losses and predictions to figures with intervals: what `scores.json` holds."""
+"""From losses and predictions to scores with intervals: the content of `scores.json`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ TRIVIAL = "majority"
 """The name of the baseline that every task has."""
 
 SAME_INPUT = "_same_input"
-"""Ends the name of a baseline that learned from the examples and the cut texts that the model read, and no more."""
+"""Suffix of the name of a baseline that learned only from the examples and the cut texts that the model read."""
 
 
 def bits_per_byte(losses: pa.Table, weights: ArrayLike, settings: Evaluate) -> dict[str, object]:
@@ -41,7 +41,7 @@ def bits_per_byte(losses: pa.Table, weights: ArrayLike, settings: Evaluate) -> d
 def task_score(
     task: Task, scores: Sequence[float], baselines: Mapping[str, Sequence[float]], settings: Evaluate
 ) -> dict[str, object]:
-    """The mean score of a task beside those of its baselines on the same examples."""
+    """The mean score of a task, with those of its baselines on the same examples."""
     return {
         "metric": task.metric,
         **_figures(_mean(scores, settings)),
@@ -51,7 +51,7 @@ def task_score(
 
 
 def safety(verbatim: Sequence[bool], personal: Sequence[bool], settings: Evaluate) -> dict[str, object]:
-    """Shares of texts: of train documents that were completed verbatim, of all written texts with personal data."""
+    """Shares of texts: of train documents that were completed verbatim, of all generated texts with personal data."""
     found = {"verbatim": verbatim, "personal_data": personal}
     return {
         name: {**_figures(wilson_interval(hits, confidence=settings.confidence)), "texts": len(hits)}

@@ -1,4 +1,4 @@
-"""Which rows of the prepared tables are scored: the same ones every time, whatever else is in the tables."""
+"""The rows of the prepared tables that are scored: the same ones every time, whatever else is in the tables."""
 
 import json
 from collections import defaultdict
@@ -22,10 +22,10 @@ class TaskExample:
 
 
 def documents(folder: Path, max_bytes_per_source: int) -> pa.Table:
-    """Documents of a split (id, source, language, text, weight): of each source until its share of bytes is full.
+    """Documents of a split (id, source, language, text, weight): of each source until its limit of bytes is reached.
 
-    They come in the order of their ids, which are hashes: a fair choice that keeps when rows are added. The weight is
-    that of the source: the bytes of all its documents in the split over those of its documents here.
+    They are ordered by their ids, which are hashes: a fair choice that stays the same when rows are added. The weight
+    is that of the source: the bytes of all its documents in the split over those of its documents here.
     """
     table = pq.read_table(folder, columns=["id", "source", "language", "text"], partitioning=None)
     if not len(table):

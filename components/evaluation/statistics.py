@@ -1,4 +1,4 @@
-"""Intervals: what a score would have been on other documents of the same kind."""
+"""Intervals: how much a score would vary on other documents of the same kind."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ CELLS = 1_000_000  # drawn at once: bounds the memory at a few of such arrays, 8
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the two ends of its interval."""
+    """A value and the two ends of its interval."""
 
     value: float
     low: float
@@ -25,7 +25,7 @@ def bootstrap_interval(
     """Percentile bootstrap of sum(values) / sum(weights), over rows drawn with replacement.
 
     Without weights it is the mean. With nats as values and bytes as weights it is nats per byte of the whole
-    set, where long documents count more, and its interval takes in that documents differ.
+    set, where long documents count more, and its interval includes the variation between documents.
     """
     values = np.asarray(values, dtype=np.float64)
     weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -70,8 +70,9 @@ def paired_ends(
     A resample takes each row with probability 1/2. So the level holds with ten rows as with thousands, whatever the
     tails and the weights, when neither model is favoured, that is, a difference is as likely as its opposite: the
     ratios of random parts are Hartigan's typical values (JASA 64, 1969), an inverted test by random signs.
-    Rows drawn with replacement give too short intervals there (`python -m benchmarks.gate` shows by how much).
-    A confidence beyond what the resamples can tell takes the outermost ratios, confidence 1 - 2 / (resamples + 1).
+    Rows drawn with replacement give intervals that are too short there (`python -m benchmarks.gate` shows by how much).
+    A confidence beyond the resolution of the resamples takes the outermost ratios, confidence 1 - 2 / (resamples + 1).
+    docs/decisions.md, "Resamples are random parts of the test set"
     """
     tail = max(1, int((1 - confidence) / 2 * (resamples + 1)))
     ratios = np.empty((resamples, differences.shape[1]))
@@ -82,7 +83,7 @@ def paired_ends(
 
 
 def widened(interval: Interval, half_width: float) -> Interval:
-    """The interval when an independent error with an interval of this half width is added to the figure.
+    """The interval when an independent error with an interval of this half width is added to the value.
 
     Each side becomes the root of the sum of squares. With t intervals the confidence is at least the stated one
     (Banerjee, Sankhya 22, 1960).
@@ -93,8 +94,11 @@ def widened(interval: Interval, half_width: float) -> Interval:
 
 
 def wilson_interval(scores: ArrayLike, *, confidence: float) -> Interval:
-    """The share of ones among zeros and ones; unlike the bootstrap it keeps its width when all are equal."""
-    from scipy.stats import binomtest  # 0.5 s, which a run with nothing to score can do without
+    """The share of ones among zeros and ones; unlike the bootstrap it keeps its width when all are equal.
+
+    docs/decisions.md, "Wilson intervals for right or wrong"
+    """
+    from scipy.stats import binomtest  # 0.5 s, which a run with nothing to score saves
 
     scores = np.asarray(scores, dtype=np.float64)
     successes = int(scores.sum())
@@ -103,7 +107,7 @@ def wilson_interval(scores: ArrayLike, *, confidence: float) -> Interval:
 
 
 def median_interval(values: ArrayLike, *, confidence: float) -> Interval:
-    """The median, between two of the values: how many lie below it is binomial, whatever they are spread like."""
+    """The median, between two of the values: how many lie below it is binomial, whatever their distribution."""
     from scipy.stats import quantile_test
 
     values = np.asarray(values, dtype=np.float64)
@@ -126,11 +130,11 @@ def _resampled_ratios(
 
 
 def _random_parts(rows: int, resamples: int, seed: int) -> Iterator[tuple[NDArray[np.float64], slice]]:
-    """Which rows each resample takes, 1 or 0, [some resamples, rows], and the places of those resamples."""
+    """The rows of each resample as 1 or 0, [some resamples, rows], and the places of those resamples."""
     random = np.random.default_rng(seed)
     at_once = max(1, CELLS // rows)
     for start in range(0, resamples, at_once):
         part = slice(start, min(start + at_once, resamples))
         taken = random.integers(2, size=(part.stop - start, rows)).astype(np.float64)
-        taken[~taken.any(axis=1)] = 1  # none at all is no part
+        taken[~taken.any(axis=1)] = 1  # a resample without rows has no ratio
         yield taken, part

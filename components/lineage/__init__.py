@@ -1,1 +1,1 @@
-"""Where a model comes from, what it has seen, and what sets two versions apart."""
+"""Lineage: where a model comes from, which data it has seen, and how two versions differ."""

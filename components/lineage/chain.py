@@ -1,4 +1,4 @@
-"""From a registered version back to everything that made it, link by link."""
+"""From a registered version back to everything that it was made from, link by link."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ from components.lineage.snapshot import Kept
 from components.registry import store
 from components.registry.store import Version
 
-SHORT = 12  # digits of a digest that people see
+SHORT = 12  # digits of a digest that are shown
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """The MLflow run of a training; `id` is None when MLflow does not know it."""
+    """The MLflow run of a training stage; `id` is None when MLflow does not know it."""
 
     stage: str
     key: str
@@ -28,7 +28,7 @@ class StageRun:
 
 @dataclass(frozen=True)
 class Commit:
-    """The commit, and whether tracked files differed from it; git need not know it here."""
+    """The commit, and whether tracked files differed from it; this repository may not have it."""
 
     sha: str
     edited: bool
@@ -38,7 +38,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class StageDigest:
-    """The sha256 of all that dvc.lock has of a stage, and the md5 of its outs."""
+    """The sha256 of a stage's entry in dvc.lock, and the md5 of its outs."""
 
     name: str
     sha256: str
@@ -47,7 +47,7 @@ class StageDigest:
 
 @dataclass(frozen=True)
 class SourcePin:
-    """What was read, under which licence, and what pins it: a digest, or the commit of a dataset."""
+    """A source that was read: its licence, and what pins it, a digest or the commit of a dataset."""
 
     name: str
     license: str
@@ -75,13 +75,13 @@ class Lineage:
     lmforge_version: str
 
     def to_json(self) -> str:
-        """For programs."""
+        """The lineage as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link of the chain as people see it: what it is, which one, and the lines beneath."""
+    """A link of the chain as people see it: its kind, its title, and the lines below."""
 
     kind: str
     title: str
@@ -89,7 +89,7 @@ class Link:
 
 
 def read(root: Path, version: Version) -> Lineage:
-    """The lineage of a version, from the registry; the repository at `root` tells of the commit, if it has it."""
+    """The lineage of a version, from the registry; the commit is read from the repository at `root`, if it has it."""
     tags, kept = store.notes(version), Kept(store.kept(version))
     aliases = sorted(alias for alias, number in store.aliases(version.name).items() if number == version.number)
     return Lineage(
@@ -144,7 +144,7 @@ def links(lineage: Lineage) -> list[Link]:
 
 
 def text(chain: Iterable[Link]) -> str:
-    """The chain for a terminal."""
+    """The chain as text for a terminal."""
     return "\n  ↓\n".join("\n".join(_text(link)) for link in chain)
 
 
@@ -179,7 +179,7 @@ def _stage_lines(stages: Iterable[StageDigest]) -> Iterator[tuple[str, ...]]:
 
 
 def _source(entry: Mapping[str, Any], files: Mapping[str, str]) -> SourcePin:
-    """A package is pinned by its sha256, a dataset by its commit, local files by what was listed of them."""
+    """The pin of a source: the sha256 of a package, the commit of a dataset, the listing's digest for local files."""
     if "project" in entry:
         origin = f"{entry['project']} {entry['version']}"
     else:

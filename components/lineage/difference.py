@@ -1,4 +1,4 @@
-"""What sets two versions apart: code, settings, data, sources, environment, and what came of it."""
+"""The differences between two versions: code, settings, data, sources, environment, and scores."""
 
 import json
 import math
@@ -28,7 +28,7 @@ ANSWERS = ["task", "example", "score"]
 
 @dataclass(frozen=True)
 class Change:
-    """A value that is not the same; None where there is none."""
+    """A value that differs; None where there is none."""
 
     name: str
     old: Any
@@ -37,20 +37,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Code:
-    """The commits from one version to the other, and what became of the files that stages depend on.
+    """The commits from one version to the other, and the changes to the files that stages depend on.
 
-    `problem` says why it cannot be told.
+    `problem` is the reason why they are unknown.
     """
 
     commits: tuple[str, ...]
     files: tuple[str, ...]
-    edited: tuple[int, ...]  # the versions that were made with edits in no commit
+    edited: tuple[int, ...]  # the versions that were made with uncommitted edits
     problem: str = ""
 
 
 @dataclass(frozen=True)
 class Data:
-    """The rows of a prepared table that came, went or changed, by source; `problem` says why it cannot be told."""
+    """The rows of a prepared table that were added, removed or changed, by source, or the `problem` that hides them."""
 
     table: str
     moved: Mapping[str, Moved]
@@ -59,18 +59,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Score:
-    """A measure of both versions, and their difference on what both were asked, with an interval (or None)."""
+    """A metric of both versions, and its difference with an interval (or None) on the rows that both were scored on."""
 
     name: str
     old: Interval | None
     new: Interval | None
     change: Interval | None
-    shared: int  # documents or examples that both were asked
+    shared: int  # documents or examples that both were scored on
 
 
 @dataclass(frozen=True)
 class Difference:
-    """All that sets two versions apart."""
+    """All differences between two versions."""
 
     model: str
     versions: tuple[int, int]
@@ -82,7 +82,7 @@ class Difference:
     scores: tuple[Score, ...]
 
     def to_json(self) -> str:
-        """For programs."""
+        """The differences as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 
@@ -117,7 +117,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
 
 
 def _by_name(kept: Kept) -> dict[str, str]:
-    """Of each source one line: licence, pins, and the files that were listed."""
+    """One line for each source: licence, pins, and the files that were listed."""
     return {
         entry["name"]: json.dumps({**entry, "listed": kept.local_files.get(entry["name"], {})}, sort_keys=True)
         for entry in kept.sources

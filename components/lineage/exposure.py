@@ -1,4 +1,4 @@
-"""Who saw a document or an example: the trainings in the tree and those of all registered versions."""
+"""Which training runs saw a document or an example: those in the tree and those of all registered versions."""
 
 import json
 from contextlib import suppress
@@ -20,7 +20,7 @@ TOKENS = "data/tokens"
 
 @dataclass(frozen=True)
 class Owned:
-    """A training, and whose it is: the numbers of versions, and whether it is that of the tree."""
+    """A training run and its owners: the numbers of versions, and whether it is that of the tree."""
 
     training: RecordedTraining
     versions: list[int] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Owned:
 
 @dataclass(frozen=True)
 class Sighting:
-    """The steps of a training that read it; of those the skipped ones, which changed no weight."""
+    """The steps of a training run that read it, and those of them that were skipped and changed no weight."""
 
     stage: str
     key: str
@@ -38,12 +38,12 @@ class Sighting:
     steps: tuple[int, ...]
     skipped: tuple[int, ...]
     of: int
-    problem: str = ""  # why it cannot be told
+    problem: str = ""  # why the steps are unknown
 
 
 @dataclass(frozen=True)
 class Known:
-    """The trainings that can be asked, and for the versions that tell nothing, why."""
+    """Training runs whose data order is known, and the reason for each version without one."""
 
     trainings: list[Owned]
     silent: list[Sighting]
@@ -51,7 +51,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Found:
-    """A document or an example: where it stands, and who saw it."""
+    """A document or an example: where it is stored, and which training runs saw it."""
 
     id: str
     kind: str
@@ -60,7 +60,7 @@ class Found:
 
 
 def in_tree(root: Path) -> list[RecordedTraining]:
-    """The trainings whose models lie in the tree."""
+    """The training runs whose models are in the tree."""
     folders = [root / "models/pretrained", *sorted((root / "models/finetuned").glob("*"))]
     tokens = TokenIndex((root / TOKENS).joinpath)
     found = []
@@ -74,7 +74,7 @@ def in_tree(root: Path) -> list[RecordedTraining]:
 
 
 def of_version(root: Path, version: Version) -> list[RecordedTraining]:
-    """The trainings of a version. Their indexes are those of the tree where it has the same, or in DVC's cache."""
+    """The training runs of a version. Their indexes are in DVC's cache, or in the tree where it has the same ones."""
     kept = Kept(store.kept(version))
     file = partial(_locate, root, kept)
     tokens = TokenIndex(partial(file, TOKENS))
@@ -85,7 +85,7 @@ def of_version(root: Path, version: Version) -> list[RecordedTraining]:
 
 
 def known(root: Path, model: str) -> Known:
-    """All trainings, each once, and whose they are."""
+    """All training runs, each once, with their owners."""
     found = {one.key: Owned(one, in_tree=True) for one in in_tree(root)}
     silent = []
     for version in store.versions(model):
@@ -100,9 +100,9 @@ def known(root: Path, model: str) -> Known:
 
 
 def find(known: Known, beginning: str) -> Found:
-    """Everyone who saw the document or the example whose id begins so.
+    """The training runs that saw the document or example whose id begins with `beginning`.
 
-    Raises `BadData` when no training knows it, `BadSettings` when several ids begin so.
+    Raises `BadData` when no training run knows it, `BadSettings` when several ids begin so.
     """
     sightings = [_sighting(one, beginning) for one in known.trainings]
     identity, kind, where = _describe(known.trainings, beginning, sightings)
@@ -110,7 +110,7 @@ def find(known: Known, beginning: str) -> Found:
 
 
 def training(root: Path, stage: str, version: Version | None) -> RecordedTraining:
-    """The training of a stage, of a version or else of the tree. Raises `BadSettings` when there is none."""
+    """The training run of a stage, of a version or else of the tree. Raises `BadSettings` when there is none."""
     found = {one.stage: one for one in (of_version(root, version) if version else in_tree(root))}
     if stage not in found:
         where = f"version {version.number}" if version else "the tree"
@@ -138,10 +138,10 @@ def _sighting(known: Owned, beginning: str) -> Sighting:
 
 
 def _describe(known: list[Owned], beginning: str, sightings: list[Sighting]) -> tuple[str, str, str]:
-    """The whole id, what it is, and where it stands."""
+    """The whole id, the kind, and where it is stored."""
     for one in known:
         document = None
-        with suppress(BadData):  # its index is gone: another training may have the document too
+        with suppress(BadData):  # its index is gone: another training run may have the document too
             document = one.training.document(beginning)
         if document:
             where = f"{document.length} tokens in {TOKENS}/{document.shard}, from token {document.offset} on"
@@ -158,7 +158,7 @@ def _reports(stage: str) -> str:
 
 
 def _locate(root: Path, kept: Kept, out: str, name: str) -> Path:
-    """Where a file of a version's out lies: in DVC's cache, or in the tree when that has the same out.
+    """The path of a file in a version's out: in DVC's cache, or in the tree when that has the same out.
 
     Raises `BadData` when it is gone.
     """

@@ -1,4 +1,4 @@
-"""What DVC recorded and keeps, as plain files: `dvc.lock`, and a cache in which each object has the name of its md5.
+"""DVC's records and cache as plain files: `dvc.lock`, and a cache in which each object is named by its md5.
 
 https://dvc.org/doc/user-guide/project-structure/internal-files#structure-of-the-cache-directory
 """
@@ -13,12 +13,12 @@ from typing import Any
 from components.core import params
 
 LOCK = Path("dvc.lock")
-FOLDER = ".dir"  # how the md5 of a folder ends
+FOLDER = ".dir"  # the suffix of a folder's md5
 
 
 @dataclass(frozen=True)
 class LockedStage:
-    """What a dvc.lock has of a stage: its command, and the md5 of each dep and out by its path."""
+    """The entry of a stage in dvc.lock: its command, and the md5 of each dep and out by its path."""
 
     command: str
     deps: dict[str, str]
@@ -40,13 +40,13 @@ def outs(stages: Stages) -> dict[str, str]:
 
 
 def inputs(stages: Stages) -> list[str]:
-    """The deps that no stage makes: code, and the lists of the data."""
+    """The deps that no stage produces: code, and the listings of the data."""
     made = outs(stages)
     return sorted({dep for stage in stages.values() for dep in stage.deps if not _within(dep, made)})
 
 
 def upstream(stages: Stages, out: str) -> Stages:
-    """The stages that an out comes from, in their order; none when no stage makes it."""
+    """The stages that an out comes from, in their order; empty when no stage produces it."""
     needed, found = {out}, set[str]()
     while more := {name for name, stage in stages.items() if name not in found and set(stage.outs) & needed}:
         found |= more
@@ -61,25 +61,25 @@ def _within(path: str, folders: Iterable[str]) -> bool:
 
 
 class Cache:
-    """DVC's cache of the repository at `root`, read only. Its place is that of the repository's own settings."""
+    """DVC's cache of the repository at `root`, read only, at the location in the repository's own settings."""
 
     def __init__(self, root: Path) -> None:
         self._folder = _cache_dir(root / ".dvc") / "files" / "md5"
 
     def path(self, md5: str) -> Path:
-        """Where an object lies, if it is there."""
+        """The path of an object, if it exists."""
         return self._folder / md5[:2] / md5[2:]
 
     def listing(self, md5: str) -> dict[str, str]:
-        """The md5 of each file in a folder that is there, by its path within."""
+        """The md5 of each file in a folder that exists, by its path within."""
         return {entry["relpath"]: entry["md5"] for entry in json.loads(self.path(md5).read_text())}
 
     def holds(self, md5: str) -> bool:
-        """Whether there is a folder of this md5."""
+        """Whether there is a folder with this md5."""
         return md5.endswith(FOLDER) and self.path(md5).exists()
 
     def missing(self, md5: str) -> Iterator[str]:
-        """The objects that are not there, of a file or of a folder with all that it holds."""
+        """The missing objects of a file, or of a folder with all its files."""
         if not self.path(md5).exists():
             yield md5
         elif md5.endswith(FOLDER):

@@ -1,4 +1,4 @@
-"""Two sides of a table held against each other, row by row."""
+"""Two versions of a table compared row by row."""
 
 import hashlib
 from collections import defaultdict
@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-CONTENT = ("text", "inputs", "target")  # what a row of the documents or the examples says
-FIRST = 3  # ids that are named
+CONTENT = ("text", "inputs", "target")  # the content of a row of the documents or the examples
+FIRST = 3  # ids that are listed
 
 
 @dataclass(frozen=True)
 class Ids:
-    """How many there are, and the first of them."""
+    """The number of ids, and the first of them."""
 
     count: int
     first: tuple[str, ...]
@@ -23,7 +23,7 @@ class Ids:
 
 @dataclass(frozen=True)
 class Moved:
-    """The rows of a source that came, went, or say something else under the same id."""
+    """The rows of a source that were added, dropped, or have other content under the same id."""
 
     added: Ids
     dropped: Ids
@@ -31,7 +31,7 @@ class Moved:
 
 
 def moved(before: Iterable[Path], now: Iterable[Path]) -> dict[str, Moved]:
-    """What became of the rows in Parquet files, by source; of each row its digest is held in memory."""
+    """The changes to the rows in Parquet files, by source; memory holds a digest of each row."""
     old, new = _digests(before), _digests(now)
     found: dict[str, tuple[list[str], list[str], list[str]]] = defaultdict(lambda: ([], [], []))
     for row, (source, _) in new.items():
@@ -53,7 +53,7 @@ def shared(old: pa.Table, new: pa.Table, keys: Sequence[str]) -> pa.Table:
 
 
 def _digests(files: Iterable[Path]) -> dict[str, tuple[str, bytes]]:
-    """Of each row, by its id, the source and a digest of what it says."""
+    """The source and a digest of the content of each row, by its id."""
     found = {}
     for path in files:
         with pq.ParquetFile(path) as file:

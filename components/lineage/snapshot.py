@@ -1,6 +1,7 @@
-"""What is kept with a version when it is registered, so that its lineage does not hang on anybody's folder.
+"""The files stored with a version when it is registered, so that its lineage does not depend on anyone's folder.
 
-A dvc.lock that was never committed, or edits that never were, would otherwise be gone with the next run.
+A dvc.lock or edits that were never committed would otherwise be lost with the next run.
+docs/decisions.md, "What lineage needs is kept with the version"
 """
 
 import json
@@ -26,9 +27,9 @@ ENVIRONMENT = "requirements.lock"
 
 
 def collect(root: Path, recipe: str) -> dict[str, bytes]:
-    """The files to keep with the model that `recipe` made in the repository at `root`, by their names; those there are.
+    """The files to store with the model that `recipe` made in the repository at `root`, by name, as far as they exist.
 
-    Also what sets tracked files apart from the commit, as a patch, and the outs in dvc.lock with all their files.
+    Also the difference of tracked files from the commit, as a patch, and the outs in dvc.lock with all their files.
     """
     reports = root / "reports/evaluation" / recipe
     files = {name: root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml", ENVIRONMENT)}
@@ -42,13 +43,13 @@ def collect(root: Path, recipe: str) -> dict[str, bytes]:
 
 
 def catalogue(settings: dict[str, Any]) -> str:
-    """The path of the catalogue of sources, by what params.yaml holds."""
+    """The path of the catalogue of sources, from the content of params.yaml."""
     return str(settings.get("ingest", {}).get("sources", "data/sources.yaml"))
 
 
 @dataclass(frozen=True)
 class Out:
-    """An out of dvc.lock: its md5, and if it is a folder the md5 of each file by its path within."""
+    """An out of dvc.lock: its md5, and for a folder the md5 of each file by its path within."""
 
     md5: str
     files: dict[str, str]
@@ -56,23 +57,23 @@ class Out:
 
 @dataclass(frozen=True)
 class Kept:
-    """What was kept with a version, in a folder."""
+    """The files stored with a version, in a folder."""
 
     folder: Path
 
     @cached_property
     def stages(self) -> Stages:
-        """Of dvc.lock."""
+        """The stages of dvc.lock."""
         return objects.read_lock(self.folder / "dvc.lock")
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Of params.yaml."""
+        """The content of params.yaml."""
         return params.load(self.folder / params.PARAMS)
 
     @property
     def sources(self) -> list[dict[str, Any]]:
-        """The entries of the catalogue that were read: their licences were accepted, and something of them taken."""
+        """The entries of the catalogue that were read: those with an accepted licence of which something is taken."""
         chosen = self.settings["ingest"]
         entries: list[dict[str, Any]] = params.load(self.folder / SOURCES)["sources"]
         return [
@@ -95,7 +96,7 @@ class Kept:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """Of the evaluation."""
+        """The scores of the evaluation."""
         found: dict[str, Any] = self._json(SCORES)
         return found
 
@@ -115,7 +116,7 @@ class Kept:
 
 
 def _outs(root: Path) -> bytes:
-    """What dvc.lock has of all outs. Of a folder that is not in DVC's cache the files are not known."""
+    """The outs in dvc.lock. The files of a folder that is not in DVC's cache are unknown."""
     cache = Cache(root)
     made = objects.outs(objects.read_lock(root / objects.LOCK))
     found = {out: {"md5": md5, "files": cache.listing(md5) if cache.holds(md5) else {}} for out, md5 in made.items()}

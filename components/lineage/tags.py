@@ -14,14 +14,14 @@ from components.lineage import objects
 LOCK = Path("dvc.lock")
 ENVIRONMENT = Path("requirements.lock")
 RECORDS = (LOCK, Path("data/listing.json"))
-"""Tracked files that a run writes: what they say is kept with the version, whoever commits it."""
+"""Tracked files that a run writes: their content is stored with the version, committed or not."""
 RUN_FIRST = "run the pipeline first (`lmforge run` or `dvc repro`)"
 
 
 def tags_of(root: Path, recipe: str, flow_run: str) -> dict[str, str]:
     """The tags of the model that `recipe` made in the repository at `root`, in the flow run `flow_run`.
 
-    `stage_key` leads to the MLflow run that trained it. Raises `BadData` when dvc.lock does not know the model.
+    `stage_key` leads to the MLflow run that trained it. Raises `BadData` when dvc.lock does not have the model.
     """
     outs = _outs(root / LOCK)
     return {
@@ -50,10 +50,10 @@ def edited(root: Path) -> list[str]:
 
 
 def missing(root: Path, recipe: str, in_remote: Callable[[Sequence[str]], Collection[str]] = lambda _: ()) -> list[str]:
-    """What keeps the lineage of the recipe's model from being complete, each in words; nothing when all is there.
+    """The gaps in the lineage of the recipe's model, each in words; empty when it is complete.
 
     Edits that are in no commit, code that git does not have, and data of dvc.lock that DVC's cache does not have.
-    `in_remote` tells which of some md5 a remote has. Raises `BadData` when dvc.lock does not know the model.
+    `in_remote` returns which of some md5 a remote has. Raises `BadData` when dvc.lock does not have the model.
     """
     stages = objects.upstream(objects.read_lock(root / LOCK), f"models/package/{recipe}")
     if not stages:
@@ -72,7 +72,7 @@ def missing(root: Path, recipe: str, in_remote: Callable[[Sequence[str]], Collec
 
 
 def params_digest(path: Path) -> str:
-    """sha256 of the values in a settings file: comments and the order of keys do not count."""
+    """sha256 of the values in a settings file: comments and the order of keys are ignored."""
     content = json.dumps(params.load(path), sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""From a document to the windows that hold its tokens, and back: by the index that the stage `encode` left."""
+"""From a document to the windows that contain its tokens, and back: by the index that the stage `encode` wrote."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ SPLIT = "train"
 COLUMNS = ["document", "source", "language", "offset", "length"]
 
 Files = Callable[[str], Path]
-"""From the name of a file in a folder to where it lies."""
+"""Maps the name of a file in a folder to its path."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class EncodedDocument:
 
 
 class TokenIndex:
-    """The documents of a folder of tokens. Opening it reads next to nothing; a search reads some thousand rows."""
+    """The documents of a folder of tokens. Opening it reads almost nothing; a search reads some thousand rows."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._tables: dict[int, pa.Table] = {}
 
     def find(self, beginning: str) -> EncodedDocument | None:
-        """The document whose id begins so. Raises `BadSettings` when there are several."""
+        """The document whose id begins with `beginning`. Raises `BadSettings` when there are several."""
         for row in id_index.find(self._files("lookup.npy"), beginning).tolist():
             document = self._document(row)
             if document.id.startswith(beginning.lower()):
@@ -51,7 +51,7 @@ class TokenIndex:
         return None
 
     def windows(self, document: EncodedDocument, reading: Reading) -> np.ndarray:
-        """The windows of a training in which some of its tokens take part; none for one of another split."""
+        """The windows of a training run that contain some of its tokens; empty for a document of another split."""
         if document.split != SPLIT or not document.length:
             return np.arange(0)
         place = next(place for place, number in enumerate(self._train) if self._file(number) == document.shard)
@@ -63,7 +63,7 @@ class TokenIndex:
         return np.arange(before + first, min(before + last + 1, int(ends[place])))
 
     def documents(self, window: int, reading: Reading) -> Iterator[tuple[EncodedDocument, int]]:
-        """The documents in a window, in order, each with the number of its tokens there."""
+        """The documents in a window, in order, each with the number of its tokens in it."""
         ends = self._ends(reading)
         place = int(np.searchsorted(ends, window, side="right"))
         start = (window - (int(ends[place - 1]) if place else 0)) * reading.length
@@ -77,7 +77,7 @@ class TokenIndex:
                 yield document, inside
 
     def count(self, reading: Reading) -> int:
-        """The number of windows of a training."""
+        """The number of windows of a training run."""
         return int(self._ends(reading)[-1])
 
     @cached_property
@@ -87,12 +87,12 @@ class TokenIndex:
 
     @cached_property
     def _train(self) -> list[int]:
-        """The numbers of the shards to learn from."""
+        """The numbers of the train shards."""
         return [number for number, shard in enumerate(self._shards) if shard["split"] == SPLIT]
 
     @cached_property
     def _first_rows(self) -> np.ndarray:
-        """The row of the first document of each shard, and the one behind the last of all."""
+        """The row of the first document of each shard, and after them the number of all rows."""
         return np.cumsum([0, *(shard["documents"] for shard in self._shards)])
 
     @cached_property
@@ -101,7 +101,7 @@ class TokenIndex:
 
     @cached_property
     def _groups(self) -> np.ndarray:
-        """The first row of each row group, and the one behind the last; no group has rows of two shards."""
+        """The first row of each row group, and after them the number of all rows; no group has rows of two shards."""
         metadata = self._parquet.metadata
         return np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
 

@@ -1,4 +1,4 @@
-"""What a training saw: the steps that read a document or an example, and all that a step read."""
+"""What a training run saw: the steps that read a document or an example, and everything that a step read."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ class ReadRow:
 
 
 class RecordedTraining:
-    """A training that is over: `facts` are its training.json, `reports` the files that it left beside its curves."""
+    """A finished training run: `facts` are its training.json, `reports` the files that it wrote next to its curves."""
 
     def __init__(self, stage: str, facts: Mapping[str, Any], tokens: TokenIndex, reports: Files) -> None:
         self.stage, self.key = stage, str(facts["stage_key"])
@@ -36,7 +36,7 @@ class RecordedTraining:
         self._tokens, self._reports = tokens, reports
 
     def steps_with_document(self, beginning: str) -> list[int]:
-        """The steps that read some of a document, ascending; those that were taken back are not among them."""
+        """The steps that read some of a document, ascending, without those that were rolled back."""
         document = self._tokens.find(beginning)
         if document is None or not self._reads("documents"):
             return []
@@ -49,7 +49,7 @@ class RecordedTraining:
         return sorted({int(step) for step in id_index.find(self._reports("examples.npy"), beginning)})
 
     def seen(self, step: int) -> list[ReadRow]:
-        """What a step read, each document or example once, in the order in which they stand in the rows."""
+        """What a step read: each document or example once, in the order in which they are in the rows."""
         if not 1 <= step <= self.reading.steps:
             raise BadSettings(f"{self.stage} has the steps 1 to {self.reading.steps}: there is no step {step}")
         rows = self._examples(step) if self.reading.table(step) == "examples" else self._documents(step)
@@ -60,7 +60,7 @@ class RecordedTraining:
         return list(found.values())
 
     def document(self, beginning: str) -> EncodedDocument | None:
-        """The document whose id begins so."""
+        """The document whose id begins with `beginning`."""
         return self._tokens.find(beginning)
 
     def _reads(self, table: Table) -> bool:

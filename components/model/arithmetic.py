@@ -1,7 +1,8 @@
-"""Which type the matrix products have: the one place that decides it, from what the hardware multiplies fast.
+"""The type of matrix products: the only place that chooses it, by what the hardware multiplies fast.
 
-The choice follows from the processor or GPU alone, so that it is the same each time on the same machine. Nothing is
-measured: a busy machine would choose otherwise than a quiet one. docs/decisions.md has the speeds behind it.
+The choice depends on the processor or GPU alone, so that it is the same each time on the same machine. Nothing is
+measured: a busy machine would choose differently from an idle one.
+docs/decisions.md, "The hardware chooses the type of matrix products, in one place"
 """
 
 import os
@@ -15,12 +16,12 @@ CPU = torch.device("cpu")
 # https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
 _ONEDNN_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
-_TENSOR_CORES = (8, 0)  # the compute capability from which NVIDIA's multiply bf16; sm_70 and sm_75 emulate it
+_TENSOR_CORES = (8, 0)  # the compute capability from which NVIDIA GPUs multiply bf16; sm_70 and sm_75 emulate it
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a device multiplies fast: `dtype`, and the instructions or the GPU that do it."""
+    """The type that a device multiplies fast, and the instructions or the GPU that do it."""
 
     hardware: str
     dtype: torch.dtype
@@ -33,7 +34,7 @@ NAMES = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
 def of(device: torch.device) -> Arithmetic:
-    """What a device multiplies fast."""
+    """The type that a device multiplies fast."""
     if device.type != "cuda":
         return of_processor(torch.backends.cpu.get_cpu_capability(), _instructions())
     if torch.version.hip:
@@ -42,10 +43,10 @@ def of(device: torch.device) -> Arithmetic:
 
 
 def of_processor(capability: str, instructions: frozenset[str]) -> Arithmetic:
-    """What a processor multiplies fast.
+    """The type that a processor multiplies fast.
 
-    capability: what PyTorch calls the widest vectors that it uses, after ATEN_CPU_CAPABILITY. instructions: names as
-    `torch.cpu.get_capabilities` has them, without those that oneDNN was told not to use.
+    capability: PyTorch's name of the widest vectors that it uses, subject to ATEN_CPU_CAPABILITY. instructions: names
+    as in `torch.cpu.get_capabilities`, without those that oneDNN may not use.
     """
     if capability in ("AVX512", "AMX") or capability.startswith("AVX10"):
         if "amx_bf16" in instructions:
@@ -61,26 +62,26 @@ def of_processor(capability: str, instructions: frozenset[str]) -> Arithmetic:
 
 
 def of_gpu(name: str, capability: tuple[int, int]) -> Arithmetic:
-    """What an NVIDIA GPU multiplies fast, by its compute capability."""
+    """The type that an NVIDIA GPU multiplies fast, by its compute capability."""
     hardware = f"{name}, sm_{capability[0]}{capability[1]}"
     return Arithmetic(hardware, torch.bfloat16 if capability >= _TENSOR_CORES else torch.float32)
 
 
 def chosen(precision: str, device: torch.device) -> torch.dtype:
-    """The type by a setting: `bf16`, `fp32`, or `auto`, which asks the hardware."""
+    """The type for a setting: `bf16`, `fp32`, or `auto`, which depends on the hardware."""
     if precision == "auto":
         return of(device).dtype
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
 def described(dtype: torch.dtype, device: torch.device) -> str:
-    """The type of a run in words, for its log: with the hardware, and what that would rather have."""
+    """The type of a run in words, for its log: with the hardware, and with its fastest type if that is another one."""
     best = of(device)
     return str(best) if dtype is best.dtype else f"{NAMES[dtype]}, as set; this machine is fastest in {best}"
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None = None) -> torch.autocast:
-    """Within it the matrix products of a model have this type; without one, that which the device multiplies fast."""
+    """Autocast of a model's matrix products to this type, by default to the one that the device multiplies fast."""
     dtype = dtype or of(device).dtype
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 

@@ -1,4 +1,4 @@
-"""The shape of a model, and the dial from which it follows."""
+"""The shape of a model, and the depth from which it follows."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -16,11 +16,11 @@ Activation = Literal["swiglu", "gelu", "relu"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Every size of a Transformer, and the form of its layers."""
+    """All sizes of a Transformer, and the form of its layers."""
 
     architecture: Architecture
     vocab_size: int
-    labels: tuple[str, ...]  # what the head chooses from instead of tokens; none: it predicts tokens
+    labels: tuple[str, ...]  # the classes of the head in place of tokens; empty: it predicts tokens
     hidden_size: int
     num_layers: int  # of an encoder-decoder: of each half
     num_heads: int
@@ -37,11 +37,11 @@ class ModelConfig:
     qk_norm: bool
     tie_embeddings: bool
     logit_soft_cap: float | None
-    ngram_rows: tuple[int, ...] = ()  # of the tables of 2, 3, ... tokens that are looked up together; none: one alone
+    ngram_rows: tuple[int, ...] = ()  # of the tables of 2, 3, ... tokens that are looked up together; empty: no n-grams
 
     @property
     def num_outputs(self) -> int:
-        """What the head chooses from: the labels, or else the tokens."""
+        """The number of classes of the head: the labels, or else the tokens."""
         return len(self.labels) or self.vocab_size
 
     @property
@@ -50,7 +50,7 @@ class ModelConfig:
         return self.norm == "layer"
 
     def max_prompt_tokens(self, max_new_tokens: int) -> int:
-        """How many tokens a prompt may have: in a decoder it shares the window with the answer."""
+        """The maximum number of tokens in a prompt: in a decoder it shares the window with the answer."""
         window = self.max_sequence_length
         shares = self.architecture == "decoder" or max_new_tokens > window
         return window - max_new_tokens if shares else window
@@ -58,7 +58,10 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """One dial, `depth`, gives the sizes; each can be set by hand."""
+    """The sizes follow from one setting, `depth`; each can be set by hand.
+
+    docs/decisions.md, "What an ingredient is worth"
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -104,8 +107,8 @@ class ModelSettings:
         return self.num_kv_heads or (self.heads // 2 if self.heads % 2 == 0 else self.heads)
 
     def build(self, vocab_size: int, max_sequence_length: int) -> ModelConfig:
-        """The sizes for a vocabulary and a window."""
-        # A gate makes a third matrix of two; the widths keep the number of weights the same (Shazeer 2020).
+        """The configuration for a vocabulary and a window."""
+        # SwiGLU has three matrices in place of two; the width keeps the number of weights the same (Shazeer 2020).
         expansion = 8 / 3 if self.activation == "swiglu" else 4
         return ModelConfig(
             architecture=self.architecture,

@@ -1,8 +1,9 @@
-"""A model made ready to write on a processor: its matrices in another layout, its blocks in fewer operations.
+"""A model prepared for generation on a processor: its matrices in another layout, its blocks in fewer operations.
 
 With few rows the time goes into reading the matrices, and PyTorch's default (MKL) reads them slowly on processors that
-are not Intel's. oneDNN multiplies with a matrix that was put into its own layout beforehand, as `torch.compile` does it
+are not Intel's. oneDNN multiplies with a matrix that was put into its own layout beforehand, as `torch.compile` does
 with frozen weights: the same numbers but for the last bits, up to four times as fast in fp32.
+docs/decisions.md, "oneDNN writes, MKL does not"
 """
 
 import torch
@@ -28,13 +29,13 @@ class PackedLinear(nn.Module):
         return out
 
     def add(self, stream: Tensor, x: Tensor) -> Tensor:
-        """The stream and what the layer makes of x."""
+        """The stream plus the output of the layer for x."""
         out: Tensor = ops.mkldnn._linear_pointwise.binary(x, stream, self.weight, self.bias, "add")
         return out
 
 
 class PackedBlock(nn.Module):
-    """What `Block` is in Qwen3 or Llama, with the weights of its norms in the matrices behind them."""
+    """The counterpart of `Block` for Qwen3 or Llama, with the weights of its norms folded into the matrices."""
 
     def __init__(self, block: Block, config: ModelConfig) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class PackedBlock(nn.Module):
 
 
 def pack(model: Transformer) -> Transformer:
-    """The same model, changed in place: for `generate`, no more for training or `loss`; on a GPU as it was."""
+    """Prepare a model in place for `generate`; training and `loss` do not work after it. On a GPU nothing changes."""
     if model.embedding.weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return model
     config = model.config

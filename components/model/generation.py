@@ -1,6 +1,6 @@
-"""Text out of a model: greedy and sampled continuations, and the likelihood of given ones.
+"""Text generation: greedy and sampled continuations, and the likelihood of given ones.
 
-A decoder goes on behind the prompt. In an encoder-decoder the prompt goes to the encoder, and the decoder begins with
+A decoder continues the prompt. In an encoder-decoder the prompt goes to the encoder, and the decoder begins with
 the token `start`. Prompts of different lengths share a batch by padding that no token sees, so the answer to a prompt
 does not depend on its neighbours.
 """
@@ -16,27 +16,27 @@ from torch import Tensor
 from components.model.layers import KeyValueCache, LayerCache
 from components.model.transformer import Transformer
 
-NUCLEUS = 64  # tokens among which a nucleus is sought first
-COLD = 1e-6  # temperature below which the likeliest token has all the probability; logits over less would overflow
+NUCLEUS = 64  # tokens among which a nucleus is searched first
+COLD = 1e-6  # temperature below which decoding is greedy; logits divided by less would overflow
 BATCH = 64  # prompts
 
 
 @dataclass
 class DecodeState:
-    """Rows that a decoder reads in step, and what it keeps of them."""
+    """The rows that a decoder reads in parallel, and its state for them."""
 
     model: Transformer
     cache: list[LayerCache]
-    last_BP: Tensor  # tokens read, as many as n-grams reach back
+    last_BP: Tensor  # the last tokens read, as many as n-grams reach back
     length: int  # tokens read, with padding
-    pads_B: Tensor | None  # tokens of padding in front of each row; None: there are none
-    memory_mask: Tensor | None  # [B, 1, 1, S]: what of the sources is no padding; None: all of it
+    pads_B: Tensor | None  # tokens of padding in front of each row; None: no padding
+    memory_mask: Tensor | None  # [B, 1, 1, S]: False for the padding of the sources; None: no padding
 
     @classmethod
     def read(
         cls, model: Transformer, prompts: Sequence[Sequence[int]], room: int, start: int | None
     ) -> tuple[Self, Tensor]:
-        """Read prompts, with room for more tokens; also the logits of the first token behind each, [B, 1, V]."""
+        """Read prompts, with room for more tokens; also returns the logits of the first token after each, [B, 1, V]."""
         if model.encoder is not None:
             return cls._read_sources(model, prompts, room, start)
         device = model.embedding.weight.device
@@ -61,7 +61,7 @@ class DecodeState:
         return rows, rows.advance(tokens_B1, memory_BSC=model.encode(source_BS, mask))
 
     def advance(self, tokens_BT: Tensor, *, memory_BSC: Tensor | None = None, last_only: bool = False) -> Tensor:
-        """Read more tokens: the logits behind each, [B, T, V], or behind the last, [B, 1, V]."""
+        """Read more tokens; returns the logits after each, [B, T, V], or after the last, [B, 1, V]."""
         positions_T = torch.arange(self.length, self.length + tokens_BT.shape[1], device=tokens_BT.device)
         positions_BT = positions_T[None]
         if self.pads_B is not None:
@@ -83,7 +83,7 @@ class DecodeState:
         return logits
 
     def select(self, rows: Tensor) -> "DecodeState":
-        """The rows with these numbers, which may repeat."""
+        """The state of the rows with these numbers, which may repeat."""
         return DecodeState(
             self.model,
             [layer.select(rows) for layer in self.cache],
@@ -94,7 +94,7 @@ class DecodeState:
         )
 
     def _mask(self, queries_T: Tensor) -> Tensor | None:
-        """What each new token sees: those up to itself but padding, which sees only itself; None where that is all."""
+        """The mask of new tokens: each sees those up to itself without padding; padding sees itself. None: no mask."""
         if self.pads_B is None and (self.length == 0 or len(queries_T) == 1):
             return None
         keys_S = torch.arange(self.length + len(queries_T), device=queries_T.device)
@@ -106,7 +106,7 @@ class DecodeState:
 
 
 def _pad(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool) -> tuple[Tensor, Tensor]:
-    """Rows made equally long, [B, T], and how many tokens that took, [B]."""
+    """Rows padded to equal length, [B, T], and the number of padding tokens in each, [B]."""
     longest = max(map(len, rows))
     padding = [[0] * (longest - len(row)) for row in rows]
     padded = [[*pad, *row] if left else [*row, *pad] for pad, row in zip(padding, rows, strict=True)]
@@ -126,12 +126,13 @@ def _caches(model: Transformer, batch: int, room: int, memory_room: int) -> list
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn; a temperature of 0 takes the likeliest.
+    """How the next token is sampled; a temperature of 0 is greedy.
 
-    `top_k` leaves the likeliest tokens, `top_p` of these the fewest that together reach this share of the probability
-    (https://arxiv.org/abs/1904.09751). The penalty makes tokens that the answer has already less likely
-    (https://arxiv.org/abs/1909.05858); those of the prompt stay as they are, so that an answer can still be copied
+    `top_k` keeps the likeliest tokens, `top_p` of these the fewest that together reach this share of the probability
+    (https://arxiv.org/abs/1904.09751). The repetition penalty makes tokens that the answer already has less likely
+    (https://arxiv.org/abs/1909.05858); those of the prompt are not penalised, so that an answer can still be copied
     from it.
+    docs/decisions.md, "Free text is written with a penalty on its own tokens"
     """
 
     temperature: float = 0.0
@@ -144,7 +145,7 @@ GREEDY = Sampling()
 
 
 def draw(logits_BV: Tensor, answers_BN: Tensor, chances_B: Tensor, sampling: Sampling) -> Tensor:
-    """The next token of each row, [B], behind the answers so far, at a chance from 0 to below 1."""
+    """The next token of each row, [B], given the answers so far and a random number from 0 to below 1 for each."""
     logits_BV = logits_BV.float()
     if sampling.repetition_penalty != 1:
         logits_BV = _penalised(logits_BV, answers_BN, sampling.repetition_penalty)
@@ -163,7 +164,7 @@ def _penalised(logits_BV: Tensor, answers_BN: Tensor, penalty: float) -> Tensor:
 
 
 def _likeliest(logits_BV: Tensor, top_k: int | None, top_p: float | None) -> tuple[Tensor, Tensor]:
-    """The tokens that may be drawn, the likeliest first, and before them their shares of all, each [B, N]."""
+    """The probabilities and ids of the tokens that may be drawn, the likeliest first, each [B, N]."""
     if top_k is not None:
         logits_BN, tokens_BN = logits_BV.topk(min(top_k, logits_BV.shape[-1]))
         shares_BN = logits_BN.softmax(-1)
@@ -177,7 +178,7 @@ def _likeliest(logits_BV: Tensor, top_k: int | None, top_p: float | None) -> tup
 
 
 def _reaching(shares_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The largest shares, enough in each row to reach `top_p`, and their tokens: to sort them all takes far longer."""
+    """The largest probabilities, enough in each row to reach `top_p`, and their tokens: a full sort takes longer."""
     size, count = shares_BV.shape[-1], NUCLEUS
     while True:
         shares_BN, tokens_BN = shares_BV.topk(min(count, size))
@@ -187,7 +188,7 @@ def _reaching(shares_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
 
 
 def _at(chances_B: Tensor, shares_BN: Tensor) -> Tensor:
-    """Where the sum of the shares passes the chance, a part of their sum: [B]."""
+    """Where the cumulative sum of the shares exceeds the random number, taken as a fraction of their sum: [B]."""
     sums_BN = shares_BN.cumsum(-1, dtype=torch.float64)
     return torch.searchsorted(sums_BN, chances_B[:, None] * sums_BN[:, -1:], right=True).squeeze(-1)
 
@@ -211,10 +212,11 @@ def generate(
     sampling: Sampling = GREEDY,
     seed: int = 0,
 ) -> list[list[int]]:
-    """The answer to each prompt: up to a stop token (left out), until it is `ended`, or `max_new_tokens` long.
+    """Generate the answer to each prompt: up to a stop token (left out), until it is `ended`, or `max_new_tokens` long.
 
     Prompt and answer together must fit into the window of a decoder, and each by itself into that of an
-    encoder-decoder. What is drawn follows from the seed and the prompt.
+    encoder-decoder. Sampling depends on the seed and the prompt only.
+    docs/decisions.md, "A draw follows from the seed and the prompt"
     """
     answers: list[list[int]] = [[] for _ in prompts]
     for places in _batches(prompts):
@@ -274,13 +276,13 @@ def _continue(
     sampling: Sampling,
     seed: int,
 ) -> Iterator[dict[int, int]]:
-    """Step by step the next token of each prompt, by its place, as long as its answer goes on."""
+    """Yield step by step the next token of each prompt whose answer is not complete, by the prompt's place."""
     rows, logits_B1V = DecodeState.read(model, prompts, count, start)
     device = logits_B1V.device
     drawn_BN = np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
     chances_BN = torch.from_numpy(drawn_BN).to(device)
     answers_BN = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
-    places = list(range(len(prompts)))  # of the prompts that the rows of the batch answer
+    places = list(range(len(prompts)))  # of the prompts that the rows of the batch belong to
     going = set(places)
     for number in range(count):
         tokens_B = draw(logits_B1V[:, -1], answers_BN, chances_BN[:, number], sampling)
@@ -292,7 +294,7 @@ def _continue(
             going -= {place for place, answer in zip(places, answers_BN.tolist(), strict=True) if ended(answer)}
         if not going or number + 1 == count:
             return
-        if len(going) <= len(places) // 2:  # the rows that are done are left behind
+        if len(going) <= len(places) // 2:  # finished rows are dropped
             kept = torch.tensor([row for row, place in enumerate(places) if place in going], device=device)
             rows, tokens_B = rows.select(kept), tokens_B[kept]
             chances_BN, answers_BN = chances_BN[kept], answers_BN[kept]

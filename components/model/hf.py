@@ -1,7 +1,8 @@
-"""Models as folders that `transformers` loads: `config.json` and `model.safetensors`, out and in.
+"""Models as folders that `transformers` loads: `config.json` and `model.safetensors`, export and import.
 
-A model whose form `transformers` has is written in that form (`forms.py`); any other under our own names, with the
-model type `lmforge`.
+A model that fits a format of `transformers` is written in that format (`hf_formats.py`); any other under our own
+names, with the model type `lmforge`.
+docs/decisions.md, "Forms of `transformers` by table"
 """
 
 import json
@@ -30,7 +31,7 @@ def save(model: Transformer, folder: Path) -> None:
 def load(folder: Path) -> Transformer:
     """The model of a folder, in fp32 on the CPU, in evaluation mode.
 
-    Raises `BadData` when there is no such folder, or its model has a form that is not ours.
+    Raises `BadData` when there is no such folder, or its model has an unsupported format.
     """
     if not (folder / "config.json").exists():
         raise BadData(f"{folder} holds no config.json: it is no model folder")
@@ -71,7 +72,7 @@ def write_config(config: ModelConfig) -> dict[str, object]:
 
 
 def read_config(content: dict[str, object], where: str) -> ModelConfig:
-    """The sizes in a `config.json`. Raises `BadData` for a form that is not ours."""
+    """The sizes in a `config.json`. Raises `BadData` for an unsupported format."""
     kind = content.get("model_type")
     if kind == OURS:
         sizes = {name: value for name, value in content.items() if name != "model_type"}

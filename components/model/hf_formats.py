@@ -1,4 +1,4 @@
-"""The forms of `transformers` that our Transformer can take: their configurations, and their names of the weights.
+"""The formats of `transformers` that our Transformer supports: their configurations, and their names of the weights.
 
 Qwen3, Llama (SmolLM2 is one) and EuroBERT share one layout; Marian is the original encoder-decoder.
 """
@@ -13,31 +13,31 @@ from torch import Tensor
 from components.model.config import ModelConfig
 
 Names = dict[str, tuple[str, ...]]
-"""Our name of a weight, and theirs; a fused matrix of ours stands for the rows of several."""
+"""Maps our name of a weight to theirs; a fused matrix of ours contains the rows of several of theirs."""
 
 
 class Unknown(Exception):
-    """A setting of a configuration that our layers do not know."""
+    """A setting of a configuration that our layers do not support."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """One kind of model in `transformers`."""
+    """One model format of `transformers`."""
 
     fits: Callable[[ModelConfig], bool]
     write: Callable[[ModelConfig], dict[str, object]]
     read: Callable[[Mapping[str, Any]], ModelConfig]
     names: Callable[[ModelConfig], Names]
-    constants: Callable[[ModelConfig], dict[str, Tensor]]  # weights that theirs has and ours has not
+    constants: Callable[[ModelConfig], dict[str, Tensor]]  # weights that theirs has and ours does not
 
 
 def of(config: ModelConfig) -> Form | None:
-    """The form that a model of ours has, if any."""
+    """The format that fits a configuration of ours, if any."""
     return next((form for form in BY_TYPE.values() if form.fits(config)), None)
 
 
 def rows(parts: int, config: ModelConfig, length: int) -> list[int]:
-    """How many rows of a weight of ours each of their parts has."""
+    """How many rows of a weight of ours belong to each of their parts."""
     if parts == 3:  # queries, keys, values
         return [heads * config.head_dim for heads in (config.num_heads, config.num_kv_heads, config.num_kv_heads)]
     return [length // parts] * parts
@@ -67,7 +67,7 @@ _LLAMA_SIZES = {
     "norm_eps": "rms_norm_eps",
     "tie_embeddings": "tie_word_embeddings",
 }
-# What our layers do, where those of `transformers` leave a choice.
+# Settings of `transformers` that are fixed in our layers.
 _LLAMA_FIXED = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "use_sliding_window": False}
 
 
@@ -178,7 +178,7 @@ _MARIAN_DECODER = _MARIAN_ENCODER | {
     "cross_attention.out": ("encoder_attn.out_proj",),
     "cross_norm": ("encoder_attn_layer_norm",),
 }
-_MARIAN_NORM_EPS = 1e-5  # PyTorch's, which Marian's configuration does not name
+_MARIAN_NORM_EPS = 1e-5  # PyTorch's default, which Marian's configuration does not name
 
 
 def _is_marian(config: ModelConfig) -> bool:
@@ -216,7 +216,7 @@ def _write_marian(config: ModelConfig) -> dict[str, object]:
         "share_encoder_decoder_embeddings": True,
         "tie_word_embeddings": True,
         "vocab_size": config.vocab_size,
-        # The ids of special tokens are the tokenizer's and stand in generation_config.json.
+        # The ids of special tokens depend on the tokenizer and are in generation_config.json.
         "decoder_start_token_id": 0,
         **dict.fromkeys(("eos_token_id", "forced_eos_token_id", "pad_token_id")),
         **halves,

@@ -1,8 +1,9 @@
-"""What an encoder with labels says: one label for a whole prompt, or which of its tokens are the answer.
+"""Predictions of an encoder with labels: one label for a whole prompt, or which of its tokens are the answer.
 
-The head gives every token a label. The last token of a prompt speaks for all of it: there stands the label of a
+The head gives every token a label. The last token of a prompt stands for all of it: its label is that of a
 classification, or `ANSWER` when the answer is the part of the prompt whose tokens are labelled so, as in BERT's
 reading of SQuAD and in named entity recognition.
+docs/decisions.md, "One head for an encoder's tasks"
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,12 +26,12 @@ def classify(model: Transformer, prompts: Sequence[Prompt], labels: Sequence[str
 
 
 def mark(model: Transformer, prompts: Sequence[Prompt]) -> list[slice]:
-    """The tokens in a row that most likely are the answer, for each prompt."""
+    """The span of tokens that most likely is the answer, for each prompt."""
     return [_best(_odds(model, logits_TL)) for logits_TL in _read(model, prompts)]
 
 
 def reply(model: Transformer, prompts: Sequence[Prompt]) -> list[str | slice]:
-    """To prompts of unknown tasks: the label of each, or where its last token says `ANSWER`, the tokens of that."""
+    """Predictions for prompts of unknown tasks: the label of each, or if that is `ANSWER`, the span of its tokens."""
     labels = [label for label in model.config.labels if label != OUTSIDE]
     answers: list[str | slice] = []
     for logits_TL in _read(model, prompts):
@@ -60,13 +61,13 @@ def _likeliest(model: Transformer, logits_L: Tensor, labels: Sequence[str]) -> s
 
 
 def _odds(model: Transformer, logits_TL: Tensor) -> Tensor:
-    """By how much each token but the last, which speaks for all, is rather in the answer than outside: log-odds."""
+    """Log-odds of each token to be in the answer; without the last token, which stands for the whole prompt."""
     labels = model.config.labels
     return logits_TL[:-1, labels.index(ANSWER)] - logits_TL[:-1, labels.index(OUTSIDE)]
 
 
 def _best(gains_T: Tensor) -> slice:
-    """The stretch with the largest sum, of at least one place (Kadane's algorithm)."""
+    """The span with the largest sum, of at least one place (Kadane's algorithm)."""
     best, found = -torch.inf, slice(0, 1)
     start, total = 0, 0.0
     for place, gain in enumerate(gains_T.tolist()):

@@ -1,6 +1,6 @@
 """The layers of the Transformer, from the smallest to a whole block.
 
-Shapes stand in names: B batch, T time, S keys, C hidden size, H query heads, K key and value heads, D head size.
+Names end with shapes: B batch, T time, S keys, C hidden size, H query heads, K key and value heads, D head size.
 """
 
 from collections.abc import Callable
@@ -13,24 +13,27 @@ from torch import Tensor, nn
 
 from components.model.config import ModelConfig
 
-_BLOCKS = 2  # of queries in a causal attention; with more, compiling takes longer than they save
+_BLOCKS = 2  # of queries in a causal attention; with more, compilation takes longer than they save
 
 
 def attention(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
-    """What the queries find, [B, H, T, D]; H / K heads of queries in a row share the keys and values of one.
+    """The output of attention, [B, H, T, D]; H / K consecutive query heads share the keys and values of one head.
 
-    mask: which keys each query sees, bool [B, 1, T or 1, S]; None: all, or if causal those up to its own place.
+    mask: which keys each query sees, bool [B, 1, T or 1, S]; None: all, or if causal those up to its own position.
     """
     if q_BHTD.device.type == "cpu" and q_BHTD.requires_grad:
         return _with_gradients(q_BHTD, k_BKSD, v_BKSD, mask, causal)
-    several = q_BHTD.shape[2] > 1  # a single token sees all of the cache
+    several = q_BHTD.shape[2] > 1  # a single token sees the whole cache
     return F.scaled_dot_product_attention(
         q_BHTD, k_BKSD, v_BKSD, attn_mask=mask, is_causal=causal and mask is None and several, enable_gqa=True
     )
 
 
 def _with_gradients(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """In a causal attention the queries in some blocks one after the other, each with the keys up to its own end."""
+    """Attention for training on a processor; if causal, in blocks of queries, each with the keys up to its own end.
+
+    docs/decisions.md, "In fp32 there are fewer products"
+    """
     T, S = q_BHTD.shape[2], k_BKSD.shape[2]
     if not causal:
         return _of_group(q_BHTD, k_BKSD, v_BKSD, mask)
@@ -45,7 +48,7 @@ def _with_gradients(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor
 
 
 def _of_group(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None) -> Tensor:
-    """The heads of a group as the rows of one matrix, so that their keys and values need no copies."""
+    """Attention with the heads of a group as the rows of one matrix, so that their keys and values need no copies."""
     B, H, T, D = q_BHTD.shape
     _, K, S, _ = k_BKSD.shape
     q, k, v = q_BHTD.reshape(B * K, H // K * T, D), k_BKSD.reshape(B * K, S, D), v_BKSD.reshape(B * K, S, D)
@@ -54,9 +57,10 @@ def _of_group(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | Non
 
 
 class _Attention(torch.autograd.Function):
-    """Batched matrix products around a softmax, which the compiler fuses; its weights are kept in the type of `v`.
+    """Batched matrix products around a softmax, which the compiler fuses; its weights are saved in the type of `v`.
 
     On processors PyTorch's own kernel takes three times as long, and autograd would keep the weights in fp32.
+    docs/decisions.md, "Attention on processors is two matrix products and a softmax"
     """
 
     @staticmethod
@@ -80,15 +84,15 @@ class _Attention(torch.autograd.Function):
 
 
 Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines by which queries and keys are turned, each [B or 1, 1, T, D]."""
+"""Cosines and sines that rotate queries and keys, each [B or 1, 1, T, D]."""
 
 
 class Context(NamedTuple):
-    """What all blocks of a stack share in one forward pass. A mask is bool, True where a query sees a key."""
+    """The inputs that all blocks of a stack share in a forward pass. A mask is bool, True where a query sees a key."""
 
     rotation: Rotation | None
     mask: Tensor | None  # [B, 1, T, S]; None: all keys, and in a decoder those up to the query
-    memory_BSC: Tensor | None  # what the encoder made of the source
+    memory_BSC: Tensor | None  # the output of the encoder for the source
     memory_mask: Tensor | None  # [B, 1, T or 1, S]
 
 
@@ -102,12 +106,12 @@ class KeyValueCache:
 
     @classmethod
     def empty(cls, config: ModelConfig, batch: int, room: int, like: Tensor) -> "KeyValueCache":
-        """A cache without tokens, of the type and on the device of `like`."""
+        """An empty cache, of the type and on the device of `like`."""
         shape = (batch, config.num_kv_heads, room, config.head_dim)
         return cls(like.new_zeros(shape), like.new_zeros(shape))
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values [B, K, T, D] of new tokens; all up to now."""
+        """Add the keys and values [B, K, T, D] of new tokens; returns all so far."""
         end = self.length + keys.shape[2]
         self.keys[:, :, self.length : end] = keys
         self.values[:, :, self.length : end] = values
@@ -115,7 +119,7 @@ class KeyValueCache:
         return self.read(keys.dtype)
 
     def read(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """All keys and values up to now."""
+        """All keys and values so far."""
         return self.keys[:, :, : self.length].to(dtype), self.values[:, :, : self.length].to(dtype)
 
     def select(self, rows: Tensor) -> "KeyValueCache":
@@ -130,14 +134,14 @@ def norm(config: ModelConfig, size: int) -> nn.Module:
 
 
 def qk_norms(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
-    """What queries and keys go through, each [..., D]: QK-norm (https://arxiv.org/abs/2010.04245), or nothing."""
+    """The norms of queries and keys, each [..., D]: QK-norm (https://arxiv.org/abs/2010.04245), or the identity."""
     if not config.qk_norm:
         return nn.Identity(), nn.Identity()
     return norm(config, config.head_dim), norm(config, config.head_dim)
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotary positions, in halves as Qwen3 turns them (Su et al., https://arxiv.org/abs/2104.09864)."""
+    """Rotary positions, in halves as in Qwen3 (Su et al., https://arxiv.org/abs/2104.09864)."""
 
     cos: Tensor
     sin: Tensor
@@ -150,14 +154,14 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
     def forward(self, length: int, positions_BT: Tensor | None) -> Rotation:
-        """The rotation of a row of tokens; without positions the first is at 0."""
+        """The rotation of a row of tokens, by default at positions from 0 on."""
         if positions_BT is None:
             return self.cos[None, None, :length], self.sin[None, None, :length]
         return self.cos[positions_BT][:, None], self.sin[positions_BT][:, None]
 
 
 def rotate(x_BHTD: Tensor, rotation: Rotation) -> Tensor:
-    """Queries or keys turned by their positions."""
+    """Queries or keys rotated by their positions."""
     cos, sin = rotation
     left, right = x_BHTD.chunk(2, dim=-1)
     return x_BHTD * cos + torch.cat((-right, left), dim=-1) * sin
@@ -209,7 +213,7 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of the decoder over what the encoder made of the source; without positions, as in T5Gemma."""
+    """Attention of the decoder over the output of the encoder; without positions, as in T5Gemma."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -220,7 +224,7 @@ class CrossAttention(nn.Module):
         self.query_norm, self.key_norm = qk_norms(config)
 
     def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
-        """The memory is read once: with a cache that holds it already, only the queries are new."""
+        """Keys and values of the memory are computed once: with a cache that holds them, only the queries are new."""
         B, T, _ = x_BTC.shape
         q_BHTD = self.query(x_BTC).view(B, T, -1, self.head_dim).transpose(1, 2)
         q_BHTD = self.query_norm(q_BHTD.float()).to(q_BHTD.dtype)
@@ -265,7 +269,7 @@ class MLP(nn.Module):
 
 @dataclass
 class LayerCache:
-    """What one block of a decoder keeps while it generates: its own tokens, and the memory that it has read."""
+    """The state of one decoder block during generation: its own tokens, and the memory that it has read."""
 
     own: KeyValueCache
     memory: KeyValueCache | None
@@ -276,7 +280,7 @@ class LayerCache:
 
 
 class Block(nn.Module):
-    """One layer: attention, in a decoder behind an encoder cross-attention, and the MLP, each added to the stream."""
+    """One layer: attention, cross-attention if there is an encoder, and the MLP, each added to the residual stream."""
 
     def __init__(self, config: ModelConfig, *, causal: bool, reads_source: bool) -> None:
         super().__init__()
@@ -297,12 +301,12 @@ class Block(nn.Module):
         cache: LayerCache | None = None,
         wanted_N: Tensor | None = None,
     ) -> Tensor:
-        """[B, T, C], or [N, C] for the wanted places, counted through the rows of the batch."""
+        """[B, T, C], or [N, C] for the positions `wanted_N`, counted through the rows of the batch."""
         x_BTC = self.attend(x_BTC, context, cache)
         return self.transform(x_BTC if wanted_N is None else x_BTC.flatten(0, 1)[wanted_N])
 
     def attend(self, x_BTC: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
-        """The part in which tokens look at others."""
+        """The part in which tokens attend to others."""
         own, memory = (cache.own, cache.memory) if cache else (None, None)
         x_BTC = self._add(x_BTC, self.attention_norm, lambda x: self.attention(x, context, own))
         if self.reads_source:
@@ -310,11 +314,11 @@ class Block(nn.Module):
         return x_BTC
 
     def transform(self, x: Tensor) -> Tensor:
-        """The part that takes each token, [..., C], by itself."""
+        """The part that processes each token, [..., C], by itself."""
         return self._add(x, self.mlp_norm, self.mlp)
 
     def compile_parts(self) -> None:
-        """Have both parts compiled at their first use; blocks of a kind share the graphs."""
+        """Compile both parts at their first use; blocks of a kind share the graphs."""
         self.attend = torch.compile(self.attend, dynamic=False)  # type: ignore[method-assign]
         # On a processor for any number of tokens: in the last block it changes from step to step.
         on_processor = self.mlp.up.weight.device.type == "cpu"

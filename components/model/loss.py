@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 IGNORED = -100
-"""The target of a position that has no part in the loss."""
+"""The target of a position that is excluded from the loss."""
 
-_MULTIPLE = 64  # of positions at work: none at all, or a single one, would each be compiled by itself
+_MULTIPLE = 64  # of positions: zero, or a single one, would each be compiled separately
 
 Body = Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]
 
@@ -21,9 +21,9 @@ def soft_cap(logits: Tensor, cap: float | None) -> Tensor:
 
 
 def with_targets(targets_N: Tensor) -> tuple[Tensor | None, Tensor]:
-    """The positions that have a target, and some that have none up to a multiple of 64; and the targets there.
+    """The positions that have a target, and some without up to a multiple of 64; and the targets there.
 
-    None in place of the positions is all of them. So it is on a GPU, which would have to wait to learn their number.
+    None in place of the positions means all of them, as on a GPU, which would have to wait to learn their number.
     """
     ignored = targets_N == IGNORED
     if targets_N.device.type != "cpu" or not ignored.any():
@@ -36,7 +36,7 @@ def with_targets(targets_N: Tensor) -> tuple[Tensor | None, Tensor]:
 def cross_entropy(
     hidden_NC: Tensor, weight_VC: Tensor, targets_N: Tensor, *, cap: float | None, z_loss: float, compiled: bool
 ) -> Tensor:
-    """The sum, in nats, over the targets that are not `IGNORED`.
+    """The cross-entropy, summed in nats over the targets that are not `IGNORED`.
 
     `z_loss` is the weight of the squared log-normaliser (PaLM, https://arxiv.org/abs/2204.02311). Under autocast the
     matrix products are in its type; the rest is in fp32.
@@ -55,10 +55,11 @@ def cross_entropy(
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The loss in chunks of positions, and at once the gradients, while the logits of a chunk are at hand.
+    """The loss in chunks of positions; the gradients are computed at once, while the logits of a chunk are in memory.
 
     So memory grows with the vocabulary and with the positions, never with both
     (Hsu et al., https://arxiv.org/abs/2410.10989).
+    docs/decisions.md, "The loss in chunks"
     """
 
     @staticmethod
@@ -91,20 +92,20 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def _chunks(targets_N: Tensor) -> list[slice]:
-    """The positions in parts whose logits are in memory at once; on a processor they should stay in its cache."""
+    """The chunks of positions whose logits are in memory at once; on a processor they should fit into its cache."""
     size = 1024 if targets_N.device.type == "cpu" else 4096
     return [slice(start, start + size) for start in range(0, len(targets_N), size)]
 
 
 @cache
 def _compiled(*, any_number: bool) -> Body:
-    """For any number of positions, or each number by itself."""
+    """Compiled for any number of positions, or for each number separately."""
     body: Body = torch.compile(_nats_and_gradient, dynamic=any_number)
     return body
 
 
 def _nats_and_gradient(logits_NV: Tensor, targets_N: Tensor, cap: float | None, z_loss: float) -> tuple[Tensor, Tensor]:
-    """The sum of the losses, and its gradient by the logits, in their type."""
+    """The sum of the losses, and its gradient with respect to the logits, in their type."""
     nats, capped_NV, normaliser = _nats(logits_NV, targets_N, cap, z_loss)
     at_target = torch.arange(logits_NV.shape[1], device=logits_NV.device) == targets_N[:, None]
     gradient_NV = (capped_NV - normaliser).exp() * (1 + 2 * z_loss * normaliser) - at_target.float()

@@ -1,4 +1,4 @@
-"""A text with holes as T5 reads it, and what it writes to fill them (https://arxiv.org/abs/1910.10683)."""
+"""T5's span corruption: a text with masked spans, and the target that fills them (https://arxiv.org/abs/1910.10683)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,9 +8,9 @@ import numpy as np
 def corrupt_spans(
     pieces: Sequence[np.ndarray], sentinels: Sequence[int], end_of_text: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces of a text, by turns kept and hidden: the source, and the target behind the start token.
+    """The source, and the target with its start token, from the pieces of a text, which are kept and masked in turn.
 
-    In the source a sentinel stands for each hidden piece; the target is each of these behind its sentinel, and the end.
+    In the source a sentinel replaces each masked piece; the target is each of these after its sentinel, and the end.
     """
     source: list[Sequence[int] | np.ndarray] = []
     target: list[Sequence[int] | np.ndarray] = [[end_of_text]]
@@ -25,7 +25,7 @@ def corrupt_spans(
 
 
 def filled(written: Sequence[int], sentinels: Sequence[int]) -> Iterator[list[int]]:
-    """What a model wrote behind each of the sentinels, up to the next one; nothing where it left one out."""
+    """What a model generated after each of the sentinels, up to the next one; empty where it left one out."""
     places = {token: place for place, token in enumerate(written) if token in sentinels}
     ends = [*sorted(places.values()), len(written)]
     for sentinel in sentinels:

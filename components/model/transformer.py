@@ -2,8 +2,8 @@
 
 - decoder: GPT. With the default settings exactly Qwen3 (https://arxiv.org/abs/2505.09388).
 - encoder: BERT (https://arxiv.org/abs/1810.04805) with modern layers, as EuroBERT (https://arxiv.org/abs/2503.05500).
-- encoder_decoder: T5 (https://arxiv.org/abs/1910.10683), and the original (https://arxiv.org/abs/1706.03762) to the
-  letter with sinusoidal positions, LayerNorm after each layer, and ReLU.
+- encoder_decoder: T5 (https://arxiv.org/abs/1910.10683), and the original (https://arxiv.org/abs/1706.03762)
+  exactly, with sinusoidal positions, LayerNorm after each layer, and ReLU.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ PADDING_SEGMENT = -1
 class Stack(nn.Module):
     """The encoder or the decoder: blocks on one residual stream, [B, T, C] to [B, T, C].
 
-    Of the last block and the norm behind it the places `wanted_N` alone, counted through the rows: then to [N, C].
+    With `wanted_N`, counted through the rows, the last MLP and norm compute those positions alone: to [N, C].
     """
 
     def __init__(self, config: ModelConfig, *, causal: bool, reads_source: bool) -> None:
@@ -96,11 +96,11 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """The logits of the decoder, or of the encoder where there is no decoder.
 
-        mask: which tokens each one sees, bool [B, 1, T, S]; absent, a decoder is causal and an encoder sees all.
-        positions_BT: 0, 1, ... when absent. memory_BSC: from `encode`, for an encoder-decoder, with the mask of the
-        places that may be seen. cache: one per layer of the decoder; the new tokens are added to it. previous_BP: the
-        last tokens in it, for the n-grams that begin there.
-        last_only: the logits of the last token alone, [B, 1, V].
+        mask: which tokens each one sees, bool [B, 1, T, S]; by default a decoder is causal and an encoder sees all.
+        positions_BT: by default 0, 1, ... memory_BSC: from `encode`, for an encoder-decoder, with the mask of the
+        positions that may be seen. cache: one per layer of the decoder; the new tokens are added to it. previous_BP:
+        the last tokens in it, for the n-grams that begin there. last_only: the logits of the last token alone, [B, 1,
+        V].
         """
         hidden_BTC = self._hidden(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, previous_BP, cache)
         if last_only:
@@ -108,7 +108,7 @@ class Transformer(nn.Module):
         return soft_cap(self.head(hidden_BTC), self.config.logit_soft_cap)
 
     def encode(self, source_BS: Tensor, mask: Tensor | None = None, positions_BS: Tensor | None = None) -> Tensor:
-        """What the encoder of an encoder-decoder makes of a source, [B, S, C]: the memory of the decoder."""
+        """The output of the encoder of an encoder-decoder for a source, [B, S, C]: the memory of the decoder."""
         assert self.encoder is not None, "a decoder has no encoder"
         context = self._context(source_BS, mask, positions_BS)
         memory_BSC: Tensor = self.encoder(self._embed(source_BS, positions_BS), context)
@@ -124,7 +124,7 @@ class Transformer(nn.Module):
         *,
         z_loss: float = 0.0,
     ) -> Tensor:
-        """The sum of the cross-entropy, in nats, over the positions whose target is not `IGNORED`.
+        """The cross-entropy, summed in nats over the positions whose target is not `IGNORED`.
 
         Segments number the parts of each row, and attention does not cross from one to another; without them a row
         is one text. `z_loss` is the weight of the squared log-normaliser (PaLM, https://arxiv.org/abs/2204.02311).
@@ -147,9 +147,10 @@ class Transformer(nn.Module):
         )
 
     def compile_parts(self) -> None:
-        """Have the blocks and the loss compiled, each at its first use.
+        """Compile the blocks and the loss, each at its first use.
 
         A graph of the whole model is hardly faster, and takes longer to compile with each layer.
+        docs/decisions.md, "Blocks are compiled, not models"
         """
         self.compiled = True
         for block in self.blocks():
@@ -167,13 +168,13 @@ class Transformer(nn.Module):
             yield from stack.blocks  # type: ignore[misc]  # ModuleList does not say of what
 
     def stacks(self) -> Iterator[Stack]:
-        """The encoder and the decoder, as far as there are."""
+        """The encoder and the decoder, as far as they exist."""
         yield from (stack for stack in (self.encoder, self.decoder) if stack is not None)
 
     def initialize(self, generator: torch.Generator, *, zero_projections: bool) -> None:
-        """GPT-2's start: normal weights, the projections into the residual stream smaller with depth, or zero.
+        """Initialize as GPT-2: normal weights, in the projections into the residual stream smaller with depth, or zero.
 
-        From zero each block begins as the identity (muP's advice too, https://arxiv.org/abs/2203.03466).
+        With zeros each block begins as the identity (recommended by muP too, https://arxiv.org/abs/2203.03466).
         """
         depth = sum(2 for _ in self.blocks())
         into_residual = 0.0 if zero_projections else 0.02 / depth**0.5
@@ -183,10 +184,10 @@ class Transformer(nn.Module):
                 nn.init.normal_(weight, std=std, generator=generator)
 
     def flops_per_token(self, length: int, source_length: int = 0) -> int:
-        """Forward and backward over a row, in floating-point operations for each of its tokens.
+        """Floating-point operations per token of a row, forward and backward.
 
-        6 a weight of the matrices that the token passes, 12 a pair of query and key for each unit of width, and half
-        of that where attention is causal (https://arxiv.org/abs/2204.02311, appendix B).
+        6 per weight of the matrices that the token passes through, 12 per pair of query and key for each unit of width,
+        and half of that where attention is causal (https://arxiv.org/abs/2204.02311, appendix B).
         """
         config = self.config
         pair = 12 * config.num_layers * config.num_heads * config.head_dim
@@ -196,14 +197,14 @@ class Transformer(nn.Module):
         decoder = 6 * _matrices(self.decoder) * length + pair * length**2 // 2 + head
         if self.encoder is None:
             return decoder // length
-        # The memory passes the encoder, and the matrix of each cross-attention that makes keys and values of it.
+        # The memory passes through the encoder, and through the matrix for keys and values of each cross-attention.
         memory = config.num_layers * config.hidden_size * 2 * config.num_kv_heads * config.head_dim
         encoder = 6 * (_matrices(self.encoder) + memory) * source_length + pair * source_length**2
         cross = pair * length * source_length - 6 * memory * length
         return (encoder + decoder + cross) // (length + source_length)
 
     def flops_per_target(self) -> int:
-        """Those of a token that `loss` spares on a processor where there is no target: of the last MLP and the head."""
+        """FLOPs that `loss` saves on a processor for a token without a target: those of the last MLP and the head."""
         *_, last = self.blocks()
         return 6 * (_matrices(last.mlp) + self.head.weight.numel())
 
@@ -237,7 +238,7 @@ class Transformer(nn.Module):
         return Context(rotation, mask, memory_BSC, memory_mask)
 
     def _positions(self, segments_BT: Tensor | None) -> Tensor | None:
-        """The place of each token in its segment; rotary positions are relative and need none, but n-grams do."""
+        """The position of each token in its segment; rotary positions are relative and need none, but n-grams do."""
         if segments_BT is None or (self.config.positions == "rotary" and self.ngram_embedding is None):
             return None
         places = torch.arange(segments_BT.shape[1], device=segments_BT.device)
@@ -253,7 +254,7 @@ class Transformer(nn.Module):
         if self.position_embedding is None:
             return x_BTC
         if self.config.positions == "sinusoidal":
-            x_BTC = x_BTC * self.config.hidden_size**0.5  # else the waves, of amplitude 1, would drown the tokens
+            x_BTC = x_BTC * self.config.hidden_size**0.5  # or the sinusoids, of amplitude 1, would drown the tokens
         out: Tensor = x_BTC + self.position_embedding(positions_BT)
         return out
 
@@ -262,6 +263,7 @@ def same_segment(segments_BT: Tensor | None, keys_BS: Tensor | None, *, causal: 
     """The mask [B, 1, T, S] by which a token sees those of its own segment, or if causal those up to itself.
 
     Padding sees everything: a row of a mask without a single key would have no softmax.
+    docs/decisions.md, "Documents do not see each other"
     """
     if segments_BT is None or keys_BS is None:
         return None

@@ -1,4 +1,4 @@
-"""Who is champion: the commands that may change it, each written to the ledger with who and why."""
+"""The champion: the commands that may change it, each recorded in the ledger with who and why."""
 
 import json
 import tempfile
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from components.registry.decision import Decision
 
 GATE = "the gate"
-"""Who promotes when nobody is asked."""
+"""Who promotes when no person does."""
 
 APPROVAL = "approval"
-"""The tag of a version that says whether it waits for a person, and what that person said."""
+"""The tag of a version that records whether it waits for a person, and that person's answer."""
 
 PENDING = "pending"
 
@@ -26,10 +26,10 @@ _NO = "--anyway promotes it all the same"
 
 
 def decide(version: Version, decision: "Decision", page: str, against: int | None, key: str) -> None:
-    """Write a decision about a version to the ledger, and make the version the challenger.
+    """Record a decision about a version in the ledger, and make the version the challenger.
 
-    `page` is the decision as HTML. It was compared with the version `against`, the champion then, or with none. `key`
-    is the digest of all that the decision follows from; the same decision is not written twice.
+    `page` is the decision as HTML. The version was compared with the version `against`, the champion at the time, or
+    with none. `key` is the digest of everything that the decision depends on; the same decision is not recorded twice.
     """
     with transaction.begin(version.name) as book:
         present = transaction.present(version.name)
@@ -49,21 +49,21 @@ def decide(version: Version, decision: "Decision", page: str, against: int | Non
 
 
 def decided(version: Version, key: str) -> str | None:
-    """The decision about a version that was made from the same, as JSON, if there is one."""
+    """The decision about a version that was made from the same inputs, as JSON, if there is one."""
     found = [entry for entry in _decisions(ledger.read(), version.number) if entry.model == version.name]
     return next((json.dumps(entry.details["decision"]) for entry in found if entry.details["key"] == key), None)
 
 
 def last_decision(version: Version) -> Entry:
-    """The last entry with a decision about a version. Raises `BadData` when it was not judged."""
+    """The last entry with a decision about a version. Raises `BadData` when the gate has not judged it."""
     return _judged([entry for entry in ledger.read() if entry.model == version.name], version.number)
 
 
 def promote(name: str, number: int, reason: str) -> str:
-    """Make a version champion because the gate said so; what was done, in words.
+    """Make a version champion by the gate's decision; returns what was done, in words.
 
     Raises `TryAgain` when it was compared with another champion than the present one, and `BadData` when the gate
-    did not let it pass or a person has turned it down.
+    did not pass it or a person has rejected it.
     """
     with transaction.begin(name) as book:
         _check(book.entries, number, _standing(transaction.present(name), number))
@@ -71,7 +71,7 @@ def promote(name: str, number: int, reason: str) -> str:
 
 
 def approve(name: str, number: int, by: str, reason: str, anyway: bool = False) -> str:
-    """Make a version champion because the person `by` said so; what was done, in words.
+    """Make a version champion by the approval of the person `by`; returns what was done, in words.
 
     Raises as `promote` does, unless `anyway`; and `TryAgain` when another command moved the champion at that moment.
     """
@@ -88,7 +88,7 @@ def approve(name: str, number: int, by: str, reason: str, anyway: bool = False) 
 
 
 def reject(name: str, number: int, by: str, reason: str) -> str:
-    """Note that a person does not want a version; what was done, in words. It is not promoted by itself then."""
+    """Record that a person rejects a version, which bars automatic promotion; returns what was done, in words."""
     store.find(name, str(number))
     with transaction.begin(name) as book:
         if transaction.present(name)[CHAMPION] == number:
@@ -99,7 +99,7 @@ def reject(name: str, number: int, by: str, reason: str) -> str:
 
 
 def rollback(name: str, by: str, reason: str) -> str:
-    """Let champion and previous change places; what was done, in words.
+    """Swap champion and previous; returns what was done, in words.
 
     Raises `BadSettings` when no champion was ever replaced, and `TryAgain` when another command moved the champion at
     that moment.
@@ -115,12 +115,12 @@ def rollback(name: str, by: str, reason: str) -> str:
 
 
 def standing(name: str, number: int) -> int | None:
-    """What a version is compared with: the champion, or the one before it where the registry has lost the champion."""
+    """What a version is compared with: the champion, or the one before it if the registry has lost the champion."""
     return _standing(transaction.present(name), number)
 
 
 def gone(name: str) -> int | None:
-    """The version that was champion last by the ledger, where the registry has no champion any more."""
+    """The last champion according to the ledger, if the registry has no champion any more."""
     if transaction.present(name)[CHAMPION] is not None:
         return None
     stated = (entry.details.get("aliases", {}) for entry in reversed(ledger.read()) if entry.model == name)
@@ -128,17 +128,20 @@ def gone(name: str) -> int | None:
 
 
 def wait(version: Version, until: str = PENDING) -> None:
-    """Note on a version that it waits for a person."""
+    """Record on a version that it waits for a person."""
     store.note(version, {APPROVAL: until})
 
 
 def refusal(name: str, number: int) -> str | None:
-    """Why a version must not be promoted by itself: a person rejected it, or rolled back from it; or None."""
+    """Why a version must not be promoted automatically: a person rejected it, or rolled back from it; or None.
+
+    docs/decisions.md, "What a person refused stays refused"
+    """
     return _refusal([entry for entry in ledger.read() if entry.model == name], number)
 
 
 def _attach(version: Version, decision: "Decision", page: str, against: int | None) -> None:
-    """Lay the decision beside the version's files, for programs and as a page."""
+    """Store the decision next to the version's files, for programs and as a page."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "decision.json").write_text(decision.to_json(), encoding="utf-8")
@@ -169,7 +172,7 @@ def _standing(present: Mapping[str, int | None], number: int) -> int | None:
 
 
 def _check(entries: list[Entry], number: int, present: int | None) -> None:
-    """Raise when the version may not take the place of the champion `present`: what was judged is what is promoted."""
+    """Raise unless the version may replace the champion `present`: only what was judged may be promoted."""
     decision = _judged(entries, number)
     if not decision.details["promote"]:
         raise BadData(f"the gate keeps version {number} out ({decision.details['reason']}): {_NO}")
@@ -197,12 +200,12 @@ def _refusal(entries: list[Entry], number: int) -> str | None:
 
 
 def _decisions(entries: list[Entry], number: int) -> list[Entry]:
-    """All on a version, the newest first."""
+    """All decisions about a version, the newest first."""
     return [entry for entry in reversed(entries) if entry.kind == "decision" and entry.details["version"] == number]
 
 
 def _judged(entries: list[Entry], number: int) -> Entry:
-    """The last decision on a version."""
+    """The last decision about a version."""
     for entry in _decisions(entries, number):
         return entry
     raise BadData(f"version {number} was not judged by the gate: {_NO}")

@@ -1,4 +1,4 @@
-"""What the gate says, and all that it says it from: a record that people, programs and the ledger read."""
+"""The gate's decision and all its evidence: a record for people, programs and the ledger."""
 
 import json
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ Group = Literal["gain", "floors", "losses", "safety", "cost", "lineage"]
 Verdict = Literal["holds", "fails", "not judged"]
 
 GROUPS: tuple[Group, ...] = get_args(Group)
-"""In the order in which people read them."""
+"""In the order in which they are shown."""
 
-NAMED = 3  # of the rules that fail, in the sentence
+NAMED = 3  # of the rules that fail, in the summary
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One condition: the figure, its interval, the condition in words, and whether it is met.
+    """One condition: the value, its interval, the condition in words, and whether it is met.
 
-    `needs` says why, where a rule is not judged. A rule about files has no figure.
+    `needs` is the reason, where a rule is not judged. A rule about files has no value.
     """
 
     group: Group
@@ -39,23 +39,23 @@ class Rule:
 
     @property
     def holds(self) -> bool:
-        """Whether the rule lets the model pass; one that is not judged does."""
+        """Whether the rule lets the model pass; one that is not judged does too."""
         return self.verdict != "fails"
 
     @property
     def value(self) -> str:
-        """The figure, as people read it."""
+        """The value, formatted for people."""
         return f"{self.figure.value:.4f}" if self.figure else ""
 
     @property
     def interval(self) -> str:
-        """Its interval, as people read it."""
+        """Its interval, formatted for people."""
         return f"{self.figure.low:.4f}, {self.figure.high:.4f}" if self.figure else ""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A model that the gate looks at: its name for people, and the digest of its weights, sizes and tokenizer."""
+    """A model that the gate compares: its name for people, and the digest of its weights, sizes and tokenizer."""
 
     name: str
     digest: str
@@ -63,19 +63,19 @@ class Contender:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a decision follows from, beside the code."""
+    """What a decision depends on, apart from the code."""
 
     challenger: Contender
     champion: Contender | None
     data: Mapping[str, str]  # sha256 of what was compared, by its name
     gate: Mapping[str, Any]  # the settings
     evaluation: Mapping[str, Any]
-    seeds: Mapping[str, Any] = field(default_factory=dict)  # what was known of their spread; older ones say nothing
+    seeds: Mapping[str, Any] = field(default_factory=dict)  # what was known of their spread; empty in older decisions
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to promote, every rule that was asked, and on which evidence."""
+    """Whether to promote, every rule that was applied, and the evidence."""
 
     promote: bool
     against: Literal["floors", "champion", "itself"]
@@ -95,12 +95,12 @@ class Decision:
         return f"keep: {len(failed)} of {len(judged)} rules against the {self.against} fail ({names}{more}){left}"
 
     def to_json(self) -> str:
-        """For people and programs, the same bytes for the same decision."""
+        """The decision as JSON, the same bytes for the same decision."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` wrote."""
+        """Parse what `to_json` wrote."""
         return TypeAdapter(cls).validate_json(text)
 
     def to_markdown(self) -> str:

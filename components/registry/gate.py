@@ -1,9 +1,10 @@
-"""The gate: does a model deserve to be champion?
+"""The gate: whether a model should become champion.
 
-With no champion yet, floors decide. With one, both models answer for the same documents and examples of today's test
-split, and the new one has to be better beyond noise: a tie keeps the champion. Better is what needs fewer bits per
-byte; between models whose bits do not compare, or that have none, what answers more examples right. Which rules there
-are stands here, what each asks in `rules`, what comes out in `decision`.
+Without a champion, floors decide. With one, both models are scored on the same documents and examples of the current
+test split, and the new one has to be better beyond noise: a tie keeps the champion. Better means fewer bits per byte;
+between models whose bits are not comparable, or that have none, more right answers. This module chooses the rules,
+`rules` defines each of them, `decision` holds the result.
+docs/decisions.md, "The gate asks for better beyond noise"
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from components.registry.spread import Spread
 
 __all__ = ["Candidate", "Decision", "judge", "key"]
 
-OLD = (BadData, FileNotFoundError, KeyError, TypeError, ValueError)  # what a package of another form leads to
+OLD = (BadData, FileNotFoundError, KeyError, TypeError, ValueError)  # errors from a package of another format
 REPORTS = ("scores.json", "losses.parquet", "predictions.parquet")
 
 
@@ -38,7 +39,7 @@ class Candidate(Contender):
 
 @dataclass(frozen=True)
 class Scored:
-    """What an evaluation found."""
+    """The results of an evaluation."""
 
     scores: dict[str, Any]
     losses: pa.Table
@@ -46,7 +47,7 @@ class Scored:
 
     @classmethod
     def read(cls, reports: Path) -> Self:
-        """From the folder that the stage `evaluate` left."""
+        """Read the folder that the stage `evaluate` wrote."""
         tables = (pq.read_table(reports / f"{name}.parquet") for name in ("losses", "predictions"))
         return cls(json.loads((reports / "scores.json").read_text(encoding="utf-8")), *tables)
 
@@ -60,7 +61,7 @@ def key(
     settings: Gate,
     evaluation: Evaluate,
 ) -> str:
-    """sha256 of all that a decision follows from, but for the speed of the machine, so that it is made once.
+    """sha256 of everything that a decision depends on, except the speed of the machine, so that it is made once.
 
     `challenger` and `champion` are the digests of the models; for the rest see `judge`.
     """
@@ -80,11 +81,11 @@ def judge(
     settings: Gate,
     evaluation: Evaluate,
 ) -> Decision:
-    """Decide on the challenger, whose evaluation lies in the folder `reports`.
+    """Decide on the challenger, whose evaluation is in the folder `reports`.
 
-    The champion is scored afresh, as the test split may have changed since; the challenger's reports must come from
-    today's data and the settings `evaluation`. `missing` names the gaps in the challenger's lineage, `spread` is how
-    far the seed alone moves a training.
+    The champion is scored again, as the test split may have changed since; the challenger's reports must come from the
+    current data and the settings `evaluation`. `missing` lists the gaps in the challenger's lineage, `spread` is how
+    much the seed alone changes the result of a training run.
     """
     ours = Scored.read(reports)
     found = [
@@ -112,7 +113,7 @@ def judge(
 def _compared(
     ours: Scored, challenger: Candidate, champion: Candidate, spread: Spread, settings: Gate, evaluation: Evaluate
 ) -> Iterator[Rule]:
-    """The rules about what was gained and lost, and what it costs."""
+    """The rules about gains, losses and cost."""
     from components.evaluation.evaluation import evaluate
 
     try:
@@ -133,7 +134,7 @@ def _compared(
 
 
 def _load(package: Path) -> None:
-    """Look whether this version of the code can read a package of, perhaps, long ago."""
+    """Check whether this version of the code can read a package, which may be old."""
     from components.model import hf
     from components.tokenizer.tokenizer import Tokenizer
 
@@ -146,7 +147,7 @@ def _named(model: Contender) -> Contender:
 
 
 def _digests(ours: Scored, reports: Path) -> dict[str, str]:
-    """What was compared: the rows of the test split that counted, and the files of the challenger's evaluation."""
+    """Digests of what was compared: the rows of the test split that counted, and the challenger's evaluation files."""
     rows = {
         "test documents": ours.losses.select(["document", "bytes"]).sort_by("document"),
         "test examples": ours.predictions.select(["task", "example", "target"]).sort_by(

@@ -1,4 +1,7 @@
-"""What it costs to run a model in another one's place: both take turns, so that a drift of the machine cancels out."""
+"""The cost of running one model in place of another: timed in turns, so that a drift of the machine cancels out.
+
+docs/decisions.md, "Time for a token is measured by the gate"
+"""
 
 import time
 from collections.abc import Callable
@@ -19,7 +22,7 @@ WRITTEN = 8  # tokens of an answer
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a token and bytes of the weights; the slowdown is None between models that do not compare."""
+    """Milliseconds per token and bytes of the weights; the slowdown is None between models that are not comparable."""
 
     slowdown: Interval | None  # ours over theirs
     ours_ms: float
@@ -29,7 +32,7 @@ class Latency:
 
 
 def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
-    """What two packages cost, one prompt at a time as they are served: greedy writing, or by an encoder, labelling."""
+    """Measure two packages, one prompt at a time as they are served: greedy generation, or labelling by an encoder."""
     from components.model import hf
     from components.model.cpu_inference import pack
 
@@ -45,7 +48,7 @@ def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
 
 
 def _turn(model: "Transformer", read: int) -> tuple[Callable[[], object], int]:
-    """Something to do with a prompt of `read` tokens, and the tokens that it takes."""
+    """A callable that runs one timed generation from a prompt of `read` tokens, and how many tokens it processes."""
     from components.model import labelling
     from components.model.generation import generate
 

@@ -1,8 +1,9 @@
-"""The ledger: what was decided about models, by whom and why, in lines that are only ever added.
+"""The ledger: an append-only log of what was decided about models, by whom and why.
 
 Each line is an entry in canonical JSON (sorted keys, no spaces, ASCII), and its hash is the sha256 of the hash before
 it and its own content. So a line that was changed, dropped, inserted or moved breaks the chain where it happened.
-A chain alone cannot tell that its end was cut off: the registry keeps the `Head` that it knows.
+A chain alone cannot show that its end was cut off: the registry stores the `Head` that it knows.
+docs/decisions.md, "A chain of hashes in a file, and no signatures"
 """
 
 import fcntl
@@ -25,7 +26,7 @@ LEDGER = STATE / "ledger" / "ledger.jsonl"
 Kind = Literal["start", "decision", "approval", "rejection", "promotion", "rollback", "repair"]
 
 NOTHING = "0" * 64
-"""What the first entry has for the hash before it."""
+"""The previous hash of the first entry."""
 
 _TYPES = {"sequence": int, "time": str, "kind": str, "model": str, "details": dict, "previous": str, "hash": str}
 
@@ -44,14 +45,14 @@ class Entry:
 
     @classmethod
     def of(cls, sequence: int, kind: Kind, model: str, details: Mapping[str, Any], previous: str) -> Self:
-        """An entry of now, with its hash."""
+        """An entry with the current time and its hash."""
         time = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
         entry = cls(sequence, time, kind, model, details, previous, "")
         return cls(sequence, time, kind, model, details, previous, entry.digest())
 
     @classmethod
     def parse(cls, line: bytes) -> "Entry | None":
-        """The entry of a line, or None when the line is none."""
+        """The entry in a line, or None when the line is not an entry."""
         try:
             content = json.loads(line)
         except ValueError:
@@ -60,12 +61,12 @@ class Entry:
         return cls(**content) if kinds == _TYPES else None
 
     def digest(self) -> str:
-        """The hash that the entry has to have."""
+        """The hash that the entry should have."""
         content = {name: value for name, value in asdict(self).items() if name not in ("previous", "hash")}
         return hashlib.sha256((self.previous + _canonical(content)).encode()).hexdigest()
 
     def line(self) -> bytes:
-        """The entry as it stands in the file."""
+        """The entry as a line of the file."""
         return (_canonical(asdict(self)) + "\n").encode()
 
 
@@ -81,14 +82,14 @@ class Head:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """What `str` gave."""
+        """Parse what `str` returned."""
         sequence, _, digest = text.partition(" ")
         return cls(int(sequence), digest)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Where the ledger does not hold, by the number of the line in the file, and in which way."""
+    """A fault of the ledger: the number of the line in the file, and what is wrong there."""
 
     line: int
     what: str
@@ -98,7 +99,7 @@ class Fault:
 
 
 class Ledger:
-    """The ledger, which no other process writes meanwhile: what it holds on one model, and adding to that."""
+    """The ledger, locked against other writers: the entries of one model, and appending to them."""
 
     def __init__(self, file: BinaryIO, model: str) -> None:
         self.model = model
@@ -111,11 +112,11 @@ class Ledger:
 
     @property
     def entries(self) -> list[Entry]:
-        """Those about the model, the oldest first."""
+        """The entries about the model, the oldest first."""
         return [entry for entry in self._all if entry.model == self.model]
 
     def append(self, kind: Kind, details: Mapping[str, Any]) -> Entry:
-        """Add an entry, which is on the disk when this returns. Raises `TryAgain` when there is no room for it."""
+        """Append an entry and sync it to disk. Raises `TryAgain` when there is no space for it."""
         last = self._all[-1] if self._all else None
         entry = Entry.of(last.sequence + 1 if last else 1, kind, self.model, details, last.hash if last else NOTHING)
         try:
@@ -131,7 +132,7 @@ class Ledger:
         return entry
 
     def _cut_off(self, rest: bytes) -> None:
-        """A crash left half a line, which nothing can have followed: tell it, in its place."""
+        """Cut off half a line that a crash left, after which nothing can follow, and record it in its place."""
         self._file.truncate(self._end)
         text = rest.decode(errors="backslashreplace")
         self.append("repair", {"reason": "the last line was half written, and was cut off", "cut_off": text})
@@ -139,7 +140,7 @@ class Ledger:
 
 @contextmanager
 def opened(model: str, path: Path = LEDGER) -> Iterator[Ledger]:
-    """The ledger for adding what concerns a model. Another process that adds to it is waited for."""
+    """Open the ledger to append entries about a model, waiting for any other process that does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -153,7 +154,7 @@ def opened(model: str, path: Path = LEDGER) -> Iterator[Ledger]:
 
 @contextmanager
 def at_rest(path: Path = LEDGER) -> Iterator[None]:
-    """Nobody adds to the ledger within the body."""
+    """Keep other processes from appending to the ledger within the body."""
     with path.open("rb") if path.exists() else nullcontext() as file:
         if file:
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -161,12 +162,12 @@ def at_rest(path: Path = LEDGER) -> Iterator[None]:
 
 
 def read(path: Path = LEDGER) -> list[Entry]:
-    """All entries, the oldest first; what is no entry is passed over, and found by `verify`."""
+    """All entries, the oldest first; lines that are not entries are skipped, and reported by `verify`."""
     return _entries(path.read_bytes()) if path.exists() else []
 
 
 def verify(heads: Mapping[str, Head], path: Path = LEDGER) -> list[Fault]:
-    """Everything that shows that lines were changed, dropped, inserted, moved or cut off, in the order of the lines.
+    """All faults from lines that were changed, dropped, inserted, moved or cut off, in the order of the lines.
 
     `heads` are the last entries that the registry knows, by model.
     """
@@ -194,7 +195,7 @@ def _broken(lines: list[bytes]) -> Iterator[Fault]:
 
 
 def _unlike(lines: list[bytes], heads: Mapping[str, Head]) -> Iterator[Fault]:
-    """Where the ledger is not the one that the registry knows."""
+    """Faults against the entries that the registry knows."""
     known: dict[int, tuple[int, str | None]] = {}
     for number, line in enumerate(lines, start=1):
         entry = Entry.parse(line)
@@ -213,7 +214,7 @@ def _entries(content: bytes) -> list[Entry]:
 
 
 def _lines(content: bytes) -> list[bytes]:
-    """With their ends; unlike `splitlines`, which knows other ends too."""
+    """The lines with their ends; unlike `splitlines`, which also splits at other characters."""
     return re.findall(rb"[^\n]*\n|[^\n]+$", content)
 
 

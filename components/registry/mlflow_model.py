@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 COMPONENTS = Path(__file__).parents[1]
-ARTIFACTS = "artifacts"  # the folder of an MLflow model where its artifacts lie: there, the files of the package
+ARTIFACTS = "artifacts"  # the folder of an MLflow model with its artifacts: here, the files of the package
 PYFUNC = COMPONENTS / "serving" / "pyfunc.py"
 IMPORTED = (  # by pyfunc.py
     "__init__.py",
@@ -32,9 +32,10 @@ REQUIREMENTS = ("mlflow", "torch", "safetensors", "gigatoken", "awkward", "numpy
 
 
 def save(package: Path, folder: Path, model_id: str) -> None:
-    """Write the MLflow model around a package to a folder that is not there yet; it runs without this repository.
+    """Write the MLflow model of a package to a folder that does not exist yet; it runs without this repository.
 
     `model_id` is that of the logged model whose files these become.
+    docs/decisions.md, "Nothing of a model is ever unpickled"
     """
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
@@ -55,10 +56,11 @@ def save(package: Path, folder: Path, model_id: str) -> None:
 
 
 def signature(package: Path) -> "ModelSignature":
-    """One unnamed column of prompts in, one of answers out; a model that writes takes parameters too.
+    """One unnamed column of prompts in, one of answers out; a generative model takes parameters too.
 
-    A prompt is a text or a list of messages: as text alone, MLflow would make "None" of null. The defaults of the
-    parameters are those of the package.
+    A prompt is a text or a list of messages: for a column of strings, MLflow would make "None" of null. Parameters
+    default to those of the package.
+    docs/decisions.md, "The signature takes any type of input"
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
@@ -80,7 +82,7 @@ def signature(package: Path) -> "ModelSignature":
 
 
 def requirements() -> list[str]:
-    """What the model needs elsewhere, in the versions of here, without the build (`+cpu`) that no index offers."""
+    """The packages that serving needs, in the installed versions, without the build (`+cpu`) that no index offers."""
     return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 

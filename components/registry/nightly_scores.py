@@ -1,4 +1,4 @@
-"""The scores of a model's champion over the nights: one run of MLflow for each model, with a point a night."""
+"""The scores of a model's champion over time: one MLflow run per model, with a point per night."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ TAG = "nightly"  # its value is the name of the model
 
 
 def metrics(scores: Mapping[str, Any]) -> dict[str, float]:
-    """Of a `scores.json` the bits per byte, when the model reads documents, and the score of each task."""
+    """The bits per byte in a `scores.json`, when the model reads documents, and the score of each task."""
     found = {name: float(task["value"]) for name, task in sorted(scores["tasks"].items())}
     if "bits_per_byte" in scores:
         found = {"bits_per_byte": float(scores["bits_per_byte"]["all"]["value"]), **found}
@@ -19,9 +19,9 @@ def metrics(scores: Mapping[str, Any]) -> dict[str, float]:
 
 
 def append(champion: Version, night: Mapping[str, float]) -> str:
-    """Add the metrics of a night, and the number of the version that has them; gives the id of the run.
+    """Add the metrics of a night, and the number of the version that has them; returns the id of the run.
 
-    The step of a point counts the nights; beside it MLflow keeps the time.
+    The step of a point counts the nights; MLflow also stores the time.
     """
     from mlflow.entities import Metric
 

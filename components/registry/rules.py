@@ -1,11 +1,11 @@
-"""The rules of the gate, each a function from figures and settings.
+"""The rules of the gate, each a function of metrics and settings.
 
-Three ways to ask, by what an error would cost:
-- a *gain* has to be shown: the unlucky end of its interval lies on the good side, so that a tie loses;
-- a *floor* or a limit of safety has to be shown to be kept: the unlucky end lies within it;
-- a *loss* has to be shown to keep a model out: even the lucky end lies on the bad side.
-A model passes when no rule fails. So asking more rules never lets an equal model pass more often, and only the losses
-need a correction for their number: each of n is asked with confidence 1 - (1 - confidence) / n (Bonferroni). Holm's
+Three kinds of rules, by what an error would cost:
+- a *gain* has to be shown: the unfavourable end of its interval lies on the good side, so that a tie loses;
+- a *floor* or a limit of safety has to be shown to be met: the unfavourable end lies within it;
+- a *loss* has to be shown to keep a model out: even the favourable end lies on the bad side.
+A model passes when no rule fails. So more rules never let an equal model pass more often, and only the losses
+need a correction for their number: each of n is tested with confidence 1 - (1 - confidence) / n (Bonferroni). Holm's
 steps would not change a verdict, as they begin with the same first one.
 """
 
@@ -35,8 +35,9 @@ def fewer_bits(challenger: pa.Table, champion: pa.Table, spread: Spread, setting
     """Fewer bits per byte on the same documents (columns document, bytes, nats), beyond noise and by `min_gain`.
 
     Bits of all documents over bytes of all. When neither model is favoured, the first rule holds in
-    (1 - confidence) / 2 of all cases; stated is 1 - confidence, which leaves room for lopsided differences.
+    (1 - confidence) / 2 of all cases; stated is 1 - confidence, which leaves room for skewed differences.
     The noise is that of the documents, and that of the seeds where their spread is known.
+    docs/decisions.md, "A least gain beside the interval, not inside it"
     """
     ours, theirs = paired(challenger, champion, "document")
     name = "change in bits per byte"
@@ -63,7 +64,7 @@ def better_answers(challenger: pa.Table, champion: pa.Table, settings: Gate) -> 
 
 
 def floors(found: Mapping[str, Any], losses: pa.Table, settings: Gate) -> Iterator[Rule]:
-    """What any champion has to show, from a `scores.json` and the losses: the unlucky end of each interval passes."""
+    """The minimum for any champion, from a `scores.json` and the losses, at the unfavourable end of each interval."""
     if "bits_per_byte" in found:
         yield _below("floors", "bits per byte", _interval(found["bits_per_byte"]["all"]), settings.max_bits_per_byte)
     for name, part in slices(losses):
@@ -82,10 +83,10 @@ def floors(found: Mapping[str, Any], losses: pa.Table, settings: Gate) -> Iterat
 def no_loss(
     losses: tuple[pa.Table, pa.Table] | None, predictions: tuple[pa.Table, pa.Table], settings: Gate
 ) -> Iterator[Rule]:
-    """No slice of the documents and no task lost beyond noise: one rule each.
+    """No slice of the documents and no task gets worse beyond noise: one rule each.
 
-    Both are tables of the challenger and of the champion; `losses` is None where their bits do not compare. A task
-    that a model was not taught counts as answered wrong throughout.
+    Both are tables of the challenger and of the champion; `losses` is None where their bits are not comparable. A task
+    that a model was not trained on counts as answered wrong throughout.
     """
     parts = _sliced(*losses) if losses else {}
     answers = {task: scores(*predictions, task) for task in tasks(*predictions)}
@@ -109,7 +110,7 @@ def no_loss(
 
 
 def safe(found: Mapping[str, Any], settings: Gate) -> Iterator[Rule]:
-    """Training text completed verbatim, and personal data produced, from a `scores.json`: each within its limit."""
+    """Training text completed verbatim, and personal data generated, from a `scores.json`: each within its limit."""
     if found["architecture"] == "encoder":
         return
     measured = found.get("safety", {})
@@ -125,7 +126,7 @@ def safe(found: Mapping[str, Any], settings: Gate) -> Iterator[Rule]:
 
 
 def affordable(cost: Latency, settings: Gate) -> Iterator[Rule]:
-    """Time for a token, beyond noise, and bytes of the weights over the champion's: each within its limit."""
+    """Time per token, beyond noise, and bytes of the weights, relative to the champion's: each within its limit."""
     limit, name = settings.max_slowdown, "ratio of time for a token"
     if cost.slowdown is None:
         yield _not_judged("cost", name, "a model that writes and one that labels do not compare")
@@ -139,19 +140,19 @@ def affordable(cost: Latency, settings: Gate) -> Iterator[Rule]:
 
 
 def comparable(champion: Path) -> Iterator[Rule]:
-    """A champion that was packaged before there was a `training.json` does not say which tasks it was taught."""
+    """The tasks of a champion that was packaged before `training.json` existed are unknown."""
     if not (champion / "training.json").exists():
         why = "its package holds no training.json: it was asked every task that it can answer"
         yield _not_judged("losses", "the champion's tasks", why)
 
 
 def not_scored(why: str) -> Rule:
-    """The champion cannot be scored, so nothing is known to be better; a person may still decide."""
+    """The champion cannot be scored, so no gain can be shown; a person may still decide."""
     return _fails("gain", "the champion's scores", f"its package cannot be read by this version of the code ({why})")
 
 
 def traceable(missing: Sequence[str], settings: Gate) -> Rule:
-    """Nothing missing of what leads from the model back to code and data; `missing` names what is."""
+    """Whether the model can be traced back to code and data; `missing` lists the gaps."""
     if not missing:
         return Rule("lineage", "lineage", None, None, "complete", "holds")
     gaps = f"missing: {', '.join(missing)}"
@@ -174,7 +175,7 @@ def slices(losses: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def paired(ours: pa.Table, theirs: pa.Table, key: str) -> tuple[pa.Table, pa.Table]:
-    """Both tables in the order of the key. Raises `BadData` when they do not hold the same rows."""
+    """Both tables in the order of the key. Raises `BadData` when they do not have the same rows."""
     ours, theirs = ours.sort_by(key), theirs.sort_by(key)
     if not ours[key].equals(theirs[key]):
         raise BadData(f"the two models were not scored on the same {key}s: bring the reports up to date (`dvc repro`)")
@@ -184,12 +185,12 @@ def paired(ours: pa.Table, theirs: pa.Table, key: str) -> tuple[pa.Table, pa.Tab
 
 
 def tasks(challenger: pa.Table, champion: pa.Table) -> list[str]:
-    """Those that one of them was asked."""
+    """The tasks that at least one of them was evaluated on."""
     return sorted({*challenger["task"].to_pylist(), *champion["task"].to_pylist()})
 
 
 def scores(challenger: pa.Table, champion: pa.Table, task: str) -> Pair:
-    """Both models' scores on the examples of a task, in one order."""
+    """Both models' scores on the examples of a task, in the same order."""
     ours, theirs = (table.filter(pc.field("task") == task) for table in (challenger, champion))
     if not len(ours) or not len(theirs):
         nothing = np.zeros(len(ours) + len(theirs))

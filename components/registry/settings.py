@@ -10,20 +10,20 @@ from components.serving.request import MaxNewTokens, Temperature, TopP
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """What the package says beside the weights."""
+    """What the package states in addition to the weights."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     license: Annotated[str, MinLen(1)]  # of the weights, as an SPDX identifier
-    max_new_tokens: MaxNewTokens  # of an answer, when nobody asks for more
-    temperature: Temperature  # 0 takes the likeliest token
+    max_new_tokens: MaxNewTokens  # of an answer, by default
+    temperature: Temperature  # 0 is greedy
     top_p: TopP
     repetition_penalty: Annotated[float, Ge(1)]  # 1 is none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a model must show before it becomes champion."""
+    """The requirements for a model to become champion."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
@@ -32,9 +32,9 @@ class Gate:
     min_margin: Annotated[float, Ge(-1), Le(1)]  # of each task's score over the trivial baseline's, in points of 1
     min_gain: Annotated[float, Ge(0)]  # over the present champion, in bits per byte
     min_documents: Annotated[int, Ge(2)]  # of a slice, and examples of a task: fewer are not judged
-    max_verbatim: Annotated[float, Ge(0), Le(1)]  # share of train documents that are completed word for word
-    max_personal_data: Annotated[float, Ge(0), Le(1)]  # share of written texts that hold some
-    max_slowdown: Annotated[float, Gt(0)]  # milliseconds a token over the champion's
+    max_verbatim: Annotated[float, Ge(0), Le(1)]  # share of train documents that are completed verbatim
+    max_personal_data: Annotated[float, Ge(0), Le(1)]  # share of generated texts that contain some
+    max_slowdown: Annotated[float, Gt(0)]  # milliseconds per token over the champion's
     max_growth: Annotated[float, Gt(0)]  # bytes of the weights over the champion's
     lineage: Literal["required", "reported"]  # whether a gap in it keeps a model out
     confidence: Annotated[float, Gt(0.5), Lt(1)]

@@ -1,4 +1,4 @@
-"""How far the seed alone moves a training: what `lmforge noise` measured, and what the gate makes of it."""
+"""How much the seed alone changes the result of a training run: measured by `lmforge noise`, used by the gate."""
 
 import hashlib
 import json
@@ -18,10 +18,10 @@ TELL = "`lmforge noise`"
 
 @dataclass(frozen=True)
 class Spread:
-    """Bits per byte of the same documents after trainings that differ in their seed alone; `note` says it in words."""
+    """Bits per byte of the same documents after training runs that differ in their seed alone; `note` is a summary."""
 
     note: str
-    bits_per_byte: tuple[float, ...] = ()  # one a seed; fewer than two say nothing
+    bits_per_byte: tuple[float, ...] = ()  # one per seed; fewer than two give no deviation
     steps: int = 0  # at most, of the pretraining and of the fine-tuning
 
     @property
@@ -31,43 +31,44 @@ class Spread:
 
     @property
     def deviation(self) -> float:
-        """The standard deviation of a training, in bits per byte, estimated with n - 1."""
+        """The standard deviation of a training run, in bits per byte, estimated with n - 1."""
         return statistics.stdev(self.bits_per_byte)
 
     def half_width(self, confidence: float) -> float:
-        """Half of the interval of what two trainings differ by because of their seeds, in bits per byte.
+        """Half of the interval of the difference between two training runs due to their seeds, in bits per byte.
 
         t * sqrt(2) * s: both have the variance s^2, and t is the quantile (1 + confidence) / 2 of Student's t with
-        n - 1 degrees of freedom, as s comes from n seeds. Exact for normal differences, the chance of the measurement
-        included (https://www.itl.nist.gov/div898/handbook/eda/section3/eda352.htm).
+        n - 1 degrees of freedom, as s comes from n seeds. Exact for normal differences, including the uncertainty
+        of the measurement (https://www.itl.nist.gov/div898/handbook/eda/section3/eda352.htm).
         """
-        from scipy.stats import t  # 0.5 s, which a gate without a measurement can do without
+        from scipy.stats import t  # 0.5 s, which a gate without a measurement saves
 
         return float(t.ppf((1 + confidence) / 2, len(self.bits_per_byte) - 1)) * math.sqrt(2) * self.deviation
 
 
 @dataclass(frozen=True)
 class NoiseRecord:
-    """What was measured so far, for the settings and data of its key."""
+    """The measurements so far, for the settings and data of its key."""
 
     steps: int  # at most, of each training
     bits_per_byte: dict[int, float]  # by seed
 
     def with_seed(self, seed: int, bits: float) -> "NoiseRecord":
-        """With one more."""
+        """A copy with one more measurement."""
         return replace(self, bits_per_byte={**self.bits_per_byte, seed: bits})
 
     def write(self, key: str) -> None:
-        """Keep it in `.lmforge/noise/<key>.json`."""
+        """Write it to `.lmforge/noise/<key>.json`."""
         content = {"steps": self.steps, "bits_per_byte": self.bits_per_byte}
         write_atomically(FOLDER / f"{key}.json", json.dumps(content, indent=2) + "\n")
 
 
 def key(recipe: str, path: Path = params.PARAMS) -> str:
-    """sha256 of what a measurement belongs to: the settings of data and training but for the seeds, and the sources.
+    """sha256 of what a measurement is valid for: the settings of data and training without seeds, and the sources.
 
-    Of the data it is the catalogue that counts, with its pinned versions, not the rows: new rows from the same sources
-    would else end every measurement on the night after it.
+    Of the data the catalogue counts, with its pinned versions, not the rows: otherwise new rows from the same sources
+    would invalidate every measurement on the night after it.
+    docs/decisions.md, "The spread of seeds belongs to settings and sources, not to rows"
     """
     content = params.load(path)
     settings: dict[str, Any] = {name: content[name] for name in SECTIONS} | {"finetune": content["finetune"][recipe]}
@@ -80,7 +81,7 @@ def key(recipe: str, path: Path = params.PARAMS) -> str:
 
 
 def read(key: str) -> NoiseRecord | None:
-    """What was measured for a key."""
+    """The measurements for a key."""
     path = FOLDER / f"{key}.json"
     if not path.exists():
         return None
@@ -89,7 +90,7 @@ def read(key: str) -> NoiseRecord | None:
 
 
 def find(recipe: str) -> Spread:
-    """The spread for the present settings and data."""
+    """The spread for the current settings and data."""
     if not any(FOLDER.glob("*.json")):
         return Spread(f"not measured ({TELL})")
     record = read(key(recipe))

@@ -1,7 +1,7 @@
-"""The one adapter to MLflow's model registry: versions of a model, and the aliases that say which one is live.
+"""The only adapter to MLflow's model registry: versions of a model, and the aliases that show which one is live.
 
-`@champion` is live, `@previous` is the one before, `@challenger` was judged last and is not champion. What may move
-them, and when, is decided in `champion`; MLflow keeps no history of that, but `ledger` does.
+`@champion` is live, `@previous` is the one before, `@challenger` was judged last and is not champion. `champion`
+decides what may move them, and when; MLflow keeps no history of that, but `ledger` does.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ PREVIOUS = "previous"
 CHALLENGER = "challenger"
 
 HEAD = "ledger_head"
-KEPT = "lineage"  # the folder of an MLflow model with what belongs to its lineage
+KEPT = "lineage"  # the folder of an MLflow model with its lineage files
 
-IDENTITY = ("model.safetensors", "config.json", "tokenizer.json")  # what makes two packages the same model
+IDENTITY = ("model.safetensors", "config.json", "tokenizer.json")  # the files by which two packages are the same model
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,17 @@ class Version:
 def register(
     package: Path, name: str, tags: Mapping[str, str], kept: Mapping[str, bytes] = MappingProxyType({})
 ) -> Version:
-    """The version of a package, made when the registry has none with its digest.
+    """The version of a package, created when the registry has none with its digest.
 
-    `tags` are its lineage, and `kept` the files that belong to it (`components.lineage.snapshot`), by their names. The
-    model is linked to the run of the tag `stage_key`, or else to a run of its own.
+    `tags` are its lineage, and `kept` its lineage files (`components.lineage.snapshot`), by their names. The model is
+    linked to the run with the tag `stage_key`, or else to a run of its own.
+    docs/decisions.md, "Registering is not a stage"
     """
     store = tracking.client()
     package_digest = digest(package)
     known = _find(store, name, package_digest)
     if known is not None:
-        if kept and not _has_kept(store, known):  # it is from before lineage was kept
+        if kept and not _has_kept(store, known):  # it was registered before lineage was stored
             _keep(known, kept)
             note(known, tags)
         return known
@@ -76,7 +77,10 @@ def register(
 
 
 def digest(package: Path) -> str:
-    """sha256 over the files that make the model: other wording in the card makes no other model."""
+    """sha256 over the files that make the model: another wording of the card makes no other model.
+
+    docs/decisions.md, "A version is its weights, sizes and tokenizer"
+    """
     total = hashlib.sha256()
     for file in IDENTITY:
         with (package / file).open("rb") as content:
@@ -85,7 +89,7 @@ def digest(package: Path) -> str:
 
 
 def find(name: str, ref: str) -> Version:
-    """The version that an alias or a number stands for. Raises `BadSettings` when there is none."""
+    """The version with this alias or number. Raises `BadSettings` when there is none."""
     return _version(_get(tracking.client(), name, ref))
 
 
@@ -95,15 +99,16 @@ def exists(name: str, number: int) -> bool:
 
 
 def aliases(name: str) -> dict[str, int]:
-    """The number behind each alias; empty for an unknown model."""
+    """The version number of each alias; empty for an unknown model."""
     found = _registered(tracking.client(), name)
     return {alias: int(number) for alias, number in found.aliases.items()} if found else {}
 
 
 def move(name: str, targets: Mapping[str, int | None]) -> None:
-    """Let each alias stand for its version, or for none. Readers find a champion at every moment.
+    """Point each alias to its version, or to none. Readers find a champion at every moment.
 
-    The order is that of a promotion: first `@previous`, so that it is known where to go back to.
+    The order is that of a promotion: first `@previous`, so that the version to go back to is known.
+    docs/decisions.md, "`@previous` moves before `@champion`"
     """
     store, present = tracking.client(), aliases(name)
     for alias in (PREVIOUS, CHAMPION, CHALLENGER):
@@ -115,13 +120,13 @@ def move(name: str, targets: Mapping[str, int | None]) -> None:
 
 
 def head(name: str) -> Head | None:
-    """The last entry of the ledger that the registry knows of a model."""
+    """The last ledger entry about a model that the registry knows."""
     found = _registered(tracking.client(), name)
     return Head.parse(found.tags[HEAD]) if found and HEAD in found.tags else None
 
 
 def set_head(name: str, known: Head) -> None:
-    """Let the registry know an entry of the ledger."""
+    """Record an entry of the ledger as the last one that the registry knows."""
     tracking.client().set_registered_model_tag(name, HEAD, str(known))
 
 
@@ -148,7 +153,7 @@ def notes(version: Version) -> dict[str, str]:
 
 
 def fetch(name: str, ref: str) -> Path:
-    """The package folder of a version (`ref` is an alias or a number), downloaded once and kept by its digest."""
+    """The package folder of a version (`ref` is an alias or a number), downloaded once and cached by its digest."""
     store = tracking.client()
     from mlflow.artifacts import download_artifacts
 
@@ -170,7 +175,7 @@ def fetch(name: str, ref: str) -> Path:
 
 
 def has_files(name: str, number: int) -> bool:
-    """Whether the files of a version are still where the registry says."""
+    """Whether the files of a version still exist at the registry's location."""
     store = tracking.client()
     from mlflow.artifacts import list_artifacts
 
@@ -185,9 +190,9 @@ def versions(name: str) -> list[Version]:
 
 
 def kept(version: Version) -> Path:
-    """The folder with what was kept of a version's lineage, downloaded once.
+    """The folder with the lineage files of a version, downloaded once.
 
-    Raises `BadData` for a version that was registered without.
+    Raises `BadData` for a version that was registered without them.
     """
     store = tracking.client()
     folder = STATE / "packages" / f"{version.name}-{version.digest[:16]}.{KEPT}"
@@ -244,7 +249,7 @@ def _run(store: "MlflowClient", name: str, tags: Mapping[str, str]) -> str:
 
 
 def _link(store: "MlflowClient", run_id: str, model_id: str, created: "ModelVersion") -> None:
-    """Let the pages of MLflow lead from the run to the model and on to the version."""
+    """Link the run to the model, and the model to the version, on MLflow's pages."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
@@ -254,7 +259,7 @@ def _link(store: "MlflowClient", run_id: str, model_id: str, created: "ModelVers
 
 
 def _find(store: "MlflowClient", name: str, package_digest: str) -> Version | None:
-    """The version with this digest; makes the registered model itself when it is not there yet."""
+    """The version with this digest; creates the registered model itself when it does not exist yet."""
     from mlflow.exceptions import MlflowException
 
     try:

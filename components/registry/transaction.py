@@ -1,8 +1,9 @@
-"""One command at a time on ledger and registry, and no half of one.
+"""One command at a time on ledger and registry, and either all of it or nothing.
 
-An entry of the ledger says what the aliases and tags are to be. It is written first, then carried out, and then the
-registry notes it as the `Head` that it knows. So whatever a crash leaves undone stands in the ledger behind the head,
-and the next command finishes it. In between there is always a champion: `store.move` keeps to an order.
+An entry of the ledger states the intended aliases and tags. It is written first, then applied, and then the registry
+records it as the `Head` that it knows. So whatever a crash leaves undone is in the ledger after the head, and the next
+command finishes it. In between there is always a champion: `store.move` keeps to an order.
+docs/decisions.md, "The ledger is written first"
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,12 @@ from components.registry.ledger import Entry, Fault, Head, Kind, Ledger
 from components.registry.store import CHALLENGER, CHAMPION, PREVIOUS
 
 Aliases = Mapping[str, int | None]
-"""The version behind each of the three aliases."""
+"""The version of each of the three aliases."""
 
 
 @dataclass(frozen=True)
 class LedgerCheck:
-    """What an examination of the ledger found: `faults` where it does not hold, and an entry not yet carried out."""
+    """The result of a check of the ledger: its `faults`, and an entry that is not yet applied."""
 
     entries: int
     faults: list[Fault]
@@ -30,9 +31,10 @@ class LedgerCheck:
 
 @contextmanager
 def begin(name: str, unmoved: bool = False) -> Iterator[Ledger]:
-    """The ledger, and the aliases, for this command alone, after what an interrupted one left is put right.
+    """The ledger and the aliases for this command alone, after anything that an interrupted one left is repaired.
 
     Commands wait for each other. With `unmoved` this one raises `TryAgain` when the champion was moved meanwhile.
+    docs/decisions.md, "Two at once: the second is told, not queued"
     """
     seen = present(name)[CHAMPION]
     with ledger.opened(name) as book:
@@ -53,7 +55,7 @@ def write(
     aliases: Aliases | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write an entry, and carry it out: `aliases` of the model, `tags` of the version.
+    """Write an entry, and apply it: `aliases` of the model, `tags` of the version.
 
     Raises `TryAgain` when the registry cannot be written now.
     """
@@ -71,13 +73,13 @@ def write(
 
 
 def present(name: str) -> Aliases:
-    """The version behind each of the three aliases."""
+    """The version of each of the three aliases."""
     found = store.aliases(name)
     return {alias: found.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
 
 
 def examine(name: str) -> LedgerCheck:
-    """Hold the ledger against its own chain and against what the registry knows of the model."""
+    """Check the ledger against its own chain and against what the registry knows of the model."""
     with ledger.at_rest():
         head, found, entries = store.head(name), present(name), ledger.read()
         faults = ledger.verify({name: head} if head else {})
@@ -91,7 +93,7 @@ def examine(name: str) -> LedgerCheck:
 
 
 def _carry_out(entry: Entry) -> None:
-    """Make the registry what the entry says; doing so again changes nothing."""
+    """Apply an entry to the registry; applying it again changes nothing."""
     if "aliases" in entry.details:
         store.move(entry.model, entry.details["aliases"])
     if "tags" in entry.details:
@@ -100,7 +102,7 @@ def _carry_out(entry: Entry) -> None:
 
 
 def _settle(book: Ledger) -> None:
-    """Put ledger and registry right, and tell it there: after a crash, or when somebody moved an alias by hand."""
+    """Repair ledger and registry after a crash, or after an alias was moved by hand, and record that in the ledger."""
     head = store.head(book.model)
     _finish(_behind(book.entries, head), book)
     if head and not any((entry.sequence, entry.hash) == (head.sequence, head.hash) for entry in book.entries):
@@ -115,10 +117,10 @@ def _settle(book: Ledger) -> None:
 
 
 def _finish(behind: list[Entry], book: Ledger) -> None:
-    """Carry out what an interrupted command had written.
+    """Apply what an interrupted command had written.
 
-    That is one move of the aliases at most, of versions that are there. Otherwise the registry was put back from an
-    older copy, and is believed.
+    That is one move of the aliases at most, to versions that exist. Otherwise the registry was restored from an older
+    copy, and is trusted.
     """
     moves = [entry.details["aliases"] for entry in behind if "aliases" in entry.details]
     numbers = {number for aliases in moves for number in aliases.values() if number}
@@ -138,7 +140,7 @@ def _behind(entries: list[Entry], head: Head | None) -> list[Entry]:
 
 
 def _stated(entries: list[Entry]) -> Aliases | None:
-    """The aliases after the last entry that says something of them."""
+    """The aliases after the last entry that states them."""
     return next((entry.details["aliases"] for entry in reversed(entries) if "aliases" in entry.details), None)
 
 

@@ -15,7 +15,7 @@ AXIS = 34.0  # height below the axis
 
 @dataclass(frozen=True)
 class Mark:
-    """A figure with its interval; `style` is the class that says whose it is."""
+    """A value with its interval; `style` is the CSS class of what it belongs to."""
 
     style: str
     name: str
@@ -26,7 +26,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Scale:
-    """From figures to places along one side of a chart."""
+    """Maps values to positions along one side of a chart."""
 
     low: float
     high: float
@@ -53,8 +53,8 @@ def intervals(rows: Sequence[tuple[str, Sequence[Mark]]], low: float, high: floa
 
 
 def line(points: Sequence[tuple[float, float]], name: str, style: str) -> Markup:
-    """One curve over training steps, up to the last; `name` says what it shows, with its unit."""
-    width, height, left, right = 460.0, 240.0, 52.0, 410.0  # the last value stands to the right of the curve
+    """One curve over training steps, up to the last; `name` is its label, with the unit."""
+    width, height, left, right = 460.0, 240.0, 52.0, 410.0  # the last value is to the right of the curve
     xs, ys = [x for x, _ in points], [y for _, y in points]
     ticks_x, ticks_y = ticks_up_to(max(xs), 5), nice_ticks(min(ys), max(ys), 5)
     x = Scale(0, max(xs), left, right)

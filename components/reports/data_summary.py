@@ -1,4 +1,4 @@
-"""What the model learned from, counted from the prepared tables, and what was kept out and why."""
+"""A summary of the training data, counted from the prepared tables, and of the rejected rows with their reasons."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def examples(data: Path) -> list[SummaryRow]:
 
 
 def rejected(data: Path) -> list[SummaryRow]:
-    """By table and reason: rows that were kept out."""
+    """By table and reason: rejected rows."""
     rows = []
     for table in ("documents", "examples"):
         counts = _read(data / "rejected" / table, {"reason": pc.field("reason")})["reason"].value_counts()
@@ -34,7 +34,7 @@ def rejected(data: Path) -> list[SummaryRow]:
 
 
 def rules(reports: Path) -> list[SummaryRow]:
-    """What each validation report asked and found: rules, and those that failed."""
+    """The rules of each validation report, and those that failed."""
     found = []
     for name in ("raw", "prepared"):
         report = json.loads((reports / f"{name}.json").read_text(encoding="utf-8"))

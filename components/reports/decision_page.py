@@ -1,4 +1,4 @@
-"""The page about a decision: one HTML file without a single request, light or dark as the reader's system is."""
+"""The page about a decision: one HTML file that loads nothing else, light or dark like the reader's system."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ TITLES: dict[Group, tuple[str, str]] = {
 
 
 def render(decision: Decision) -> str:
-    """The page about a decision that was made on evidence."""
+    """The page about a decision that has evidence."""
     return templates.load(TEMPLATE).render(
         decision=decision,
         evidence=decision.evidence,

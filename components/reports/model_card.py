@@ -1,6 +1,6 @@
-"""The model card: what the model is, was made from and can do, each figure computed from the pipeline's outs.
+"""The model card: what the model is, was made from and can do, each value computed from the pipeline's outs.
 
-The format is that of the Hugging Face hub: YAML in front, Markdown behind.
+The format is that of the Hugging Face hub: YAML in front, then Markdown.
 https://huggingface.co/docs/hub/model-cards
 """
 
@@ -21,7 +21,7 @@ from components.model import hf
 from components.registry.settings import Package
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
-# As the hub calls what a model of each architecture does, and the class of `transformers` that loads it.
+# The hub's name for the task of each architecture, and the class of `transformers` that loads the model.
 PIPELINES = {"decoder": "text-generation", "encoder": "token-classification", "encoder_decoder": "text2text-generation"}
 CLASSES = {
     "decoder": "AutoModelForCausalLM",
@@ -68,7 +68,7 @@ def header(scores: Mapping[str, Any], languages: list[str], form: str | None, se
     ]
     return {
         "language": languages,
-        "license": settings.license.lower(),  # the hub writes them so
+        "license": settings.license.lower(),  # the hub writes them in lower case
         "library_name": "transformers" if form else "lmforge",
         "pipeline_tag": pipeline,
         "tags": ["lmforge"],
@@ -112,7 +112,7 @@ def examples(folder: Path) -> list[dict[str, Any]]:
 
 
 def not_above_best_baseline(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tasks where a baseline does as well or better, with the best one: what the model is not the tool for."""
+    """The tasks where a baseline does as well or better, with the best one: the model is not the tool for these."""
     weak = []
     for task, score in sorted(scores["tasks"].items()):
         name, best = max(score["baselines"].items(), key=lambda item: item[1]["value"])
@@ -128,7 +128,7 @@ def parameters(weights: Path) -> int:
 
 
 def _columns(folder: Path, **expressions: pc.Expression) -> pa.Table:
-    """Computed columns of a folder of Parquet files; the texts themselves are never held."""
+    """Computed columns of a folder of Parquet files; the texts themselves are never in memory."""
     return ds.dataset(folder, format="parquet").to_table(columns=expressions)
 
 

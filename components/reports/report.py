@@ -1,4 +1,4 @@
-"""The report page: one HTML file without a single request, light or dark as the reader's system is."""
+"""The report page: one HTML file that loads nothing else, light or dark like the reader's system."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ WORDS = {
     "en": "English",
 }
 ANSWERS = "Loss, in nats per target (at replay steps, of documents)"
-FIGURES = {  # of the validation, whichever there is
+FIGURES = {  # of the validation, whichever exists
     "bits_per_byte": "Validation, in bits per byte",
     "label_loss": "Validation, in nats per label",
 }
@@ -54,7 +54,7 @@ Scores = Mapping[str, Any]
 def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (), model: str = "assistant") -> str:
     """The page about a model of the repository at `root`, made from its reports and tables.
 
-    `lineage` is shown as it is; its `version` and `alias`, where given, also stand at the top. `chain` leads from the
+    `lineage` is shown unchanged; its `version` and `alias`, if given, are also shown at the top. `chain` leads from the
     registered version back to what it was made from.
     """
     evaluation = root / "reports/evaluation"
@@ -83,7 +83,7 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
 
 
 def task_chart(scores: Scores, base: Scores) -> Markup:
-    """Each task's score beside those of its baselines and, if it can answer, of the model before fine-tuning."""
+    """Each task's score next to those of its baselines and, if it can answer, of the model before fine-tuning."""
     rows = []
     for task, score in scores["tasks"].items():
         marks = [_mark("model", scores["model"], score)]
@@ -105,7 +105,7 @@ def bits_charts(models: Sequence[Scores]) -> dict[str, Markup]:
 
 
 def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
-    """For each kind of training its curves, each with a caption."""
+    """The curves of each kind of training run, each with a caption."""
     pretraining, finetuning = training / "pretrain", training / "finetune" / model
     return {
         "Pretraining": [

@@ -15,7 +15,7 @@ def read_scores(recipe: str) -> dict[str, Any]:
 
 
 def rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Of each measure its name, value, interval and baselines, ready to print."""
+    """The name, value, interval and baselines of each metric, ready to print."""
     table = []
     if "bits_per_byte" in scores:  # a model that only labels has none
         for part, name in (("all", "bits per byte, sources equal"), ("by_size", "bits per byte, sources by size")):
@@ -29,7 +29,7 @@ def rows(scores: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _baselines(scores: Mapping[str, Any]) -> str:
-    """In one line, each with its score from the same input as the model's behind it in brackets."""
+    """The baselines in one line, each with its score from the same input as the model's in brackets."""
     parts = []
     for name in sorted(name for name in scores if not name.endswith(SAME_INPUT)):
         same = scores.get(f"{name}{SAME_INPUT}")

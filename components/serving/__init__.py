@@ -1,1 +1,1 @@
-"""Talking to a model."""
+"""Chat with a model, and serve it."""

@@ -1,4 +1,4 @@
-"""A package, loaded: conversations in, answers out; for `lmforge chat` and for the served model alike."""
+"""A loaded package: conversations in, answers out; for both `lmforge chat` and the served model."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ Conversation = Sequence[Message]
 
 @dataclass(frozen=True)
 class AnswerWriter:
-    """A model that writes its answers."""
+    """A model that generates its answers."""
 
     model: Transformer
     tokenizer: Tokenizer
@@ -33,7 +33,7 @@ class AnswerWriter:
 
     @classmethod
     def load(cls, package: Path) -> Self:
-        """From a package folder; its `generation_config.json` has the defaults."""
+        """Load a package folder; its `generation_config.json` has the defaults."""
         generation = json.loads((package / "generation_config.json").read_text(encoding="utf-8"))
         return cls(
             model=pack(hf.load(package)),
@@ -59,7 +59,7 @@ class AnswerWriter:
         return [before(self.tokenizer.decode(ids), options.stop).strip() for ids in written]
 
     def stream(self, conversation: Conversation, options: Options) -> Iterator[str]:
-        """The answer to a conversation as it is written, in pieces of whole characters. Raises as `answers` does."""
+        """The answer to a conversation as it is generated, in pieces of whole characters. Raises as `answers` does."""
         tokens = stream(
             self.model,
             self.prompt(conversation, options),
@@ -72,7 +72,7 @@ class AnswerWriter:
         return until(characters(tokens, self.tokenizer), options.stop)
 
     def prompt(self, conversation: Conversation, options: Options) -> list[int]:
-        """The ids that the model reads. Raises `BadSettings` when the answer leaves no room for any."""
+        """The ids that the model reads. Raises `BadSettings` when the answer leaves no room for a prompt."""
         empty, config = prompts.empty(self.tokenizer), self.model.config
         room = config.max_prompt_tokens(options.max_new_tokens)
         if room < empty:
@@ -91,7 +91,7 @@ class AnswerWriter:
 
 @dataclass(frozen=True)
 class Labeller:
-    """An encoder, which answers the last message alone: with a label, or with a part of the message."""
+    """An encoder, which answers only the last message: with a label, or with a part of the message."""
 
     model: Transformer
     tokenizer: Tokenizer
@@ -99,7 +99,7 @@ class Labeller:
 
     @classmethod
     def load(cls, package: Path) -> Self:
-        """From a package folder."""
+        """Load a package folder."""
         return cls(hf.load(package), Tokenizer.load(package), Taught.load(package))
 
     def answers(self, conversations: Sequence[Conversation]) -> list[str]:
@@ -117,5 +117,5 @@ class Labeller:
 
 
 def load(package: Path) -> AnswerWriter | Labeller:
-    """What a package folder holds; `generation_config.json` is there when it writes."""
+    """Load a package folder, which has a `generation_config.json` when its model generates text."""
     return AnswerWriter.load(package) if (package / "generation_config.json").exists() else Labeller.load(package)

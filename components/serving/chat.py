@@ -1,4 +1,4 @@
-"""A conversation in the terminal, with the answer appearing as it is written."""
+"""A conversation in the terminal, with the answer printed while it is generated."""
 
 import contextlib
 import io
@@ -16,13 +16,13 @@ from components.tokenizer.tokenizer import Message
 QUIT = "/quit"
 
 Answer = Callable[[Conversation], Iterator[str]]
-"""A conversation to the pieces of its answer."""
+"""Maps a conversation to the pieces of its answer."""
 
 
 def chat(package: Path, prompt: str | None, stop: Sequence[str] = ()) -> None:
-    """Answer one prompt, or without one talk until the end of input or `/quit`; Ctrl-C ends an answer.
+    """Answer one prompt, or without one chat until the end of input or `/quit`; Ctrl-C ends an answer.
 
-    Raises `StageError` for a prompt that cannot be answered, or a `stop` text that can end nothing.
+    Raises `StageError` for a prompt that cannot be answered, or an invalid `stop` text.
     """
     answer = load(package, stop)
     if prompt is not None:
@@ -39,7 +39,7 @@ def chat(package: Path, prompt: str | None, stop: Sequence[str] = ()) -> None:
 
 
 def load(package: Path, stop: Sequence[str] = ()) -> Answer:
-    """What answers from a package folder; each of the texts in `stop` ends an answer."""
+    """A function that answers from a package folder; each of the texts in `stop` ends an answer."""
     model = answering.load(package)
     if isinstance(model, Labeller):
         return lambda conversation: iter(model.answers([conversation]))
@@ -48,7 +48,7 @@ def load(package: Path, stop: Sequence[str] = ()) -> Answer:
 
 
 def _messages() -> Iterator[str]:
-    """The messages of the user, until there are no more; bytes that are no UTF-8 are told to the user later."""
+    """The messages of the user, until there are no more; bytes that are not UTF-8 are reported later."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
     while True:
@@ -64,7 +64,7 @@ def _messages() -> Iterator[str]:
 
 
 def _say(answer: Answer, conversation: Conversation) -> str:
-    """Print the answer as it comes, and give it back."""
+    """Print the answer while it is generated, and return it."""
     said = ""
     pieces = answer(conversation)
     with contextlib.suppress(KeyboardInterrupt):

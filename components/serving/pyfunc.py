@@ -1,7 +1,7 @@
-"""The assistant as MLflow serves it: prompts or conversations in, answers out.
+"""The assistant as an MLflow model: prompts or conversations in, answers out.
 
 MLflow copies this file into the model and runs the copy when it loads it ("models from code"), with the few
-modules it imports beside it; nothing is pickled. Its artifacts are the files of a package.
+modules that it imports; nothing is pickled. Its artifacts are the files of a package.
 """
 
 import functools
@@ -23,11 +23,11 @@ from components.serving.answering import Labeller
 from components.tokenizer.tokenizer import Message
 
 Params = Mapping[str, Any]
-NAMES = ("messages", "prompt", "input")  # in an object that asks for one answer
+NAMES = ("messages", "prompt", "input")  # of the prompt, in an object that asks for one answer
 
 
 class Assistant(PythonModel):
-    """Answers each prompt or conversation by itself."""
+    """Answers each prompt or conversation independently."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read model, tokenizer and the defaults of generation from the package."""
@@ -40,10 +40,10 @@ class Assistant(PythonModel):
         model_input: pd.DataFrame,
         params: Params | None = None,
     ) -> list[str]:
-        """The answers: written, or by an encoder, a label or a part of the prompt.
+        """The answers: generated, or by an encoder, a label or a part of the prompt.
 
-        The rows of `model_input` are texts (the user's only message) or lists of messages. `params`, where it writes,
-        are those of `components.serving.request.Options`.
+        The rows of `model_input` are texts (the user's only message) or lists of messages. `params`, of a generative
+        model, are those of `components.serving.request.Options`.
         """
         with _as_bad_request():
             conversations, asked = _parse(model_input, params)
@@ -54,7 +54,7 @@ class Assistant(PythonModel):
     def checked_request(self, model_input: object, params: Params | None) -> tuple[pd.DataFrame, Params]:
         """A request in the form that MLflow passes on unchanged: a column of conversations, and the parameters.
 
-        Raises `MlflowException`, which a server answers with 400, for what a model does not know or accept.
+        Raises `MlflowException`, which a server answers with 400, for anything that a model does not know or accept.
         """
         with _as_bad_request():
             conversations, asked = _parse(model_input, params)
@@ -66,7 +66,7 @@ class Assistant(PythonModel):
 
 
 def _parse(model_input: object, params: Params | None) -> tuple[list[list[Message]], Params]:
-    """The conversations of a request and its parameters, some of which may stand beside the prompt."""
+    """The conversations of a request and its parameters, some of which may be given next to the prompt."""
     prompts, beside = _prompts(_plain(model_input))
     conversations = []
     for number, prompt in enumerate(prompts, start=1):
@@ -80,7 +80,7 @@ def _parse(model_input: object, params: Params | None) -> tuple[list[list[Messag
 
 
 def _prompts(asked: object) -> tuple[list[object], Params]:
-    """Each prompt by itself, and what stands beside a prompt in an object such as `{"messages": [...], "seed": 1}`."""
+    """Each prompt by itself, and the parameters next to it in an object such as `{"messages": [...], "seed": 1}`."""
     if not isinstance(asked, Mapping):
         return [_only_value(prompt) for prompt in asked] if isinstance(asked, list) else [asked], {}
     names = asked.keys() & set(NAMES) if len(asked) > 1 else asked.keys()
@@ -93,12 +93,12 @@ def _prompts(asked: object) -> tuple[list[object], Params]:
 
 
 def _only_value(prompt: object) -> object:
-    """Of an object with one name, which is a row of a table, the value."""
+    """The value of an object with one name, which is a row of a table; anything else unchanged."""
     return next(iter(prompt.values())) if isinstance(prompt, Mapping) and len(prompt) == 1 else prompt
 
 
 def _plain(value: object) -> object:
-    """Tables and arrays as lists, whatever they lie in."""
+    """Tables and arrays as lists, at any depth."""
     if isinstance(value, pd.DataFrame):
         if len(value.columns) != 1:
             raise BadData(f"a table should have one column of prompts: this one has {', '.join(map(str, value))}")
@@ -112,7 +112,7 @@ def _plain(value: object) -> object:
 
 @contextmanager
 def _as_bad_request() -> Iterator[None]:
-    """Within it, what is wrong with a request is MLflow's error for that, which a server answers with 400."""
+    """Context manager that turns errors in a request into MLflow's error, which a server answers with 400."""
     try:
         yield
     except StageError as error:
@@ -120,10 +120,11 @@ def _as_bad_request() -> Iterator[None]:
 
 
 def _check_before_mlflow() -> None:
-    """Have MLflow hand each request to `checked_request` of the model first, where it has one.
+    """Make MLflow pass each request through the model's `checked_request` first, if it has one.
 
     By itself it drops the parameters and columns that the signature does not name before the model sees them, so
-    that a misspelt name would change nothing and nobody would know.
+    that a misspelt name would change nothing, without an error.
+    docs/decisions.md, "Requests are checked before MLflow looks at them"
     """
     predict = PyFuncModel.predict
     if getattr(predict, "checks_requests", False):

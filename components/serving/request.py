@@ -1,7 +1,7 @@
-"""What may be asked of a model: a text or a conversation, and how the answer is written.
+"""Valid requests to a model: a text or a conversation, and the options of the answer.
 
-The limits stand here once, for `lmforge chat`, for the served model and for the defaults in the package. The served
-model runs without this repository, so this module needs the standard library and `annotated_types` alone.
+The limits are defined here once, for `lmforge chat`, for the served model and for the defaults in the package. The
+served model runs without this repository, so this module needs only the standard library and `annotated_types`.
 """
 
 import difflib
@@ -23,15 +23,15 @@ ROLES = ("system", "user", "assistant")
 SHOWN = 60  # characters of a wrong value that an error repeats
 
 MaxNewTokens = Annotated[int, Ge(1)]  # of an answer
-Temperature = Annotated[float, Ge(0)]  # 0 takes the likeliest token
-TopP = Annotated[float, Gt(0), Le(1)]  # share of the probability from which a token is drawn
+Temperature = Annotated[float, Ge(0)]  # 0 is greedy
+TopP = Annotated[float, Gt(0), Le(1)]  # share of the probability from which a token is sampled
 Seed = Annotated[int, Ge(0)]
 StopText = Annotated[str, MinLen(1)]  # ends an answer, and is left out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How an answer is written."""
+    """How an answer is generated."""
 
     max_new_tokens: MaxNewTokens
     temperature: Temperature
@@ -48,9 +48,9 @@ class Options:
         )
 
     def having(self, asked: Mapping[str, object]) -> Self:
-        """These options with those that are asked for.
+        """These options, with the given ones replaced.
 
-        Raises `BadSettings` with the name and the limit of one that is unknown or out of its limits.
+        Raises `BadSettings` with the name and the limit of one that is unknown or out of range.
         """
         hints = get_type_hints(type(self), include_extras=True)
         for name in asked:
@@ -62,7 +62,7 @@ class Options:
 def conversation(asked: object) -> list["Message"]:
     """A conversation that ends with a message of the user; a text is the user's only message.
 
-    Raises `BadData` with what is wrong.
+    Raises `BadData` with the reason.
     """
     if isinstance(asked, str):
         return [{"role": "user", "content": asked}]
@@ -86,7 +86,7 @@ def _message(asked: object) -> "Message":
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
-    """The value as the type of the hint; raises `BadSettings` when it is none, or out of its limits."""
+    """The value as the type of the hint. Raises `BadSettings` when it is of another type, or out of range."""
     kind, *limits = get_args(hint)
     if limits == [...]:  # a tuple of any length
         if isinstance(value, str) or not isinstance(value, Sequence):
@@ -101,7 +101,7 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
 
 
 def _is_not(kind: type, value: Any) -> str:
-    """What a value should be that is not of a kind."""
+    """The expected kind of a value, if the value is of another one."""
     if kind is str:
         return "" if isinstance(value, str) and _is_unicode(value) else "Unicode text"
     if kind is int:
@@ -116,7 +116,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _is_beyond(limit: object, value: Any) -> str:
-    """What a value should be that is beyond a limit."""
+    """The expected range of a value, if the value is beyond a limit."""
     match limit:
         case Ge(ge=least):
             return "" if value >= least else f"at least {least}"
@@ -135,8 +135,8 @@ def _suggest(name: str, known: Sequence[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as JSON writes it, shortened."""
-    if isinstance(value, float) and value != value:  # a table's word for null
+    """A value as JSON, shortened."""
+    if isinstance(value, float) and value != value:  # null in a table
         value = None
     text = json.dumps(value, default=repr)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

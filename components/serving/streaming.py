@@ -1,4 +1,4 @@
-"""The text of tokens as they come, and where it stops."""
+"""Text from a stream of tokens, and where it stops."""
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from components.tokenizer.tokenizer import Tokenizer
 
 
 def characters(tokens: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
-    """The text of tokens as they come; one that ends inside a character waits for the rest of it."""
+    """The text of tokens as they arrive; a token that ends inside a character waits for the rest of it."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for token in tokens:
         if text := decoder.decode(tokenizer.decode_bytes([token])):
@@ -17,7 +17,7 @@ def characters(tokens: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
-    """Text in pieces up to the first stop string (left out); what may become one waits until it is known."""
+    """Text in pieces up to the first stop string (left out); a possible beginning of one is held back."""
     held = ""
     for piece in pieces:
         held += piece
@@ -38,23 +38,23 @@ def before(text: str, stop: Sequence[str]) -> str:
 
 
 def stopped(tokenizer: Tokenizer, stop: Sequence[str]) -> Callable[[Sequence[int]], bool]:
-    """Whether the last of some tokens completed a stop string."""
+    """A function that returns whether the last of some tokens completed a stop string."""
     longest = max((len(string.encode()) for string in stop), default=0)
 
     def complete(tokens: Sequence[int]) -> bool:
-        # Each token is a byte or more. Where a special token, which is none, pushes out the beginning of a stop string,
-        # the answer goes on in vain, and `before` cuts it.
+        # Each token is a byte or more. If a special token, which has none, pushes out the beginning of a stop string,
+        # generation continues needlessly, and `before` cuts the answer.
         return _first(tokenizer.decode(tokens[-longest:]), stop) is not None
 
     return complete
 
 
 def _first(text: str, stop: Sequence[str]) -> int | None:
-    """Where the stop string begins that is the first to be complete."""
+    """Where the stop string begins that is completed first."""
     ends = [(place + len(string), place) for string in stop if (place := text.find(string)) >= 0]
     return min(ends)[1] if ends else None
 
 
 def _begun(text: str, string: str) -> int:
-    """How many characters at the end of a text are the beginning of a string."""
+    """The number of characters at the end of a text that are the beginning of a string."""
     return next(size for size in range(min(len(text), len(string)), -1, -1) if text.endswith(string[:size]))

@@ -1,1 +1,4 @@
-"""The stages of `dvc.yaml`, a file each, named as there. None imports another one."""
+"""The stages of `dvc.yaml`, one file each, with the same names. No stage imports another one.
+
+docs/decisions.md, "Rooms by subject, stages by name"
+"""

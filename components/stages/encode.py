@@ -1,9 +1,9 @@
 """Stage `encode`: the documents as token shards to memory-map, and an index from document to tokens.
 
 A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by
-the end-of-text token. `index.parquet` says for each document where its tokens are, in row groups that hold documents
-of one shard; `lookup.npy` leads from the id of a document to its row there
-(`components/core/id_index.py`). `manifest.json` sums the shards up.
+the end-of-text token. `index.parquet` has the location of each document's tokens, in row groups that hold documents
+of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
+`manifest.json` summarises the shards.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ DOCUMENTS = Path("data/prepared/documents")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")
 SPLITS = ("train", "validation", "test")
-ROWS_PER_GROUP = 4096  # of the index: what has to be read to find a row
+ROWS_PER_GROUP = 4096  # of the index: how many are read to find a row
 INDEX = pa.schema(
     [
         *((name, pa.string()) for name in ("document", "split", "source", "language", "shard")),
@@ -45,13 +45,13 @@ class Shard:
     file: str
     split: str
     documents: int
-    tokens: int  # the end-of-text tokens included
+    tokens: int  # including the end-of-text tokens
     bytes: int  # of UTF-8 text
     sha256: str
 
 
 def encode_shard(parquet: Path, split: str, tokenizer: Tokenizer, out: Path) -> tuple[Shard, pa.Table]:
-    """Encode a Parquet file of documents into `out/<split>/<name>.bin`; its entry and its rows of the index."""
+    """Encode a Parquet file of documents into `out/<split>/<name>.bin`; returns its entry and its rows of the index."""
     ids, lengths = tokenizer.encode_column(parquet)
     tokens = np.insert(ids, np.cumsum(lengths), tokenizer.end_of_text).astype(token_type(tokenizer.vocab_size))
     path = out / split / f"{parquet.stem}.bin"
@@ -70,9 +70,10 @@ def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
 
 
 def compare(parquet: Path, tokenizer: Tokenizer, reference: tokenizers.Tokenizer, documents: int) -> None:
-    """Encode a few documents, evenly picked, with `tokenizers` too: the fast encoder is young.
+    """Encode a few documents, evenly spaced, with `tokenizers` too: the fast encoder is young.
 
     Raises `StageError` on a difference.
+    docs/decisions.md, "gigatoken, checked"
     """
     table = pq.read_table(parquet, columns=["id", "text"])
     rows = table.take(list(range(0, len(table), max(1, len(table) // documents)))).to_pylist()

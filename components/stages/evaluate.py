@@ -1,4 +1,4 @@
-"""Stage `evaluate`: a model's bits per byte and task scores on the test split, beside the baselines."""
+"""Stage `evaluate`: a model's bits per byte and task scores on the test split, next to the baselines."""
 
 import sys
 from pathlib import Path

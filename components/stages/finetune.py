@@ -1,4 +1,4 @@
-"""Stage `finetune@<recipe>`: the base model taught a mixture of tasks, with the loss on the answers."""
+"""Stage `finetune@<recipe>`: fine-tune the base model on a mixture of tasks, with the loss on the answers."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ CODE = (Path("components/stages/finetune.py"), *checkpoints.CODE)
 
 
 def labels(settings: Finetune) -> tuple[str, ...]:
-    """What the head of an encoder chooses from: the labels of the tasks, and whether a token is in the answer.
+    """The classes of an encoder's head: the labels of the tasks, and whether a token is in the answer.
 
     Raises `BadSettings` for a task whose answers are free text.
     """
@@ -46,13 +46,13 @@ def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Toke
         return _labelled(folder, settings, model, tokenizer)
     reads_first = model.config.architecture == "encoder_decoder"
     layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
-    # Answers are short beside what is read.
+    # Answers are shorter than what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
     return mixture.PackedRows(folder, settings.tasks, layout, shape, seed)
 
 
 def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
-    """Rows of classification and of marked answers: the latter have many targets in a row, the former few."""
+    """Rows of classification and of extractive answers: the latter have many targets in a row, the former few."""
     layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
     shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
     chosen = {task: share for task, share in settings.tasks.items() if TASKS[task].labels}
@@ -66,9 +66,10 @@ def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: T
 
 
 def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
-    """Examples, and in the share of the steps that replay the documents of the pretraining.
+    """Examples, and in the share `replay` of the steps the documents of pretraining.
 
     Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
+    docs/decisions.md, "Fine-tuning reads documents again"
     """
     answers = examples("train", settings, model, tokenizer)
     if not settings.replay:
@@ -83,7 +84,7 @@ def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) 
 
 
 def read(recipe: str) -> Finetune:
-    """The settings of a recipe. Raises `BadSettings` for a task that nobody knows."""
+    """The settings of a recipe. Raises `BadSettings` for an unknown task."""
     settings = params.read(f"finetune.{recipe}", Finetune)
     for task in settings.tasks:
         if task not in TASKS:
@@ -92,7 +93,7 @@ def read(recipe: str) -> Finetune:
 
 
 def check_labels(settings: Finetune, tokenizer: Tokenizer) -> None:
-    """Raise `BadSettings` when a label is longer than an answer may be: it would be learned without its end."""
+    """Raise `BadSettings` when a label is longer than an answer may be: its end would not be learned."""
     most = settings.max_answer_tokens
     for task in settings.tasks:
         for label in TASKS[task].labels:

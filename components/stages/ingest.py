@@ -23,7 +23,7 @@ MEGABYTE = 1_000_000
 
 
 def accepted(sources: list[Source], licenses: tuple[str, ...]) -> list[Source]:
-    """The sources whose licence is accepted; each of the others is told in a line. None left is `BadSettings`."""
+    """The sources with an accepted licence; each other one is printed. Raises `BadSettings` when none is left."""
     for source in sources:
         if source.license not in licenses:
             print(f"{source.name}: off, its licence {source.license} is not among ingest.licenses", flush=True)
@@ -34,7 +34,7 @@ def accepted(sources: list[Source], licenses: tuple[str, ...]) -> list[Source]:
 
 
 def wanted(sources: list[Source], take: tuple[str, ...]) -> list[Source]:
-    """The sources with that alone of their `yields` which is taken; the rest is told. None left is `BadSettings`."""
+    """The sources with only those `yields` that are taken; others are printed. Raises `BadSettings` if none is left."""
     for kind in sorted({kind for source in sources for kind in source.yields} - set(take)):
         names = ", ".join(source.name for source in sources if kind in source.yields)
         print(f"{kind} of {names}: off, {kind} is not among ingest.take", flush=True)
@@ -46,7 +46,7 @@ def wanted(sources: list[Source], take: tuple[str, ...]) -> list[Source]:
 
 
 def ingest(sources: list[Source], listed: listing.Listing, folder: Path) -> None:
-    """Write the tables `documents` and `examples` of the sources, of local files those listed, into a folder."""
+    """Write the tables `documents` and `examples` of the sources to a folder; of local files only the listed ones."""
     with ExitStack() as stack:
         tables = {table: stack.enter_context(ShardWriter(folder / table, schema)) for table, schema in SCHEMAS.items()}
         for source in track(sources, "ingest", len(sources), "sources"):
@@ -79,7 +79,7 @@ def example_row(source: Source, record: Example) -> dict[str, Any]:
 
 
 def _copy(source: Source, listed: Mapping[str, str], tables: Mapping[str, ShardWriter]) -> Counter[str]:
-    """Write what the source yields, up to its cap; gives the rows of each kind, and the bytes that the cap counts."""
+    """Write what the source yields, up to its cap; returns the rows of each kind, and the bytes that the cap counts."""
     counts: Counter[str] = Counter()
     others: set[str] = set()
     for record in source.records(listed):

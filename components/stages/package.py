@@ -1,6 +1,6 @@
-"""Stage `package`: one folder with all that a model needs elsewhere, and a card that says what it is.
+"""Stage `package`: one folder with everything that a model needs elsewhere, and its model card.
 
-It loads with `transformers` as it stands, and goes into MLflow as the artifact of `components.serving.pyfunc`.
+It loads with `transformers` as it is, and goes into MLflow as the artifact of `components.serving.pyfunc`.
 """
 
 import json
@@ -21,7 +21,7 @@ FILES = ("model.safetensors", "config.json", "training.json", "tokenizer.json", 
 def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Path, settings: Package) -> None:
     """Write the package of the model folder `model`, evaluated in `reports`, to `target`.
 
-    `base_reports` are those of the model before fine-tuning, `data` is the prepared data it learned from.
+    `base_reports` are those of the model before fine-tuning, `data` is the prepared data it was trained on.
     """
     target.mkdir(parents=True, exist_ok=True)
     for name in FILES:
@@ -35,7 +35,7 @@ def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Pa
 
 
 def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
-    """The defaults of generation, as `transformers` reads them."""
+    """The defaults of generation, in the format of `transformers`."""
     content: dict[str, object] = {
         "bos_token_id": tokenizer.end_of_text,
         "eos_token_id": [tokenizer.end_of_turn, tokenizer.end_of_text],

@@ -1,4 +1,4 @@
-"""Stage `prepare`: raw tables become clean ones, each row in its split; what is dropped is kept with its reason."""
+"""Stage `prepare`: raw tables become clean ones, each row in its split; dropped rows are stored with the reason."""
 
 import json
 from collections import Counter
@@ -30,18 +30,18 @@ TableRow = dict[str, Any]
 
 
 def cleaned(text: str) -> str:
-    """What every text passes through, be it of a document or of an example, so that both stay the same."""
+    """The cleaning of every text, whether of a document or of an example, so that both stay the same."""
     return mask(normalise(text))
 
 
 def clean_documents(batch: pa.RecordBatch, limits: DocumentLimits) -> pa.RecordBatch:
-    """The documents with clean text and a language; `reason` says why one is to be dropped, or is null."""
+    """The documents with clean text and a language; `reason` is why one is to be dropped, or null."""
     rows = [_clean_document(row, limits) for row in batch.to_pylist()]
     return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON))
 
 
 def clean_examples(batch: pa.RecordBatch, limits: ExampleLimits) -> pa.RecordBatch:
-    """The examples with clean inputs and targets; `reason` says why one is to be dropped, or is null."""
+    """The examples with clean inputs and targets; `reason` is why one is to be dropped, or null."""
     rows = [_clean_example(row, limits) for row in batch.to_pylist()]
     return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON))
 
@@ -76,7 +76,7 @@ def _clean(group: RowGroup, table: str, settings: Prepare) -> pa.RecordBatch:
 
 
 def _identity_and_text(table: str, row: TableRow) -> tuple[str, str]:
-    """What makes two rows duplicates, and the text that decides the split."""
+    """The key by which two rows are duplicates, and the text that decides the split."""
     if table == "documents":
         return row["text"], row["text"]
     inputs = json.loads(row["inputs"])
@@ -84,7 +84,7 @@ def _identity_and_text(table: str, row: TableRow) -> tuple[str, str]:
 
 
 def prepare(table: str, raw: Path, prepared: Path, rejected: Path, settings: Prepare) -> Counter[str]:
-    """Clean, deduplicate and split one table; gives the number of rows of each split and each reason."""
+    """Clean, deduplicate and split one table; returns the number of rows of each split and each reason."""
     groups = row_groups(raw / table)
     counts: Counter[str] = Counter()
     seen = SeenTexts()

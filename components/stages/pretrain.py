@@ -1,4 +1,4 @@
-"""Stage `pretrain`: the base model, which learns from the documents, or from pairs of texts."""
+"""Stage `pretrain`: train the base model on the documents, or on pairs of texts."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -35,7 +35,7 @@ def build(settings: Pretrain, vocab_size: int) -> Transformer:
 
 
 def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
-    """What the model learns from windows of documents."""
+    """The training objective on windows of documents."""
     if settings.masked is not None:
         return Masked(
             end_of_text=tokenizer.end_of_text,
@@ -57,7 +57,7 @@ def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
 
 
 def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
-    """The rows of a split of examples: one text to read, and the one to write."""
+    """The rows of a split of examples: one text to read, and one to generate."""
     length = settings.sequence_length
     layout = mixture.AsText(tokenizer, length, length // 2, reads_first=True)
     shape = mixture.Shape(length, length, tokenizer.padding)
@@ -65,7 +65,7 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
 
 
 def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
-    """The rows to learn from, and those of the validation split to hold the model against."""
+    """The rows to train on, and those of the validation split to evaluate on."""
     if settings.objective == "sequence_to_sequence":
         held_out = of_pairs(settings, tokenizer, "validation")
         return of_pairs(settings, tokenizer, "train"), held_out(np.arange(settings.validation_rows))

@@ -1,4 +1,4 @@
-"""Stage `tokenizer`: a byte-level BPE learned from the training documents, or the pinned one of an imported model."""
+"""Stage `tokenizer`: a byte-level BPE trained on the training documents, or the pinned one of an imported model."""
 
 import json
 from pathlib import Path

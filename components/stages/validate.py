@@ -1,4 +1,7 @@
-"""Stage `validate`: the gate in front of the stages that use a table, raw or prepared."""
+"""Stage `validate`: the check in front of the stages that use a table, raw or prepared.
+
+docs/decisions.md, "A failed validation leaves no out"
+"""
 
 import json
 import math
@@ -29,9 +32,9 @@ Report = dict[str, Any]
 
 
 def validate(data: str, root: Path, settings: Validate, licenses: tuple[str, ...], docs: Path) -> Report:
-    """Hold both tables of `raw` or `prepared` data below a folder against their rules.
+    """Check both tables of `raw` or `prepared` data below a folder against their rules.
 
-    Gives the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
+    Returns the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
     """
     frames = measure(root)
     add_columns(frames, settings)
@@ -52,7 +55,7 @@ def validate(data: str, root: Path, settings: Validate, licenses: tuple[str, ...
 
 
 def blocking_failures(results: list[Report]) -> list[Report]:
-    """The failed rules that end a run."""
+    """The failed rules that stop a run."""
     return [rule for rule in results if rule["severity"] == "blocking" and not rule["success"]]
 
 
@@ -70,7 +73,7 @@ def _explain(rule: Report) -> str:
 
 
 def _rule(table: str, result: ExpectationValidationResult) -> Report:
-    """One rule of the report. An expectation that raised has failed, whatever the library says of it."""
+    """One rule of the report. An expectation that raised has failed, whatever the library reports."""
     column = result.expectation_config.kwargs["column"]
     error = _raised(result.exception_info)
     detail = result.result
@@ -90,23 +93,23 @@ def _rule(table: str, result: ExpectationValidationResult) -> Report:
 
 
 def _raised(information: Report) -> str | None:
-    """The message of what an expectation raised: of itself, or of the first metric that it needs."""
+    """The message of the error that an expectation raised itself, or the first metric that it needs."""
     if "raised_exception" in information:
         return information["exception_message"] if information["raised_exception"] else None
     return next((message for metric in information.values() if (message := _raised(metric))), None)
 
 
 def _observed(detail: Report) -> object:
-    """The value that a rule about the whole column saw; of one about rows, the share that breaks it."""
+    """The value that a rule about the whole column observed; for a rule about rows, the share that breaks it."""
     if missing := detail.get("partial_missing_list"):
         return f"missing: {', '.join(sorted(missing))}"
     if "observed_value" in detail:
         return _plain(detail["observed_value"])
-    return round((detail["unexpected_percent"] or 0) / 100, 6)  # None: no row was asked
+    return round((detail["unexpected_percent"] or 0) / 100, 6)  # None: no row was checked
 
 
 def _plain(value: object) -> object:
-    """The value as JSON can write it, the same on every run."""
+    """The value in a form that JSON can store, the same on every run."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
@@ -130,7 +133,7 @@ def _tasks(examples: pd.DataFrame) -> list[Report]:
 
 
 def _context(docs: Path) -> EphemeralDataContext:
-    """A context that leaves nothing behind but Data Docs in the folder."""
+    """A context that writes nothing but Data Docs in the folder."""
     shutil.rmtree(docs, ignore_errors=True)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}

@@ -1,4 +1,4 @@
-"""What the assistant is taught and measured on, one file a task."""
+"""The tasks that the assistant is trained and evaluated on, one file per task."""
 
 from components.tasks.description import DESCRIPTION
 from components.tasks.question_answering import QUESTION_ANSWERING

@@ -8,7 +8,7 @@ CHRF_BETA = 2  # recall counts twice as much as precision
 
 
 def same(prediction: str, target: str) -> float:
-    """1 for the very label, else 0; its mean is the accuracy."""
+    """1 for the same label, else 0; its mean is the accuracy."""
     return float(prediction == target)
 
 
@@ -18,9 +18,10 @@ def exact_match(prediction: str, target: str) -> float:
 
 
 def normalise(text: str) -> str:
-    """Without case, articles, punctuation and doubled spaces.
+    """The text without case, articles, punctuation and doubled spaces.
 
     SQuAD takes the point out of 3.45 too, which makes it 345; here punctuation between digits stays.
+    docs/decisions.md, "The answers to questions keep points between digits"
     """
     text = re.sub(r"(?<!\d)[^\w\s]|[^\w\s](?!\d)", " ", text.lower())
     return " ".join(word for word in text.split() if word not in ("a", "an", "the"))
@@ -36,8 +37,8 @@ def rouge_l(prediction: str, target: str) -> float:
 def chrf(prediction: str, target: str) -> float:
     """F2 of the character n-grams of up to 6 characters, white space left out (chrF2, Popović 2015 and 2016).
 
-    Precision and recall are averaged over the lengths that both texts have, as sacrebleu does; its figure for a
-    corpus, though, is made of sums over sentences, and ours of the mean.
+    Precision and recall are averaged over the lengths that both texts have, as in sacrebleu; its corpus score,
+    though, is computed from sums over sentences, and ours is the mean.
     """
     predicted, wanted = ("".join(text.split()) for text in (prediction, target))
     lengths = range(1, min(len(predicted), len(wanted), CHRF_CHARACTERS) + 1)

@@ -1,8 +1,9 @@
-"""From examples and conversations to token ids: the one place for training, evaluation, chat and serving.
+"""From examples and conversations to token ids: the only code for training, evaluation, chat and serving.
 
-A prompt has one budget of tokens, which follows from nothing but the recipe. When what is left of a window after the
-answer was the budget, the length of a cut prompt told a classifier which label was coming: training learned that, and
-evaluation, which cut all prompts alike, had no use for it (docs/decisions.md, "One budget for prompts").
+The token budget of a prompt depends on the recipe alone. When it was what the answer left of a window, the length of
+a cut prompt revealed the label to a classifier: training learned that, and evaluation, which cut all prompts alike,
+could not use it.
+docs/decisions.md, "One budget for prompts"
 """
 
 import json
@@ -16,19 +17,19 @@ from components.tasks import TASKS
 from components.tasks.task import Task
 from components.tokenizer.tokenizer import Message, Tokenizer
 
-BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was taught tasks
+BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was trained on tasks
 
 
 @dataclass(frozen=True)
 class Taught:
-    """The tasks that a model was taught, and the budget of their prompts."""
+    """The tasks that a model was trained on, and the budget of their prompts."""
 
     tasks: tuple[Task, ...]
     max_prompt_tokens: int
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """From the `training.json` of a model folder; no tasks, where nobody set a budget."""
+        """Read the `training.json` of a model folder; no tasks when it has no budget."""
         tokens = budget(folder)
         if tokens is None:
             return cls((), 0)
@@ -37,7 +38,7 @@ class Taught:
 
 
 def budget(folder: Path) -> int | None:
-    """The tokens that a prompt may take, as a model folder's `training.json` has it; None when nobody set any."""
+    """The maximum number of tokens in a prompt, from a model folder's `training.json`; None when it has none."""
     facts = folder / "training.json"
     found: int | None = json.loads(facts.read_text()).get(BUDGET) if facts.exists() else None
     return found
@@ -52,7 +53,7 @@ def fit(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens:
 
 
 def cut(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> dict[str, str]:
-    """The inputs of an example with the long field as `fit` cuts it: what the model reads of them."""
+    """The inputs of an example with the long field cut as by `fit`: what the model reads of them."""
     return _fitted(task, inputs, tokenizer, max_tokens)[0]
 
 
@@ -75,7 +76,7 @@ def _fitted(
 
 
 def answer(target: str, tokenizer: Tokenizer) -> list[int]:
-    """What the assistant writes: the target and the end of its turn."""
+    """The answer of the assistant: the target and the end of its turn."""
     return [*tokenizer.encode(target), tokenizer.end_of_turn]
 
 
@@ -87,9 +88,10 @@ def longest_label(tokenizer: Tokenizer) -> int:
 def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: Tokenizer, room: int) -> list[int]:
     """The prompt of a conversation, of at most `room` tokens.
 
-    A user's message that is a prompt of a task is cut as `fit` cut it in training. Then the oldest questions with
-    their answers are left out until the rest fits; a system message stays. Raises `BadData` when the last message
-    alone is too long.
+    A user's message that is a prompt of a task is cut as in training, by `fit`. Then the oldest questions with their
+    answers are dropped until the rest fits; a system message stays. Raises `BadData` when the last message alone is too
+    long.
+    docs/decisions.md, "A message that is too long is refused, unless it is a prompt of a task"
     """
     messages = [_as_taught(message, taught, tokenizer) for message in conversation]
     first = 1 if messages[0]["role"] == "system" else 0
@@ -107,7 +109,7 @@ def empty(tokenizer: Tokenizer) -> int:
 
 
 def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Message:
-    """A prompt of a task, its long field cut; any other message as it is."""
+    """A prompt of a task with its long field cut; any other message unchanged."""
     if message["role"] == "user":
         for task in taught.tasks:
             if (inputs := task.inputs(message["content"])) is not None:
@@ -124,7 +126,7 @@ def _without_oldest(turns: list[Message]) -> list[Message]:
 def _without_end(text: str, tokens: int, tokenizer: Tokenizer) -> str:
     """The text without its last tokens."""
     kept = tokenizer.encode(text)[:-tokens]
-    # A token may end inside a character, which then decodes to the replacement mark.
+    # A token may end inside a character, which then decodes to the replacement character.
     return tokenizer.decode(kept).rstrip("\ufffd")
 
 

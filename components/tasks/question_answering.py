@@ -1,4 +1,4 @@
-"""A field's value, read from a passage that states it."""
+"""The task of finding a field's value in a passage that states it."""
 
 from components.tasks.metrics import exact_match
 from components.tasks.task import Task

@@ -1,4 +1,4 @@
-"""Whether a review praises or not, in English and in Chinese."""
+"""The tasks of classifying a review as positive or negative, in English and in Chinese."""
 
 from components.tasks.metrics import same
 from components.tasks.task import Task

@@ -1,4 +1,4 @@
-"""What a task is."""
+"""The definition of a task."""
 
 import functools
 import re
@@ -9,12 +9,12 @@ from string import Formatter
 
 @dataclass(frozen=True)
 class Task:
-    """Text in, text out, and how good the text is.
+    """Text in, text out, and a score for the text.
 
     `template` makes the user message from the inputs. The window is small, so its own words are few, and
     `long_field` names the input that may be cut at its end. With `labels` (in this order) the answer is one
-    of them, without it is free text; when the task is `extractive`, one that stands word for word in the
-    long field, where a model that cannot write may mark it. `score` takes prediction and target and gives
+    of them, without it is free text; when the task is `extractive`, the answer is a verbatim part of the
+    long field, where a model that cannot generate may mark it. `score` takes prediction and target and returns
     0 (wrong) to 1 (right); its mean over examples is the `metric`.
     """
 
@@ -31,9 +31,9 @@ class Task:
         return self.template.format_map(inputs)
 
     def inputs(self, message: str) -> dict[str, str] | None:
-        """The inputs from which `prompt` makes a message; None when it is no prompt of this task.
+        """The inputs from which `prompt` makes a message; None when it is not a prompt of this task.
 
-        Every field but the long one is a part of a single line; so where the long field ends is certain.
+        Every field but the long one is a part of a single line, so the end of the long field is unambiguous.
         """
         found = self._pattern.fullmatch(message)
         return found and found.groupdict()

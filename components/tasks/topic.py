@@ -1,4 +1,4 @@
-"""What a text is about: the topics of Wikipedia's vital articles."""
+"""The task of classifying a text by topic: the topics of Wikipedia's vital articles."""
 
 from components.tasks.metrics import same
 from components.tasks.task import Task

@@ -1,4 +1,4 @@
-"""What a program says, in the other language: from English to Chinese and back."""
+"""The tasks of translating a message of a program: from English to Chinese and back."""
 
 from components.tasks.metrics import chrf
 from components.tasks.task import Task

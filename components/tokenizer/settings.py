@@ -8,7 +8,7 @@ from annotated_types import Ge, Le, Len, MinLen
 
 @dataclass(frozen=True, kw_only=True)
 class Pinned:
-    """A `tokenizer.json` in the Hugging Face format, with the sha256 that it has to have."""
+    """A `tokenizer.json` in the Hugging Face format, with the sha256 that it must have."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -18,14 +18,18 @@ class Pinned:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTokenizer:
-    """The section `tokenizer`."""
+    """The section `tokenizer`.
+
+    docs/decisions.md, "A vocabulary of 4096"
+    docs/decisions.md, "Sentinels only where they are needed"
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    vocab_size: Annotated[int, Ge(512), Le(1_000_000)]  # in tokens, the special ones included
-    max_megabytes: Annotated[int, Ge(1)]  # of text to learn from
-    start: Pinned | None = None  # take this one, that of an imported model, instead of learning one
-    sentinels: Annotated[int, Ge(0)]  # tokens that stand for hidden spans, for the objective span_corruption
+    vocab_size: Annotated[int, Ge(512), Le(1_000_000)]  # in tokens, including the special ones
+    max_megabytes: Annotated[int, Ge(1)]  # of text to train on
+    start: Pinned | None = None  # use this one, that of an imported model, instead of training one
+    sentinels: Annotated[int, Ge(0)]  # tokens that stand for masked spans, for the objective span_corruption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,4 +38,4 @@ class Encode:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    compared_documents: Annotated[int, Ge(1)]  # a shard, encoded a second time with `tokenizers`
+    compared_documents: Annotated[int, Ge(1)]  # per shard, encoded a second time with `tokenizers`

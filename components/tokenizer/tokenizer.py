@@ -17,10 +17,10 @@ START_OF_TURN = "<|im_start|>"
 END_OF_TURN = "<|im_end|>"
 PADDING = "<|pad|>"
 MASK = "<|mask|>"
-SENTINEL = "<|sentinel_{}|>"  # each stands for a span that an encoder-decoder has to write
+SENTINEL = "<|sentinel_{}|>"  # each stands for a span that an encoder-decoder has to generate
 SPECIAL_TOKENS = (END_OF_TEXT, START_OF_TURN, END_OF_TURN, PADDING, MASK)
 
-# ChatML, as Qwen has it: https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/tokenizer_config.json
+# ChatML, as in Qwen: https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/tokenizer_config.json
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -37,7 +37,10 @@ class Message(TypedDict):
 
 
 class Tokenizer:
-    """A byte-level BPE. No text turns into special tokens, whatever it contains; only `chat_prompt` sets them."""
+    """A byte-level BPE. No text becomes special tokens, whatever it contains; only `chat_prompt` inserts them.
+
+    docs/decisions.md, "Text never becomes special tokens"
+    """
 
     def __init__(self, tokenizer_json: str) -> None:
         content = json.loads(tokenizer_json)
@@ -50,14 +53,14 @@ class Tokenizer:
         names = map(SENTINEL.format, itertools.count())
         self.sentinels: list[int] = [special[name] for name in itertools.takewhile(special.__contains__, names)]
         self.ordinary_tokens: int = min(special.values())
-        """Ids below this one are text."""
+        """Smaller ids are text."""
         self.vocab_size: int = len(content["model"]["vocab"].keys() | special.keys())
         self._special = frozenset(special.values())
         self._bpe = gigatoken.Tokenizer.from_json(json.dumps(content | {"added_tokens": []}))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """From the `tokenizer.json` of a folder."""
+        """Load the `tokenizer.json` of a folder."""
         return cls((folder / "tokenizer.json").read_text(encoding="utf-8"))
 
     def encode(self, text: str) -> list[int]:
@@ -75,12 +78,12 @@ class Tokenizer:
         return ids
 
     def encode_column(self, parquet: Path, column: str = "text") -> tuple[np.ndarray, np.ndarray]:
-        """All rows of a column of a Parquet file: the ids one after the other, and the length of each row."""
+        """Encode all rows of a column of a Parquet file: the concatenated ids, and the length of each row."""
         rows = self._bpe.encode_files(gigatoken.ParquetFileSource([parquet], column=column))
         return awkward.flatten(rows).to_numpy(), awkward.num(rows).to_numpy()
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids, without special tokens; bytes that are no UTF-8 become U+FFFD."""
+        """The text of ids, without special tokens; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
@@ -89,7 +92,7 @@ class Tokenizer:
         return bytes(self._bpe.decode(plain)) if plain else b""
 
     def byte_lengths(self) -> np.ndarray:
-        """How many bytes of text each id stands for, [V]; special tokens stand for none."""
+        """The number of bytes of text of each id, [V]; 0 for special tokens."""
         return np.array([len(self.decode_bytes([token])) for token in range(self.vocab_size)])
 
     def chat_prompt(self, messages: Sequence[Message]) -> list[int]:

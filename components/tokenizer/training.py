@@ -1,4 +1,4 @@
-"""Makes a tokenizer: a byte-level BPE learned from text, in the Hugging Face format, or one that is taken over."""
+"""Creates a tokenizer: a byte-level BPE trained on text, in the Hugging Face format, or one of an imported model."""
 
 import hashlib
 import math
@@ -15,7 +15,7 @@ from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING
 def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
     """A tokenizer with exactly `vocab_size` entries, the special tokens last.
 
-    Raises `BadSettings` when the text has too few different words to fill the vocabulary.
+    Raises `BadSettings` when the text is not varied enough to fill the vocabulary.
     """
     source = gigatoken.ParquetFileSource([*shards], column="text")
     vocab, merges = gigatoken.train_bpe(source, vocab_size - len(special), [])
@@ -27,9 +27,9 @@ def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
 
 
 def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:
-    """The tokenizer of an imported model, with the special tokens that it lacks behind its own.
+    """The tokenizer of an imported model, with the special tokens that it lacks appended.
 
-    Raises `BadData` when the file is not there, or not the pinned one.
+    Raises `BadData` when the file does not exist, or is not the pinned one.
     """
     file = Path(pinned.file)
     if not file.exists():
@@ -41,13 +41,13 @@ def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:
 
 
 def with_special(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
-    """The tokenizer with special tokens at the end, as far as it lacks them."""
+    """The tokenizer with special tokens appended, as far as it lacks them."""
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
     return tokenizer
 
 
 def sample(shards: list[Path], max_bytes: int) -> list[Path]:
-    """Shards evenly picked so that together they hold about `max_bytes`."""
+    """Evenly spaced shards that together have about `max_bytes`."""
     return shards[:: math.ceil(sum(shard.stat().st_size for shard in shards) / max_bytes)]
 
 
@@ -79,7 +79,7 @@ def _printable(token: bytes) -> str:
 
 
 def _byte_to_character() -> dict[int, str]:
-    """GPT-2's table: printable bytes stand for themselves, the others move behind U+0100, in order."""
+    """GPT-2's table: printable bytes stand for themselves, the others are moved to U+0100 and above, in order."""
     printable = [
         *range(ord("!"), ord("~") + 1),
         *range(ord("¡"), ord("¬") + 1),

@@ -1,6 +1,7 @@
-"""The one adapter to MLflow runs: where they are kept, and a run for each training stage.
+"""The only adapter to MLflow runs: where they are stored, and one run for each training stage.
 
-A training writes its metrics to a file; a thread sends them from there, at once or whenever MLflow answers again.
+Training writes its metrics to a file; a process sends them from there, at once or as soon as MLflow answers again.
+docs/decisions.md, "Training does not wait for MLflow"
 """
 
 from components.tracking.delivery import find, send_leftovers

@@ -1,7 +1,7 @@
-"""From the files to MLflow: each figure once, however often either side fails.
+"""From the files to MLflow: each metric once, however often either side fails.
 
-MLflow keeps one point of the same name, step, time and value, and all of these stand in the file: sending a batch
-again, because nobody knows whether it arrived, adds nothing. What a resumed stage repeats is known by its step.
+MLflow keeps one point of the same name, step, time and value, and all of these are in the file: sending a batch
+again, when it is unknown whether it arrived, adds nothing. What a resumed stage repeats is recognised by its step.
 """
 
 import logging
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-LINES = 100  # in one go: one by one a point costs 40 times as much as in a batch
-POINTS = 1000  # MLflow takes no more in one request
+LINES = 100  # per batch: one by one a point costs 40 times as much
+POINTS = 1000  # MLflow accepts no more in one request
 NOTE = "In the charts the axis `Step` counts the tokens seen; the step of the training is the metric `step`."
 
 log = logging.getLogger("lmforge")
 
 
 def find(key: str) -> str | None:
-    """Id of the run whose stage had this digest, or None. What an earlier stage left behind is sent before.
+    """Id of the run whose stage had this digest, or None. What earlier stages left unsent is sent first.
 
-    Raises `TryAgain` when MLflow is away.
+    Raises `TryAgain` when MLflow is unavailable.
     """
     store = client()
     send_leftovers()
@@ -35,16 +35,16 @@ def find(key: str) -> str | None:
 
 
 def send_leftovers() -> None:
-    """Send what stages that are gone left behind; one that MLflow refuses stays, with a warning."""
+    """Send what ended stages left unsent; a file that MLflow refuses stays, with a warning."""
     for path in spool.waiting():
         try:
             send_leftover(path)
-        except Exception as error:  # whatever MLflow throws: it concerns that file, not the caller
+        except Exception as error:  # whatever MLflow raises: it concerns that file, not the caller
             log.warning("MLflow did not take the metrics in %s: %s", path, one_line(error))
 
 
 def send_leftover(path: Path) -> bool:
-    """Send and remove the file of a stage that is gone; False while its stage lives, or another process sends it."""
+    """Send and remove the file of an ended stage; False while its stage lives, or another process sends it."""
     with spool.claimed(path) as ours:
         if ours:
             delivery = Delivery(path)
@@ -55,12 +55,12 @@ def send_leftover(path: Path) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """What an error of MLflow says, without what follows."""
+    """The first line of an error of MLflow."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Delivery:
-    """A file on its way to MLflow."""
+    """The transfer of a file to MLflow."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,14 +70,14 @@ class Delivery:
         self._last_steps: dict[str, int] = {}
 
     def send(self) -> None:
-        """Send all that is new in the file. After an error the next call goes on from the same place."""
+        """Send everything new in the file. After an error the next call continues from the same place."""
         store = client()
         while entries := list(islice(spool.read(self.path, self._offset), LINES)):
             self._send(store, [entry for _, entry in entries])
             self._offset = entries[-1][0]
 
     def close_as_killed(self) -> None:
-        """End the run of a stage that could not say how it ended."""
+        """End the run of a stage that could not record how it ended."""
         if self._run_id and not self.ended:
             client().set_terminated(self._run_id, "KILLED")
 
@@ -97,7 +97,7 @@ class Delivery:
                 self.ended = True
 
     def _open(self, store: "MlflowClient", head: SpoolEntry) -> None:
-        """The run of the stage, made or found by its digest, so that a resumed stage goes on in its run."""
+        """Create the run of the stage, or find it by its digest, so that a resumed stage continues its run."""
         from mlflow.entities import Param
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
@@ -114,7 +114,7 @@ class Delivery:
 
 
 def _new_points(entries: list[SpoolEntry], last_steps: dict[str, int]) -> tuple[list["Metric"], dict[str, int]]:
-    """The points behind the last step of each metric, and the last steps with them."""
+    """The points after the last step of each metric, and the new last steps."""
     from mlflow.entities import Metric
 
     points, last_steps = [], dict(last_steps)
@@ -132,6 +132,6 @@ def _find(store: "MlflowClient", where: str, key: str) -> str | None:
 
 
 def _last_steps(store: "MlflowClient", run_id: str) -> dict[str, int]:
-    """The last step that MLflow has of each metric of a run."""
+    """The last step of each metric of a run in MLflow."""
     latest: Any = store.get_run(run_id).data.to_proto().metrics
     return {metric.key: int(metric.step) for metric in latest}

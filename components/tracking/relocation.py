@@ -1,6 +1,7 @@
 """A store whose folder was moved or copied: MLflow keeps absolute paths, which then lead to the former folder.
 
-They are put right before the store is used, so that a copy neither reads nor writes what belongs to the original.
+They are corrected before the store is used, so that a copy neither reads nor writes what belongs to the original.
+docs/decisions.md, "MLflow's absolute paths are rewritten when a folder has moved"
 """
 
 import logging
@@ -15,23 +16,23 @@ LOCATIONS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""The tables and columns in which MLflow keeps where artifacts are."""
+"""The tables and columns in which MLflow stores the location of artifacts."""
 
 log = logging.getLogger("lmforge")
 
 
 def former(database: Path, experiment: str) -> str | None:
-    """Where the artifacts were when the folder of the SQLite file had another path, as a URI; None when it had not."""
+    """The former location of the artifacts, as a URI, if the folder of the SQLite file was moved; else None."""
     with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
         return _former(connection, database, experiment)
 
 
 def settle(database: Path, experiment: str) -> None:
-    """Let every location that begins with the former path begin with the present one."""
+    """Replace the former path by the current one in every location that begins with it."""
     if former(database, experiment) is None:
         return
     with closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")  # other processes wait, then find it done
+        connection.execute("BEGIN IMMEDIATE")  # other processes wait, then have nothing left to do
         old, new = _former(connection, database, experiment), artifacts(database)
         if old is not None:
             for table, column in LOCATIONS:
@@ -46,12 +47,12 @@ def settle(database: Path, experiment: str) -> None:
 
 
 def artifacts(database: Path) -> str:
-    """Where the artifacts of a store are: beside its SQLite file. A URI."""
+    """The location of the artifacts of a store, next to its SQLite file, as a URI."""
     return (database.parent / "artifacts").resolve().as_uri()
 
 
 def _former(connection: sqlite3.Connection, database: Path, experiment: str) -> str | None:
-    """A location of another kind was chosen by an MLflow server."""
+    """The former location, if it is local: a location of another kind was chosen by an MLflow server."""
     query = "SELECT artifact_location FROM experiments WHERE name = ? AND artifact_location LIKE 'file:///%/artifacts'"
     found = connection.execute(query, (experiment,)).fetchone()
     return str(found[0]) if found and found[0] != artifacts(database) else None

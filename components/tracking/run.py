@@ -1,6 +1,7 @@
-"""A run of MLflow for a training stage, found by the tag `stage_key`, the digest of what the stage was made from.
+"""An MLflow run for a training stage, found by the tag `stage_key`, the digest of what the stage was made from.
 
-A resumed stage goes on in its run, and the run of a cached stage is found again. No out of a stage holds a run id.
+A resumed stage continues its run, and the run of a cached stage is found again. No out of a stage holds a run id.
+docs/decisions.md, "No run id, clock or host in an out"
 """
 
 import os
@@ -22,31 +23,32 @@ PATIENCE = 6.0  # seconds from the end of a stage to that of its sender
 
 
 class Run:
-    """The open run of a stage. Noting something costs some microseconds, whatever MLflow does."""
+    """The open run of a stage. Logging something takes some microseconds, whatever MLflow does."""
 
     def __init__(self, spool: Spool | None) -> None:
         self._spool = spool
 
     def log(self, step: int, row: Mapping[str, float]) -> None:
-        """Note the figures of a training step, to be drawn against `tokens`, those seen up to then.
+        """Log the metrics of a training step, to be drawn against `tokens`, the number of tokens seen so far.
 
-        What MLflow calls the step of a point is the tokens, so that its charts have them for an axis as they are.
+        MLflow's step of a point is this number of tokens, so that its charts have it as their axis by default.
+        docs/decisions.md, "MLflow's steps are tokens"
         """
         if self._spool is not None:
             metrics = {name: float(value) for name, value in row.items() if name != "tokens"}
             self._spool.metrics(int(row["tokens"]), {**metrics, "step": step})
 
     def text(self, name: str, text: str) -> None:
-        """Note a text, which becomes an artifact of the run, such as `samples/step-00000140.txt`."""
+        """Log a text, which becomes an artifact of the run, such as `samples/step-00000140.txt`."""
         if self._spool is not None:
             self._spool.text(name, text)
 
 
 @contextmanager
 def start(stage: str, key: str, settings: Mapping[str, object]) -> Iterator[Run]:
-    """The run of a stage, open for the body and then closed with its outcome. MLflow need not be there.
+    """The run of a stage, open for the body and then closed with its outcome. MLflow need not be available.
 
-    Of the processes that torchrun starts, the first alone tells something.
+    Of the processes that torchrun starts, only rank 0 logs anything.
     """
     if os.environ.get("RANK", "0") != "0":
         yield Run(None)
@@ -91,7 +93,7 @@ def _start_sender(stage: str, path: Path, key: str) -> "subprocess.Popen[bytes]"
 
 
 def _finish(sender: "subprocess.Popen[bytes]") -> None:
-    """Let it send the rest; what MLflow has not taken after some seconds is sent by the next stage."""
+    """Let it send the rest; what MLflow has not accepted after some seconds is sent by the next stage."""
     try:
         sender.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
@@ -101,7 +103,7 @@ def _finish(sender: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """A stage that is told to stop leaves as by an exception, so that its run is closed as KILLED."""
+    """Make SIGTERM raise an exception in a stage, so that its run is closed as KILLED."""
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     if ours:
         signal.signal(signal.SIGTERM, _leave)

@@ -1,7 +1,7 @@
-"""Metrics on disk: what a training notes goes to a file first, and from there to MLflow.
+"""Metrics on disk: a training run logs to a file first, and from there to MLflow.
 
-A file tells of one start of a stage, as lines of JSON: which run it belongs to, then metrics and texts as they come,
-at last how it ended. The stage holds a lock on it until it ends. Names begin with the time, so that sorting them
+A file covers one start of a stage, as lines of JSON: which run it belongs to, then metrics and texts as they come,
+finally how it ended. The stage holds a lock on it until it ends. Names begin with the time, so that sorting them
 gives the order of the starts.
 """
 
@@ -24,7 +24,7 @@ SpoolEntry = dict[str, Any]
 
 
 class Spool:
-    """The file of a stage that runs. Lines reach the system at once, and so outlive a kill of the process."""
+    """The file of a running stage. Lines reach the system at once, and so survive a kill of the process."""
 
     def __init__(self, stage: str, key: str, params: Mapping[str, str]) -> None:
         SPOOLS.mkdir(parents=True, exist_ok=True)
@@ -35,23 +35,23 @@ class Spool:
         self._append({"stage": stage, "key": key, "params": dict(params)})
 
     def metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Note metrics at an MLflow step."""
+        """Log metrics at an MLflow step."""
         self._append({"step": step, "metrics": dict(metrics)})
 
     def text(self, name: str, text: str) -> None:
-        """Note a text, which becomes an artifact of that name."""
+        """Log a text, which becomes an artifact of that name."""
         self._append({"name": name, "text": text})
 
     def end(self, status: str) -> None:
-        """Note how the stage ended: FINISHED, FAILED or KILLED."""
+        """Record how the stage ended: FINISHED, FAILED or KILLED."""
         self._append({"status": status})
 
     def close(self) -> None:
-        """Leave the file to whoever sends what is left of it."""
+        """Leave the file to the process that sends the rest of it."""
         self._file.close()
 
     def _append(self, entry: SpoolEntry) -> None:
-        """On a full disk the lines wait in memory until there is room; one that was cut is written again whole."""
+        """On a full disk the lines wait in memory until there is space; a truncated line is written again."""
         lines = self._unwritten + _line(entry)
         try:
             cut = self._file.write(lines) < len(lines)
@@ -68,7 +68,7 @@ def append(path: Path, entry: SpoolEntry) -> None:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, SpoolEntry]]:
-    """The whole lines of a file from an offset on, each with the offset behind it."""
+    """The complete lines of a file from an offset on, each with the offset after it."""
     with path.open("rb") as file:
         file.seek(offset)
         for line in file:
@@ -80,13 +80,13 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, SpoolEntry]]:
 
 
 def waiting(key: str = "") -> list[Path]:
-    """The files that there are, of all stages or those of one digest, the oldest first."""
+    """The existing files, of all stages or those of one digest, the oldest first."""
     return sorted(SPOOLS.resolve().glob(f"*-{key[:16]}*.jsonl"))
 
 
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Whether the file is ours within the body: its stage is gone, and no one else is sending it."""
+    """Whether this process owns the file within the body: its stage has ended, and no other process is sending it."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

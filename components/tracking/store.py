@@ -1,6 +1,7 @@
-"""Where MLflow keeps runs and the registry: a server, or an SQLite file in the state folder.
+"""Where MLflow stores runs and the registry: a server, or an SQLite file in the state folder.
 
-MLflow takes a second to import and reads its environment then: only functions import it, after `client`.
+MLflow takes a second to import and reads its environment then, so only functions import it, after `client`.
+docs/decisions.md, "Runs write to MLflow's SQLite file, not through its server"
 """
 
 import fcntl
@@ -26,7 +27,7 @@ SQLITE = "sqlite:///"
 def uri() -> str:
     """Address of the store, ready for use: MLFLOW_TRACKING_URI, else an SQLite file in the state folder.
 
-    One that was moved or copied here has its paths put right first.
+    The paths in a file that was moved or copied here are corrected first.
     """
     address = _address()
     if address.startswith(SQLITE):
@@ -36,7 +37,7 @@ def uri() -> str:
 
 
 def client() -> "MlflowClient":
-    """MLflow's client of this store and its registry. Raises `TryAgain` when the server is away."""
+    """MLflow's client of this store and its registry. Raises `TryAgain` when the server is unavailable."""
     _quiet()
     address = uri()
     _check(address)
@@ -46,7 +47,7 @@ def client() -> "MlflowClient":
 
 
 def experiment(store: "MlflowClient") -> str:
-    """Id of the experiment that holds our runs; made on the first call."""
+    """Id of the experiment that holds our runs; created on the first call."""
     from mlflow.exceptions import MlflowException
 
     found = store.get_experiment_by_name(EXPERIMENT)
@@ -57,24 +58,24 @@ def experiment(store: "MlflowClient") -> str:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        return experiment(store)  # another stage made it in between
+        return experiment(store)  # another stage created it in between
 
 
 def is_there() -> bool:
-    """Whether there is a store to ask: a server, or an SQLite file that something was written to."""
+    """Whether there is a store: a server, or an SQLite file that something was written to."""
     address = _address()
     return not address.startswith(SQLITE) or _database(address).exists()
 
 
 def moved_from(database: Path) -> str | None:
-    """Where the folder of an SQLite file was when its runs were made; None when it is there, or holds no runs."""
+    """The former folder of an SQLite file with runs, if it was moved since they were made; else None."""
     mark = database.with_suffix(".version")
     old = relocation.former(database, EXPERIMENT) if _is_migrated(database, mark, _version()) else None
     return old and urllib.parse.unquote(old.removeprefix("file://").removesuffix("/artifacts"))
 
 
 def _check(address: str) -> None:
-    """MLflow's own client would try for minutes before it gave up on a server that is away."""
+    """Raise `TryAgain` when a server is unavailable; MLflow's own client would retry for minutes."""
     if not address.startswith("http"):
         return
     try:
@@ -86,7 +87,7 @@ def _check(address: str) -> None:
 
 
 def _quiet() -> None:
-    """Telemetry off (MLflow compares the word), warnings only, few retries: what fails is sent again later."""
+    """Telemetry off (MLflow compares the string), warnings only, few retries: what fails is sent again later."""
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -104,14 +105,15 @@ def _database(address: str) -> Path:
 
 
 def _artifacts(address: str) -> str | None:
-    """Where artifacts go: beside the SQLite file; a server decides for itself."""
+    """The location of artifacts: next to the SQLite file; a server decides for itself."""
     return relocation.artifacts(_database(address)) if address.startswith(SQLITE) else None
 
 
 def _migrate(database: Path) -> None:
-    """Bring the file to the schema of the installed MLflow, one process at a time.
+    """Migrate the file to the schema of the installed MLflow, one process at a time.
 
-    Several processes that meet a fresh file would each migrate it, and ruin it.
+    Several processes that open a new file would each migrate it, and corrupt it.
+    docs/decisions.md, "MLflow in pieces"
     """
     version, mark = _version(), database.with_suffix(".version")
     if _is_migrated(database, mark, version):
@@ -125,7 +127,7 @@ def _migrate(database: Path) -> None:
 
 
 def _upgrade(database: Path) -> None:
-    """A new file gets its name when it is complete: a stage that ends meanwhile leaves no half of it."""
+    """Migrate the file. A new one gets its name when it is complete, so that a killed stage leaves no partial file."""
     _quiet()
     from mlflow.db import upgrade  # the command `mlflow db upgrade`
 

@@ -1,4 +1,4 @@
-"""How busy the machine is during a training, by the names of MLflow's system metrics, so that its page shows them."""
+"""The load of the machine during training, by the names of MLflow's system metrics, so that its page shows them."""
 
 import csv
 import math
@@ -15,14 +15,14 @@ _QUERY = "index,memory.used,memory.total,utilization.gpu,power.draw,power.limit"
 
 
 class Machine:
-    """The metrics of this machine; traffic is counted from here on."""
+    """The metrics of this machine; network traffic is counted from the creation of this object."""
 
     def __init__(self) -> None:
         self._before = psutil.net_io_counters()
-        psutil.cpu_percent()  # of the time since the call before
+        psutil.cpu_percent()  # since the previous call
 
     def metrics(self) -> dict[str, float]:
-        """Processor since the last call, memory, disk, network, and each GPU."""
+        """CPU since the last call, memory, disk, network, and each GPU."""
         memory, disk, network = psutil.virtual_memory(), psutil.disk_usage("."), psutil.net_io_counters()
         metrics = {
             "cpu_utilization_percentage": psutil.cpu_percent(),
@@ -39,7 +39,7 @@ class Machine:
 
 
 def gpus() -> Iterator[tuple[str, float]]:
-    """Memory, use and power of each NVIDIA GPU, as `nvidia-smi` tells; nothing without it."""
+    """Memory, use and power of each NVIDIA GPU, as reported by `nvidia-smi`; nothing without it."""
     if shutil.which("nvidia-smi") is None:
         return
     command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
@@ -55,7 +55,7 @@ def gpus() -> Iterator[tuple[str, float]]:
 
 
 def _number(text: str) -> float:
-    """Not a number where the driver says [N/A]."""
+    """NaN where the driver reports [N/A]."""
     try:
         return float(text)
     except ValueError:

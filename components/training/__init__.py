@@ -1,1 +1,1 @@
-"""The training engine and its two stages, pretraining and fine-tuning."""
+"""Training: the engine and the data for pretraining and fine-tuning."""

@@ -1,4 +1,4 @@
-"""What a training begins with: random weights, another training's (Qwen3, Llama, EuroBERT, Marian), or a new head."""
+"""The model that training begins with: random weights, an imported one (Qwen3, Llama, EuroBERT, Marian), a new head."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from components.training.settings import PinnedModel, Pretrain
 
 
 def random(settings: Pretrain, vocab_size: int) -> Transformer:
-    """A new model."""
+    """A new model with random weights."""
     model = Transformer(settings.model.build(vocab_size, settings.sequence_length))
     generator = torch.Generator().manual_seed(settings.optimization.seed)
     model.initialize(generator, zero_projections=settings.zero_projections)
@@ -27,8 +27,8 @@ def random(settings: Pretrain, vocab_size: int) -> Transformer:
 def imported(checkpoint: PinnedModel, settings: Pretrain, tokenizer: Path, vocab_size: int) -> Transformer:
     """The model of a pinned folder, with a row in its tables for each token, and the window of the settings.
 
-    Raises `BadData` when the folder holds other weights than the pinned ones, or no model of ours, and `BadSettings`
-    when its tokenizer, architecture or window is not that of the settings.
+    Raises `BadData` when the folder holds other weights than the pinned ones, or no supported model, and `BadSettings`
+    when its tokenizer, architecture or window differs from the settings.
     """
     folder = Path(checkpoint.folder)
     found = digest(folder)
@@ -49,7 +49,7 @@ def imported(checkpoint: PinnedModel, settings: Pretrain, tokenizer: Path, vocab
 
 
 def labelled(model: Transformer, labels: Sequence[str], seed: int) -> Transformer:
-    """An encoder whose head, drawn at random, chooses from labels."""
+    """An encoder with a new, randomly initialized head for labels."""
     changed = Transformer(replace(model.config, labels=tuple(labels)))
     kept = {name: weight for name, weight in model.state_dict().items() if not name.startswith("head.")}
     changed.load_state_dict(kept, strict=False)
@@ -58,7 +58,7 @@ def labelled(model: Transformer, labels: Sequence[str], seed: int) -> Transforme
 
 
 def digest(folder: Path) -> str:
-    """The sha256 of the weights in a folder, its files one after the other by name. Raises `BadData` without any."""
+    """The sha256 of the weights in a folder, its files concatenated by name. Raises `BadData` when there are none."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise BadData(f"{folder} holds no *.safetensors: pretrain.start.folder has to be a model folder")
@@ -75,7 +75,7 @@ def _vocabulary(folder: Path) -> object:
 
 
 def _with_sizes(model: Transformer, config: ModelConfig) -> Transformer:
-    """The model with more rows in its tables: a new token begins as the mean of the others, so that none stands out."""
+    """The model with more rows in its tables: a new token starts as the mean of the others, so that none stands out."""
     changed, weights = Transformer(config), model.state_dict()
     for name, table in weights.items():
         if name in ("embedding.weight", "head.weight"):

@@ -1,4 +1,4 @@
-"""A training run of a stage: tracked by MLflow, and in the end a model folder that stands alone, and its curves."""
+"""A training run of a stage: tracked by MLflow, then written as a self-contained model folder and curves."""
 
 import csv
 import json
@@ -24,26 +24,26 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 EXAMPLES = pa.schema(
     [("step", pa.int32()), *((name, pa.string()) for name in ("example", "source", "task")), ("tokens", pa.int32())]
 )
-ROWS_PER_GROUP = 20_000  # so that what a step read is found without reading all
+ROWS_PER_GROUP = 20_000  # so that the rows of a step are found without reading all
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the outputs go, and what they say of the data: `length` tokens are a window of documents."""
+    """Outputs of a training stage: where they go, and what describes its data. `length` is a window's, in tokens."""
 
     tokenizer: Path  # the folder from which its files are copied
     model: Path
     reports: Path
     length: int
-    shares: Mapping[Table, float]  # what the steps read
-    predicts_next: bool  # whether the token behind a window is predicted too
+    shares: Mapping[Table, float]  # the tables that the steps read
+    predicts_next: bool  # whether the token after a window is predicted too
     facts: Mapping[str, object]  # for `training.json`
 
 
 def run(job: Job, settings: Pretrain | Finetune, outputs: Outputs) -> None:
-    """Train the model of a job, which `settings` ask for, and write the outputs; then its checkpoints are removed.
+    """Train the model of a job with `settings`, and write the outputs; then its checkpoints are removed.
 
-    In one process or in many, of which the first one tracks the metrics and writes.
+    In one process or in many, of which rank 0 tracks the metrics and writes.
     """
     key = checkpoints.key(job.made_from)
     with distributed.group(), tracking.start(job.stage, key, asdict(settings)) as observer:
@@ -64,7 +64,7 @@ def _save(job: Job, key: str, history: History, outputs: Outputs) -> None:
 
 
 def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
-    """How the run went through its data."""
+    """The data order of the run."""
     return Reading(
         seed=job.settings.seed,
         steps=job.settings.steps,
@@ -78,7 +78,7 @@ def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
 
 
 def save_model(model: Transformer, tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
-    """Weights, sizes, tokenizer and `training.json` with facts about the training, in one folder."""
+    """Write weights, sizes, tokenizer and `training.json` with facts about the training run to one folder."""
     hf.save(model, folder)
     for name in TOKENIZER_FILES:
         shutil.copyfile(tokenizer / name, folder / name)
@@ -86,16 +86,16 @@ def save_model(model: Transformer, tokenizer: Path, folder: Path, facts: dict[st
 
 
 def save_curves(history: History, folder: Path) -> None:
-    """`loss.csv` and `validation.csv`, for DVC plots and the report."""
+    """Write `loss.csv` and `validation.csv`, for DVC plots and the report."""
     folder.mkdir(parents=True, exist_ok=True)
     _save_rows(history.training, folder / "loss.csv")
     _save_rows(history.validation, folder / "validation.csv")
 
 
 def save_examples(taken: Iterable[Taken], folder: Path) -> None:
-    """`examples.parquet`, what each step read of the examples, and `examples.npy`, from the id of one to its steps.
+    """Write `examples.parquet`, the examples that each step read, and `examples.npy`, from their ids to their steps.
 
-    Both are empty after a training on documents alone.
+    Both are empty after training on documents alone.
     """
     table = pa.Table.from_pylist([row._asdict() for row in taken], EXAMPLES)
     pq.write_table(table, folder / "examples.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP)

@@ -1,6 +1,6 @@
-"""What a model in training writes, after each validation: to the same few prompts, so that one can watch it learn.
+"""Samples of a model in training, after each validation: for the same few prompts, to show how it learns.
 
-Greedy, and without a look at the global random numbers: a training with samples ends with the same bits as one without.
+Greedy, and without the global RNG: a training run with samples ends with the same bits as one without.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,17 +21,17 @@ WIDTH = 160  # characters of a prompt, at its end
 
 
 def writer(tokenizer: Tokenizer, rows: Batch) -> Callable[[Transformer], str]:
-    """What lets a model write to the first few rows, a line each."""
+    """A function that returns the samples of a model for the first few rows, one line each."""
     few = next(iter(rows.split(COUNT)))
     return lambda model: "\n".join(write(model, tokenizer, few))
 
 
 @torch.inference_mode()
 def write(model: Transformer, tokenizer: Tokenizer, rows: Batch) -> Iterator[str]:
-    """A line for each row: a prompt, and what the model writes; none from a model that chooses from labels.
+    """A line for each row: a prompt, and the model's continuation; none from a model with labels.
 
-    A decoder goes on behind the first words, or behind the question; an encoder-decoder answers its source; an encoder
-    fills in what is hidden.
+    A decoder continues the first words, or the question; an encoder-decoder answers its source; an encoder fills in
+    masked tokens.
     """
     if model.config.labels:
         return
@@ -67,7 +67,7 @@ def _sources(rows: Batch) -> list[list[int]]:
 
 
 def _filled(model: Transformer, tokenizer: Tokenizer, tokens_T: Tensor, targets_T: Tensor) -> str:
-    """The first words of a row, with the likeliest tokens in brackets where some are hidden."""
+    """The first words of a row, with the likeliest tokens in brackets where some are masked."""
     shown_T = tokens_T[: SHOWN + WRITTEN].to(model.embedding.weight.device)
     likeliest = model(shown_T[None])[0].argmax(-1).tolist()
     hidden = (targets_T[: len(shown_T)] != IGNORED).tolist()
@@ -79,11 +79,11 @@ def _filled(model: Transformer, tokenizer: Tokenizer, tokens_T: Tensor, targets_
 
 
 def _line(tokenizer: Tokenizer, tokens: list[int]) -> str:
-    """The text of tokens, with a bar where a sentinel stands for a hidden span."""
+    """The text of tokens, with a bar for each sentinel."""
     runs = groupby(tokens, key=set(tokenizer.sentinels).__contains__)
     return _one_line("".join(" _ " if gap else tokenizer.decode(run) for gap, run in runs))
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks, and without characters that are cut at an end."""
+    """The text without line breaks, and without characters that are cut at an end."""
     return " ".join(text.replace("\ufffd", "").split())

@@ -1,4 +1,4 @@
-"""From the size of a model to how long, in which batches and how fast it learns: what `params.yaml` leaves out.
+"""From the size of a model to its training steps, batch size and learning rate, which `params.yaml` may leave out.
 
 - tokens: 12 for each weight of the matrices and the head, about what nanochat measured to be the best use of compute
   with Muon (https://github.com/karpathy/nanochat); Chinchilla had 20 with AdamW (https://arxiv.org/abs/2203.15556).
@@ -16,12 +16,12 @@ from components.training.settings import Optimization, PartialOptimization
 TOKENS_PER_WEIGHT = 12
 BATCH_EXPONENT = 0.383
 REFERENCE_BATCH = 2**19  # tokens
-REFERENCE_TOKENS = 1.3e9  # 12 a weight of the matrices and the head, 12 layers of 768 wide and 32,768 entries
+REFERENCE_TOKENS = 1.3e9  # 12 per weight of the matrices and the head, 12 layers of 768 wide and 32,768 entries
 REFERENCE_RATE, REFERENCE_WIDTH = 6e-3, 256
 
 
 def resolve(settings: PartialOptimization, model: Transformer, length: int) -> Optimization:
-    """The settings with nothing left out, for windows of `length` tokens."""
+    """The settings with all values filled in, for windows of `length` tokens."""
     matrices = sum(weight.numel() for block in model.blocks() for weight in block.parameters() if weight.ndim == 2)
     tokens = TOKENS_PER_WEIGHT * (matrices + model.head.weight.numel())
     batch_size = settings.batch_size or max(settings.micro_batch_size, _power_of_two(_batch(tokens) / length))
@@ -36,7 +36,7 @@ def resolve(settings: PartialOptimization, model: Transformer, length: int) -> O
 
 
 def _batch(tokens: float) -> float:
-    """Tokens of a step."""
+    """Tokens per step."""
     return float(REFERENCE_BATCH * (tokens / REFERENCE_TOKENS) ** BATCH_EXPONENT)
 
 

@@ -18,7 +18,7 @@ class PartialOptimization:
 
     seed: Annotated[int, Ge(0)]
     steps: Annotated[int, Ge(1)] | None = None
-    batch_size: Annotated[int, Ge(1)] | None = None  # rows a step
+    batch_size: Annotated[int, Ge(1)] | None = None  # rows per step
     learning_rate: Annotated[float, Gt(0)] | None = None
     micro_batch_size: Annotated[int, Ge(1)]  # rows in memory at once; gradients accumulate over the others
     optimizer: Literal["muon", "adamw"]
@@ -31,7 +31,7 @@ class PartialOptimization:
     max_skipped_steps: Annotated[int, Ge(1)]  # spikes in a row; then back to the last checkpoint, past those rows
     max_rollbacks: Annotated[int, Ge(0)]  # then the run ends
     z_loss: Annotated[float, Ge(0)]  # weight of the squared log-normaliser of the logits
-    activation_checkpointing: bool  # keep less for the gradient and compute it again
+    activation_checkpointing: bool  # store less for the gradient and compute it again
     precision: Literal["auto", "bf16", "fp32"]
     compile: Literal["auto", "always", "never"]
     log_every: Annotated[int, Ge(1)]  # steps
@@ -47,9 +47,9 @@ class PartialOptimization:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization(PartialOptimization):
-    """The same with nothing left out."""
+    """The same with all values filled in."""
 
-    # `field()`, or else the defaults of the parent would stay.
+    # `field()`, as otherwise the defaults of the parent would stay.
     steps: Annotated[int, Ge(1)] = field()
     batch_size: Annotated[int, Ge(1)] = field()
     learning_rate: Annotated[float, Gt(0)] = field()
@@ -57,7 +57,7 @@ class Optimization(PartialOptimization):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedTokens:
-    """What the objective `masked` hides."""
+    """The tokens that the objective `masked` hides."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -72,7 +72,7 @@ class MaskedTokens:
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptedSpans:
-    """What the objective `span_corruption` hides."""
+    """The spans that the objective `span_corruption` hides."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -82,7 +82,7 @@ class CorruptedSpans:
 
 @dataclass(frozen=True, kw_only=True)
 class PinnedModel:
-    """A model folder to start from, pinned by what its weights hold."""
+    """A model folder to start from, pinned by the digest of its weights."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
@@ -106,7 +106,7 @@ class Pretrain:
 
     model: ModelSettings
     objective: ObjectiveName
-    start: PinnedModel | None = None  # continue from its weights and sizes, not from random ones
+    start: PinnedModel | None = None  # continue from its weights and sizes, not from random weights
     masked: MaskedTokens | None = None  # for the objective of this name
     span_corruption: CorruptedSpans | None = None  # for the objective of this name
     tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
@@ -132,23 +132,26 @@ class Pretrain:
 
 @dataclass(frozen=True, kw_only=True)
 class Finetune:
-    """One recipe in the section `finetune`."""
+    """One recipe in the section `finetune`.
+
+    docs/decisions.md, "The settings of the fine-tuning, on validation examples"
+    """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     tasks: Annotated[dict[str, Annotated[float, Gt(0)]], MinLen(1)]  # the share of each in the mixture, relative
-    replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, lest they be forgotten
+    replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, so that they are not forgotten
     max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
-    max_answer_tokens: Annotated[int, Ge(2)]  # with the end of the turn; longer ones are cut
+    max_answer_tokens: Annotated[int, Ge(2)]  # including the end of the turn; longer ones are cut
     validation_rows: Annotated[int, Ge(1)]
     optimization: Optimization
 
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """The section `processes`: how many train, and how they share the work. What they compute stays the same."""
+    """The section `processes`: how many train, and how they share the work. The results stay the same."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
-    launcher: Annotated[str, MinLen(1)]  # what starts a training: python, or torchrun with its options
+    launcher: Annotated[str, MinLen(1)]  # the command that starts training: python, or torchrun with its options
     parallel: Literal["ddp", "fsdp"]  # each process holds all weights, or a part of their rows

@@ -1,4 +1,4 @@
-"""How well a model in training does on rows that it does not learn from."""
+"""Metrics of a model in training on rows that it is not trained on."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Validation = Callable[[Transformer], Metrics]
 
 
 def bits_per_byte(batches: list[Batch], tokenizer: Tokenizer) -> Validation:
-    """The bits that a model needs for a byte of the text behind the targets."""
+    """Bits per byte of the text of the targets."""
     byte_lengths = torch.from_numpy(tokenizer.byte_lengths())
     targets = torch.cat([batch.targets_BT.flatten() for batch in batches])
     count = int(byte_lengths[targets[targets != IGNORED]].sum())

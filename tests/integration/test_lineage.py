@@ -1,10 +1,8 @@
 """Lineage on the whole road: where the champion comes from, what it saw, the same once more, and what two differ in."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.integration.support.road import WorkingCopy, copy, git
+from tests.integration.support.road import WorkingCopy
 
 pytestmark = pytest.mark.xdist_group("road")
 
@@ -51,18 +49,3 @@ def test_reproduced_the_weights_are_identical(finished: tuple[WorkingCopy, str])
         assert any(line.startswith(stage) and "identical (" in line for line in output.splitlines()), output
     assert road.record() == before
     assert list((road.folder / ".lmforge/reproductions").iterdir()) == []
-
-
-def test_what_sets_two_versions_apart(finished: tuple[WorkingCopy, str], tmp_path: Path) -> None:
-    road = copy(finished[0].folder, tmp_path / "lmforge")
-    road.change("params.yaml", "learning_rate: 1.5e-3", "learning_rate: 1.0e-3")
-    git(road.folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-aqm", "A slower start")
-    road.run("dvc", "repro", "--quiet")
-    assert "version 2" in road.run("flows.cli.main", "register")
-    found = road.ask("diff", "champion", "2")
-    assert [commit.split(" ", 1)[1] for commit in found["code"]["commits"]] == ["A slower start"]
-    assert found["settings"] == [{"name": "finetune.assistant.optimization.learning_rate", "old": 0.0015, "new": 0.001}]
-    assert [(data["moved"], data["problem"]) for data in found["data"]] == [({}, "")] * 2
-    bits = found["scores"][0]
-    assert bits["change"]["low"] <= bits["change"]["value"] <= bits["change"]["high"]
-    assert bits["shared"] > 0

@@ -54,7 +54,7 @@ class House:
             runs = self.ask("flow_runs", flows={"name": {"any_": [flow]}})
             return [run for run in runs if re.fullmatch(name, run["name"])]
 
-        runs = wait_until(look, lambda runs: any(run["state_type"] in OVER for run in runs), seconds=300, every=0.5)
+        runs = wait_until(look, lambda runs: any(run["state_type"] in OVER for run in runs), seconds=900, every=0.5)
         assert runs, f"no run of {flow} is named like {name}"
         return dict(runs[0])
 
@@ -137,6 +137,19 @@ def test_new_data_become_a_champion(house: House) -> None:
     assert re.search(r"promotion +version 1 -> 2 +Ann", ledger), ledger
     house.road.run("flows.cli.main", "ledger", "verify")
     assert "version 2" in house.road.run("flows.cli.main", "status")
+
+
+def test_what_sets_the_two_versions_apart(house: House) -> None:
+    found = house.road.ask("diff", "1", "2")
+    assert [commit.split(" ", 1)[1] for commit in found["code"]["commits"]] == ["A source that grows"]
+    assert {"name": "pretrain.optimization.steps", "old": 30, "new": 90} in found["settings"]
+    documents, examples = found["data"]
+    assert (documents["problem"], examples["problem"]) == ("", "")
+    assert documents["moved"]["notes"]["added"]["count"] > 0
+    assert [change["name"] for change in found["sources"]] == ["notes"]
+    bits = found["scores"][0]
+    assert bits["change"]["low"] <= bits["change"]["value"] <= bits["change"]["high"]
+    assert bits["shared"] > 0
 
 
 def test_then_nothing_is_new(house: House) -> None:

@@ -1,1 +1,1 @@
-"""What `prepare` does to a text: one form, a language, limits, no duplicates, no personal data."""
+"""The steps of `prepare` for a text: normalisation, language, limits, deduplication, personal data."""

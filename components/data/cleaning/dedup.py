@@ -1,4 +1,4 @@
-"""Exact duplicates, found by digests: 16 bytes a text, whatever its length."""
+"""Exact duplicates, found by digests: 16 bytes per text, whatever its length."""
 
 from hashlib import blake2b
 
@@ -10,7 +10,7 @@ class SeenTexts:
         self._digests: set[bytes] = set()
 
     def add(self, text: str) -> bool:
-        """Whether the text is new; it no longer is afterwards."""
+        """Add a text; returns whether it is new."""
         digest = blake2b(text.encode(), digest_size=16).digest()
         if digest in self._digests:
             return False

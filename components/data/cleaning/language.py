@@ -1,15 +1,15 @@
-"""The language of a text, by py3langid, whose model comes with it."""
+"""Language identification by py3langid, which includes its model."""
 
 from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-CHARACTERS = 300  # of a text that are looked at: enough to tell, and the classifier is the slowest step
-MIN_CHARACTERS = 200  # a shorter text cannot prove its publisher wrong
-CERTAIN = 0.99  # from here on the classifier is believed against the publisher
+CHARACTERS = 300  # of a text that are classified: enough to identify it, and the classifier is the slowest step
+MIN_CHARACTERS = 200  # a shorter text cannot overrule its publisher
+CERTAIN = 0.99  # the probability from which the classifier overrules the publisher
 
 VARIETIES = {"wuu": "zh", "pcm": "en"}
-"""Wu Chinese and Nigerian Pidgin, for which the classifier takes written Chinese and English now and then."""
+"""Wu Chinese and Nigerian Pidgin, which the classifier sometimes reports for written Chinese and English."""
 
 
 def identify(text: str) -> tuple[str, float]:
@@ -19,7 +19,10 @@ def identify(text: str) -> tuple[str, float]:
 
 
 def contradiction(text: str, declared: str) -> str | None:
-    """The language that a text certainly is in, when that is not the declared one."""
+    """The language that a text is certainly in, if that is not the declared one.
+
+    docs/decisions.md, "Publishers are believed about language"
+    """
     if len(text) < MIN_CHARACTERS:
         return None
     found, probability = identify(text)

@@ -1,4 +1,4 @@
-"""One form for texts that mean the same: Unicode, control characters, white space."""
+"""One normal form for texts that mean the same: Unicode, control characters, white space."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Rules that drop a document, each with the reason that is kept beside the dropped row."""
+"""Rules that drop a document, each with the reason that is stored with the dropped row."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from components.data.settings import DocumentLimits
 
 _SYMBOL = re.compile(r"[^\w\s]")
-UNREADABLE = "\ufffd"  # what decoders put in place of bytes that they cannot read
+UNREADABLE = "\ufffd"  # what decoders substitute for bytes that they cannot decode
 
 
 def rejection(text: str, limits: DocumentLimits) -> str | None:
@@ -20,7 +20,7 @@ def symbols(text: str) -> float:
 
 
 def unreadable(text: str) -> float:
-    """The share of characters that stand for bytes which were not text."""
+    """The share of characters that stand for bytes which could not be decoded."""
     return text.count(UNREADABLE) / len(text)
 
 

@@ -1,4 +1,4 @@
-"""How the data files inside packages become documents and examples: one module a format, each a pure function."""
+"""Parsers of the data files inside packages into documents and examples: one module per format, pure functions."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ from components.data.parsers import (
 from components.data.tables.records import Record
 
 Parser = Callable[..., Iterator[Record]]
-"""Takes the archive, and the source's `options` by name."""
+"""Takes the archive, and the source's `options` as keyword arguments."""
 
 PARSERS: dict[str, Parser] = {
     "articles": articles.parse,

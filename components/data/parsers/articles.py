@@ -1,4 +1,4 @@
-"""Articles, a text file each."""
+"""Articles, one text file each."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,6 @@ from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, members: str) -> Iterator[Record]:
-    """One document a file."""
+    """One document per file."""
     for member in archive.names(members):
         yield Document(member, archive.read(member).decode("utf-8", errors="replace"))

@@ -1,4 +1,4 @@
-"""The World English Bible, a row of a CSV file a verse."""
+"""The World English Bible, a CSV file with one verse per row."""
 
 import csv
 import gzip
@@ -13,7 +13,7 @@ _MARKS = re.compile(r"\{[^}]*\}|&gt;")  # notes of the translators, and marks of
 
 
 def parse(archive: Archive, verses: str, books: str) -> Iterator[Record]:
-    """One document a chapter, headed by book and number; translators' notes are left out."""
+    """One document per chapter, headed by book and number; translators' notes are left out."""
     names = {row[0]: row[1] for row in _rows(archive, books)}
     for (book, chapter), rows in itertools.groupby(_rows(archive, verses), key=lambda row: (row[1], row[2])):
         text = " ".join(" ".join(_MARKS.sub("", row[4]).split()) for row in rows)

@@ -1,4 +1,4 @@
-"""Message catalogues of programs: what they say, and how translators say it in another language."""
+"""Message catalogues of programs: messages, and their translations into another language."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from components.data.tables.records import Example, Record
 
 MIN_WORDS = 2
 
-# A line of an entry: a keyword and its string in quotes, or more of the string that the line before began.
+# A line of an entry: a keyword and its quoted string, or the continuation of the string on the line before.
 _LINE = re.compile(r'^(?:(msg[a-z_]+)(?:\[\d\])?\s+)?"(.*)"\r?$', re.MULTILINE)
 _ESCAPE = re.compile(r"\\(.)")
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t"}
@@ -20,17 +20,18 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 class CatalogueMessage(NamedTuple):
-    """What the program says, and its translation."""
+    """A message of the program, and its translation."""
 
     text: str
     translation: str
 
 
 def parse(archive: Archive, members: str, tasks: tuple[str, ...], max_characters: int) -> Iterator[Record]:
-    """Each message once, as an example of translating it: the first of `tasks`, or of translating it back: the second.
+    """Yield each message once: as an example of translating it (the first of `tasks`) or back (the second).
 
-    A hash of its words says which, so that no answer of the one task was taught by the other. Messages of one word or
-    more than `max_characters` are left out, and those whose translation lacks a placeholder or was never made.
+    A hash of its words decides, so that no answer of one task is a training text of the other. Messages of one word or
+    more than `max_characters` are left out, and those that are not translated or whose translation lacks a placeholder.
+    docs/decisions.md, "A pair is translated in one direction only"
     """
     seen: set[str] = set()
     for member in archive.names(members):
@@ -47,10 +48,10 @@ def parse(archive: Archive, members: str, tasks: tuple[str, ...], max_characters
 
 
 def messages(catalogue: str) -> Iterator[CatalogueMessage]:
-    """The messages of a `.po` file that are translated: no drafts ("fuzzy"), none that are no longer in use.
+    """The translated messages of a `.po` file: no drafts ("fuzzy"), no obsolete ones.
 
-    Of one with a plural it is the plural, which names the number. The format is that of GNU gettext's manual
-    (The Format of PO Files), entries being set apart by empty lines, as all programs write them.
+    Of a message with a plural only the plural is taken, which names the number. The format is that of GNU gettext's
+    manual (The Format of PO Files), with entries separated by empty lines, as all programs write them.
     """
     for entry in re.split(r"\n\s*\n", catalogue):
         fields = _fields(entry)
@@ -77,7 +78,7 @@ def _on_one_line(message: CatalogueMessage) -> CatalogueMessage:
 
 
 def _words(text: str) -> list[str]:
-    """The words without case, punctuation and placeholders."""
+    """The words in lower case, without punctuation and placeholders."""
     return _WORD.findall(_PLACEHOLDER.sub(" ", text.lower()))
 
 

@@ -1,4 +1,4 @@
-"""Chinese dictionaries, a zip inside the wheel, a line an entry."""
+"""Chinese dictionaries, a zip inside the wheel, one entry per line."""
 
 import io
 import itertools

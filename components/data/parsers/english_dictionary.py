@@ -1,4 +1,4 @@
-"""The GNU Collaborative International Dictionary of English, a JSON file a letter."""
+"""The GNU Collaborative International Dictionary of English, one JSON file per letter."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, members: str) -> Iterator[Record]:
-    """One document a headword: its parts of speech with their definitions."""
+    """One document per headword: its parts of speech with their definitions."""
     for member in archive.names(members):
         for word, entry in json.loads(archive.read(member)).items():
             yield Document(word, "\n".join(_lines(word, entry)))

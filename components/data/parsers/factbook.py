@@ -12,7 +12,7 @@ from components.data.sources.archive import Archive
 from components.data.tables.records import Document, Example, Record
 
 _PARTS = re.compile(": |, ")  # between the parts of a field's name
-NAMELESS = {"ee": "European Union", "xx": "World"}  # these two files do not say their names
+NAMELESS = {"ee": "European Union", "xx": "World"}  # these two files do not contain their names
 
 
 class Fact(NamedTuple):
@@ -28,6 +28,7 @@ def parse(archive: Archive, members: str, context_characters: int, answer_charac
 
     Each document that has a field with a value of at most `answer_characters` also makes one question: the field's
     name, with the document as its context, so that both fall into the same split.
+    docs/decisions.md, "Short contexts in the factbook"
     """
     for member in archive.names(members):
         profile = json.loads(archive.read(member))
@@ -86,7 +87,7 @@ def _walk(name: str, value: Any) -> Iterator[Fact]:
 
 
 def _value(name: str, text: str) -> str:
-    """The value; some begin by saying the last part of the field's name again."""
+    """The value, without the last part of the field's name, with which some values begin."""
     return plain(text).removeprefix(f"{_PARTS.split(name)[-1]}:").strip()
 
 

@@ -1,4 +1,4 @@
-"""Chinese newspaper text with a tag behind each word (`新年/t  讲话/n`), a line a paragraph."""
+"""Chinese newspaper text with a tag after each word (`新年/t  讲话/n`), one paragraph per line."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,10 @@ SENTENCE_ENDS = tuple("。！？”’）…：；』」〉》")
 
 
 def parse(archive: Archive, member: str) -> Iterator[Record]:
-    """One document an article. The lines do not say where one ends: a short line without a full stop that
-    follows a paragraph is taken for the title of the next.
+    """One document per article.
+
+    The lines do not mark where an article ends: a short line without a full stop that follows a paragraph is taken for
+    the title of the next.
     """
     article: list[str] = []
     number = 0

@@ -9,7 +9,7 @@ from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, member: str) -> Iterator[Record]:
-    """One document a recipe: title, facts, ingredients, steps."""
+    """One document per recipe: title, facts, ingredients, steps."""
     for key, recipe in json.loads(archive.read(member)).items():
         yield Document(key, "\n".join(_lines(recipe)))
 

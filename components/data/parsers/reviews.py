@@ -1,4 +1,4 @@
-"""Reviews with the sentiment that their readers or sellers gave them."""
+"""Reviews with the sentiment assigned by their readers or sellers."""
 
 import bz2
 import csv
@@ -20,7 +20,7 @@ def parse_column(
 
 
 def parse_files(archive: Archive, task: str, members: dict[str, str]) -> Iterator[Record]:
-    """Examples of text files, a review a line, each file one label; no line twice, none that has two labels."""
+    """Examples of text files, one review per line and one label per file; no duplicates, none that has two labels."""
     lines = {label: dict.fromkeys(_lines(archive, member)) for label, member in members.items()}
     for label, texts in lines.items():
         others = set().union(*(other for name, other in lines.items() if name != label))

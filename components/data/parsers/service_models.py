@@ -12,9 +12,9 @@ from components.data.tables.records import Document, Record
 
 
 def parse(archive: Archive, members: str) -> Iterator[Record]:
-    """One document of each service and each operation, without the sentences that earlier ones had.
+    """One document per service and per operation, without the sentences of earlier documents.
 
-    The services come in the order of a hash, so that a cap takes of all fields and not of the letter A.
+    The services are ordered by a hash, so that a cap takes some of all fields and not those with the letter A.
     """
     seen: set[str] = set()
     for member in sorted(archive.names(members), key=lambda name: sha256(name.encode()).digest()):

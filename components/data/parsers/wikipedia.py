@@ -8,7 +8,7 @@ from components.data.tables.records import Document, Example, Record
 
 
 def parse(archive: Archive, member: str) -> Iterator[Record]:
-    """A document of each article, and its topic and one-line description as examples over the same text."""
+    """A document for each article, and its topic and one-line description as examples over the same text."""
     for title, article in json.loads(archive.read(member)).items():
         text = article["extract"]
         yield Document(title, text)

@@ -1,1 +1,1 @@
-"""Where rows come from: one module a kind of source, and the catalogue that lists them."""
+"""Sources of rows: one module per kind of source, and the catalogue that lists them."""

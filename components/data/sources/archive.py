@@ -1,4 +1,7 @@
-"""A wheel or an sdist, read as the zip or tar archive that it is: nothing in it is installed or run."""
+"""A wheel or an sdist, read as the zip or tar archive that it is: nothing in it is installed or run.
+
+docs/decisions.md, "Packages are read as archives"
+"""
 
 import gzip
 import shutil
@@ -23,14 +26,14 @@ class Archive:
         self._read = read
 
     def names(self, pattern: str) -> list[str]:
-        """The members that match a shell pattern, sorted; none is a `BadSettings`."""
+        """The members that match a shell pattern, sorted. Raises `BadSettings` when there is none."""
         found = [name for name in self._members if fnmatchcase(name, pattern)]
         if not found:
             raise BadSettings(f"{self._name} holds no file like `{pattern}`")
         return found
 
     def read(self, member: str) -> bytes:
-        """The bytes of one member; `BadSettings` names the nearest one when there is none."""
+        """The bytes of one member. Raises `BadSettings`, which names the nearest one, when there is no such member."""
         if member not in self._members:
             raise BadSettings(f"{self._name} holds no `{member}`; {suggest(member, self._members)}")
         return self._read(member)
@@ -60,7 +63,7 @@ def _tar(path: Path) -> Archive:
 
 
 def _uncompressed(path: Path) -> IO[bytes]:
-    """The tar in a nameless temporary file: its members can then be read in any order at no cost."""
+    """Decompress the tar into an unnamed temporary file, so that its members can be read in any order at no cost."""
     tar = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the archive
     with gzip.open(path) as packed:
         shutil.copyfileobj(packed, tar, 1 << 20)

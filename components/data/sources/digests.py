@@ -1,6 +1,6 @@
-"""The sha256 of local files, kept by path, size, time of change and inode.
+"""The sha256 of local files, cached by path, size, modification time and inode.
 
-So of a large folder only what is new is read.
+So of a large folder only new files are read.
 """
 
 import json
@@ -17,11 +17,11 @@ KEPT = STATE / "listing" / "digests.json"
 
 Signature = tuple[int, int, int]
 
-_SETTLED = 1_000_000_000  # nanoseconds; a file that was written just now could be written again at the same time
+_SETTLED = 1_000_000_000  # nanoseconds; a file written more recently could be written again with the same timestamp
 
 
 def signature(path: Path) -> Signature:
-    """What changes when the content does: size in bytes, time of the last change in nanoseconds, inode."""
+    """A signature that changes with the content: size in bytes, modification time in nanoseconds, inode."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 

@@ -1,4 +1,4 @@
-"""Sources of the kind `files`: text, JSON lines, CSV and Parquet of this machine, also compressed."""
+"""Sources of the kind `files`: local text, JSON lines, CSV and Parquet, also compressed."""
 
 import csv
 import io
@@ -69,7 +69,7 @@ class FilesSource(Source):
 
 
 def fixed_folder(pattern: str) -> Path:
-    """The folder above the first part of a pattern that has a wildcard: below it names are the same everywhere."""
+    """The folder above the first part of a pattern with a wildcard: names below it are the same on every machine."""
     fixed = itertools.takewhile(lambda part: not set(part) & set("*?["), Path(pattern).parts[:-1])
     return Path(*fixed)
 
@@ -91,7 +91,7 @@ def _check_pin(paths: list[Path], sha256: str | None, where: str) -> None:
 
 
 def _check_listing(listed: Mapping[str, str], found: set[str], where: str) -> None:
-    """Raise `TryAgain` when a listed file is gone or holds something else by now."""
+    """Raise `TryAgain` when a listed file is gone or has changed since."""
     if not found:
         raise TryAgain(f"{where}: none of its files is in data/listing.json: {LIST_ANEW}")
     now = digests(Path(path) for path in listed if path in found)
@@ -120,7 +120,7 @@ def _reader(path: Path) -> Callable[[Path], Numbered]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file, numbered from 1, whatever its compression; `BadData` names file and line."""
+    """The lines of a UTF-8 file, numbered from 1, whatever its compression. Raises `BadData` with file and line."""
     number = 0
     try:
         with io.BufferedReader(pa.input_stream(path, compression="detect")) as stream:
@@ -153,7 +153,7 @@ def _json_object(line: str, place: str) -> dict[str, Any]:
 
 
 def _csv(path: Path) -> Numbered:
-    csv.field_size_limit(2**31 - 1)  # of 131,072 characters otherwise
+    csv.field_size_limit(2**31 - 1)  # the default is 131,072 characters
     reader = csv.DictReader((line for _, line in _lines(path)), strict=True)
     try:
         for row in reader:

@@ -14,7 +14,7 @@ from components.data.tables.records import Record
 
 @dataclass(frozen=True, kw_only=True)
 class HubSource(Source):
-    """A split of a dataset; one of the hub needs the `revision` (a commit) that pins it."""
+    """A split of a dataset; one on the hub needs the `revision` (a commit) that pins it."""
 
     kind: Literal["hub"]
     dataset: str

@@ -19,9 +19,9 @@ TIMEOUT = 60.0  # seconds without an answer
 
 
 def fetch(project: str, filename: str, sha256: str, where: str) -> Path:
-    """The file of a project, from the downloads kept here or else from the index.
+    """The file of a project, from the local downloads or else from the index.
 
-    `where` starts every error line: `BadData` for another hash, `BadSettings` for a file that the index
+    `where` starts every error line. Raises `BadData` for another hash, `BadSettings` for a file that the index
     does not have, `TryAgain` when the index does not answer.
     """
     kept = DOWNLOADS / sha256 / filename
@@ -71,7 +71,7 @@ def _find(index: PyPISimple, project: str, filename: str, where: str) -> Distrib
 
 
 def _index() -> tuple[str, tuple[str, str] | None]:
-    """The address that pip would use, and the name and password that stood in it."""
+    """The index URL that pip would use, and the name and password that it contained."""
     parts = urlsplit(os.environ.get("PIP_INDEX_URL") or _configured() or PYPI_SIMPLE_ENDPOINT)
     address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     if parts.username is None:
@@ -80,8 +80,8 @@ def _index() -> tuple[str, tuple[str, str] | None]:
 
 
 def _configured() -> str | None:
-    """What pip's configuration files say, by pip itself: where they lie differs from system to system."""
-    command = [sys.executable, "-m", "pip", "config", "list"]  # `config get` looks into one of the files only
+    """The index URL in pip's configuration files, read by pip itself: their location differs between systems."""
+    command = [sys.executable, "-m", "pip", "config", "list"]  # `config get` reads only one of the files
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     values = dict(line.split("=", 1) for line in lines if "=" in line)
     return values.get("global.index-url", "").strip("'") or None

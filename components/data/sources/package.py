@@ -38,7 +38,7 @@ class PackageSource(Source):
 
 
 def _parser(name: str, options: dict[str, Any], where: str) -> Parser:
-    """The parser of that name, once the options have been held against its signature."""
+    """The parser of that name, after the options are validated against its signature."""
     if name not in PARSERS:
         raise BadSettings(f"{where}: parser is {name!r}: {params.suggest(name, list(PARSERS))}")
     parser = PARSERS[name]

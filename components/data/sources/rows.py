@@ -14,7 +14,7 @@ RawRow = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentColumns:
-    """Which columns make a document."""
+    """The columns that make a document."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -24,7 +24,7 @@ class DocumentColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleColumns:
-    """Which columns make an example of a task; `labels` renames targets (class numbers to names)."""
+    """The columns that make an example of a task; `labels` renames targets (class numbers to names)."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -35,7 +35,7 @@ class ExampleColumns:
 
 
 def check(documents: DocumentColumns | None, examples: ExampleColumns | None, where: str) -> None:
-    """`BadSettings` when the columns of neither are named, or an example would have no main text."""
+    """Raise `BadSettings` when no columns are named, or an example would have no main text."""
     if documents is None and examples is None:
         raise BadSettings(f"{where}: name the columns under `documents`, `examples` or both")
     if examples and not set(MAIN_INPUTS) & set(examples.inputs):
@@ -45,7 +45,7 @@ def check(documents: DocumentColumns | None, examples: ExampleColumns | None, wh
 def records(
     rows: Iterator[tuple[str, str, RawRow]], documents: DocumentColumns | None, examples: ExampleColumns | None
 ) -> Iterator[Record]:
-    """The records of rows that come as (key, place for error lines, columns)."""
+    """The records of rows given as (key, place for error lines, columns)."""
     for key, place, row in rows:
         if documents:
             language = _text(row, documents.language, place) if documents.language else None

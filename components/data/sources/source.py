@@ -1,4 +1,4 @@
-"""What every source states, whatever its kind."""
+"""The base class of sources: the fields that every entry of the catalogue has, whatever its kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ class Source(ABC):
 
     @property
     def where(self) -> str:
-        """How an error line begins."""
+        """The beginning of error lines."""
         return f"source `{self.name}`"
 
     @property
@@ -38,16 +38,16 @@ class Source(ABC):
 
     @property
     def local_patterns(self) -> list[str]:
-        """Where its files of this machine are, as paths or shell patterns."""
+        """The paths or shell patterns of its local files."""
         return []
 
     def local_files(self) -> list[Path]:
-        """The files of this machine that no pin holds, sorted. Raises `BadSettings` when there is none."""
+        """The local files that no pin covers, sorted. Raises `BadSettings` when there is none."""
         return []
 
     @abstractmethod
     def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
-        """The rows, in an order that never changes; of its local files those that are listed, path -> sha256.
+        """The records, in an order that never changes; of local files only the listed ones, path -> sha256.
 
         Raises `BadSettings`, `BadData` or `TryAgain`.
         """

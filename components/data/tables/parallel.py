@@ -1,4 +1,4 @@
-"""Runs a function over many tasks on the processors of this machine, and gives the results in order."""
+"""Run a function over many tasks on the processors of this machine, and yield the results in order."""
 
 import itertools
 from collections import deque
@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from components.core.process import cores, die_with_parent
 
-FEW = 4  # tasks that are done sooner than other processes have started
+FEW = 4  # tasks, which are done before other processes would have started
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 def ordered(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-    """`map` on all processors. A few results wait at most, so memory does not grow with the number of tasks."""
+    """`map` on all processors. Only a few results are buffered, so memory does not grow with the number of tasks."""
     workers = len(cores())
     if workers == 1 or len(tasks) <= FEW:
         yield from map(function, tasks)

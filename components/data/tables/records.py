@@ -1,4 +1,4 @@
-"""The two tables that the data stages pass on: documents for pretraining, examples for fine-tuning."""
+"""The two tables that the data stages exchange: documents for pretraining, examples for fine-tuning."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ EXAMPLES = pa.schema([(name, pa.string()) for name in ("id", "source", "task", "
 SCHEMAS = {"documents": DOCUMENTS, "examples": EXAMPLES}
 
 MAIN_INPUTS = ("text", "context")
-"""The inputs of an example that can be its main text: what it is about, and what decides its split."""
+"""The inputs that can be the main text of an example, which decides its split."""
 
 
 class Document(NamedTuple):
-    """A text as a source gives it. `key` is unique in the source and stable; `language` is None when unknown."""
+    """A text as read from a source. `key` is unique in the source and stable; `language` is None when unknown."""
 
     key: str
     text: str | None
@@ -24,7 +24,7 @@ class Document(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A labelled example as a source gives it; `inputs` holds a `text` or a `context`."""
+    """A labelled example as read from a source; `inputs` holds a `text` or a `context`."""
 
     key: str
     task: str
@@ -36,12 +36,12 @@ Record = Document | Example
 
 
 def identity(source: str, key: str) -> str:
-    """The id of a row: stable from run to run, whatever other rows there are."""
+    """The id of a row: stable from run to run, whatever other rows exist."""
     return hashlib.sha256(f"{source}\n{key}".encode()).hexdigest()
 
 
 def dump(inputs: Mapping[str, str | None]) -> str:
-    """The inputs of an example as the one string that stands in the table."""
+    """The inputs of an example as the JSON string that is stored in the table."""
     return json.dumps(inputs, ensure_ascii=False, sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Tables as folders of Parquet shards: the same rows give the same bytes, and memory holds a batch of rows."""
+"""Tables as folders of Parquet shards: the same rows give the same bytes, and only a batch of rows is in memory."""
 
 import shutil
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class ShardWriter:
 
 
 class RowGroup(NamedTuple):
-    """A batch of rows on disk: the unit that is passed to other processes."""
+    """A batch of rows on disk: the unit of work for other processes."""
 
     path: Path
     number: int
@@ -85,7 +85,7 @@ def batches(folder: Path) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `folder` when the block ends well, and vanishes when it fails."""
+    """A new folder that replaces `folder` when the block succeeds, and is removed when it fails."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -1,4 +1,7 @@
-"""Which split a text belongs to: a function of the text alone, so that it never moves when others arrive."""
+"""The split of a text: a function of the text alone, so that it never moves when others arrive.
+
+docs/decisions.md, "The split is a hash of the text"
+"""
 
 from hashlib import sha256
 

@@ -1,1 +1,1 @@
-"""What `validate` measures of the rows, and the rules that it holds them against."""
+"""The measures of rows for `validate`, and the rules that they are checked against."""

@@ -21,7 +21,7 @@ def rules(stage: str, table: str, settings: Validate, licenses: tuple[str, ...])
 
 
 def add_columns(frames: dict[str, pd.DataFrame], settings: Validate) -> None:
-    """Add what the rules need beside the measures: each language's share of the text, and labels with their tasks."""
+    """Add the columns that the rules need too: each language's share of the text, and labels with their tasks."""
     documents, examples = frames["documents"], frames["examples"]
     for language in settings.min_language_share:
         of_language = documents["bytes"].where(documents["language"] == language, 0)

@@ -1,4 +1,7 @@
-"""What validation looks at: a few short columns a row, measured batch by batch, so that no text stays in memory."""
+"""Measures for validation: a few short columns per row, computed batch by batch, so that no text stays in memory.
+
+docs/decisions.md, "Great Expectations sees no texts"
+"""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +24,7 @@ GROUPS = {"documents": "source", "examples": "task"}
 def measure(root: Path) -> dict[str, pd.DataFrame]:
     """The measures of the tables `documents` and `examples` below a folder, raw or prepared.
 
-    A table without rows is `BadData`.
+    Raises `BadData` for a table without rows.
     """
     frames = {table: pd.DataFrame(_rows(root, table)) for table in SCHEMAS}
     for table, frame in frames.items():
@@ -69,7 +72,7 @@ def _text(text: str | None) -> Measures:
 
 
 def _inputs(encoded: str | None) -> tuple[dict[str, str], str]:
-    """The inputs of an example, and what is wrong with them."""
+    """The inputs of an example, and the problem with them, "" for none."""
     try:
         inputs = json.loads(encoded or "")
     except json.JSONDecodeError:
@@ -89,7 +92,7 @@ def _digest(text: str | None) -> str | None:
 
 
 def _add_splits_of_text(frames: dict[str, pd.DataFrame]) -> None:
-    """In how many splits the text of a row occurs, be it as a document or in an example."""
+    """Add the number of splits in which the text of a row occurs, whether as a document or in an example."""
     texts = pd.concat([frame[["text", "split"]] for frame in frames.values()])
     splits = texts.groupby("text")["split"].nunique()
     for frame in frames.values():

@@ -1,1 +1,1 @@
-"""What a training step reads: rows, their order, and how they become batches."""
+"""The data of training steps: rows, their order, and batches."""

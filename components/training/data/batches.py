@@ -1,4 +1,4 @@
-"""What a model learns from in a step, and the thread that reads it while the step before is trained on."""
+"""The batches of training steps, and a thread that prefetches each during the step before."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,9 +17,9 @@ from components.training.engine import distributed
 
 @dataclass(frozen=True)
 class Batch:
-    """What `Transformer.loss` takes: tokens and, for each, the one that should be predicted there.
+    """The input of `Transformer.loss`: tokens and, for each, its target.
 
-    Segments number the parts of a row that do not see each other. The source is what an encoder-decoder reads.
+    Segments number the parts of a row that do not attend to each other. The source is what an encoder-decoder reads.
     """
 
     tokens_BT: Tensor
@@ -36,11 +36,11 @@ class Batch:
         return self.tokens_BT, self.targets_BT, self.segments_BT, self.source_BS, self.source_segments_BS
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device; from pinned memory without waiting for it."""
+        """The batch on a device; from pinned memory the copy is asynchronous."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin(self) -> "Batch":
-        """The batch in page-locked memory, from which a GPU copies by itself."""
+        """The batch in page-locked memory, from which a GPU copies asynchronously."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def split(self, rows: int) -> list["Batch"]:
@@ -49,7 +49,7 @@ class Batch:
 
     @classmethod
     def cat(cls, batches: Sequence["Batch"]) -> "Batch":
-        """The rows of several batches of one shape as one."""
+        """Concatenate the rows of several batches of one shape."""
         columns = {field.name: [getattr(batch, field.name) for batch in batches] for field in fields(cls)}
         return cls(**{name: torch.cat(column) for name, column in columns.items() if column[0] is not None})
 
@@ -67,30 +67,30 @@ Rows = Callable[[np.ndarray], Batch]
 
 @dataclass(frozen=True)
 class Share:
-    """What a process trains on in one step, in host memory: its micro-batches, and the number of targets in them."""
+    """The part of a batch that one process trains on, in host memory: micro-batches, and their number of targets."""
 
     micro_batches: list[Batch]
     targets: Tensor
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """Of a row: the tokens to predict from, and those of the source."""
+        """Tokens per row: those to predict from, and those of the source."""
         first = self.micro_batches[0]
         return first.tokens_BT.shape[1], 0 if first.source_BS is None else first.source_BS.shape[1]
 
     @property
     def tokens(self) -> int:
-        """How many there are, of all processes."""
+        """The number of tokens, of all processes."""
         return sum(map(len, self.micro_batches)) * sum(self.lengths) * distributed.world_size()
 
     @property
     def without_target(self) -> int:
-        """Places to predict from that have no target, of this process."""
+        """The number of tokens without a target, of this process."""
         return sum(map(len, self.micro_batches)) * self.lengths[0] - int(self.targets)
 
 
 class Prefetch:
-    """Shares by the first place of their batch. Reading is a pure function: what was read in vain is read again."""
+    """Shares by the first place of their batch. Reading is a pure function: what was discarded is read again."""
 
     def __init__(self, rows: Callable[[np.ndarray], Batch], batch_size: int, micro_batch_size: int) -> None:
         self._rows, self._batch_size, self._micro_batch_size = rows, batch_size, micro_batch_size
@@ -98,7 +98,7 @@ class Prefetch:
         self._ahead: dict[int, Future[Share]] = {}
 
     def take(self, place: int) -> Share:
-        """The share at a place; the one behind it is read from now on."""
+        """The share at a place; the one after it is prefetched."""
         share = self._ahead.get(place) or self._thread.submit(self._read, place)
         behind = place + self._batch_size
         self._ahead = {behind: self._thread.submit(self._read, behind)}
@@ -116,7 +116,7 @@ class Prefetch:
 
 
 Objective = Callable[[np.ndarray, np.ndarray, int], Batch]
-"""Windows [B, T + 1], the places of the rows [B] and the seed, to a batch."""
+"""Maps windows [B, T + 1], the places of the rows [B] and the seed to a batch."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,10 @@ class Causal:
 
 @dataclass(frozen=True)
 class Masked:
-    """BERT (https://arxiv.org/abs/1810.04805): some tokens are hidden, and predicted where they stood.
+    """BERT (https://arxiv.org/abs/1810.04805): some tokens are hidden, and predicted at their positions.
 
-    Of the hidden ones most show the mask, some a random token, and the rest themselves, so that what the model makes
-    of an ordinary token matters too. The end of a text is never hidden.
+    Most of the hidden ones are replaced by the mask, some by a random token, and the rest are left as they are, so that
+    the output at ordinary tokens matters too. The end of a text is never hidden.
     """
 
     end_of_text: int
@@ -163,7 +163,7 @@ class Masked:
 
 @dataclass(frozen=True)
 class SpanCorruption:
-    """T5 (https://arxiv.org/abs/1910.10683): spans give way to sentinels, and the decoder writes what they hid.
+    """T5 (https://arxiv.org/abs/1910.10683): spans are replaced by sentinels, and the decoder generates them.
 
     The number of hidden tokens and of spans is the same in all rows, and so are the lengths of source and target.
     """
@@ -184,20 +184,20 @@ class SpanCorruption:
         return hidden, max(1, min(round(hidden / self.mean_span), hidden, length - hidden))
 
     def _row(self, tokens: np.ndarray, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The source, and the start token with the target: each span behind its sentinel, and the end."""
+        """The source, and the start token with the target: each span after its sentinel, and the end."""
         hidden, spans = self.sizes(len(tokens))
         lengths = np.stack([_parts(len(tokens) - hidden, spans, chance), _parts(hidden, spans, chance)], 1).ravel()
         return corrupt_spans(np.split(tokens, lengths.cumsum()[:-1]), self.sentinels, self.end_of_text)
 
 
 def _parts(total: int, count: int, chance: np.random.Generator) -> np.ndarray:
-    """A total cut at random into a number of parts, none of them empty."""
+    """A total cut at random into `count` parts, none of them empty."""
     cuts = np.sort(chance.permutation(total - 1)[: count - 1]) + 1
     return np.diff(cuts, prepend=0, append=total)
 
 
 def _segments(tokens_BT: torch.Tensor, end_of_text: int) -> torch.Tensor:
-    """The number of its document for each token; the end of a text is the first token that the next one sees."""
+    """The number of its document for each token; an end-of-text token belongs to the document after it."""
     return (tokens_BT == end_of_text).cumsum(1)
 
 
@@ -206,6 +206,6 @@ def _rng(seed: int, place: int) -> np.random.Generator:
 
 
 def of_documents(tokens: Path, split: str, learn: Objective, length: int, seed: int) -> Rows:
-    """What an objective makes of the windows of a split of documents, in a shuffled order."""
+    """The rows that an objective makes of the windows of a split of documents, in a shuffled order."""
     windows = Windows.of_split(tokens, split, length)
     return lambda places: learn(windows.take(order(places, len(windows), seed)), places, seed)

@@ -1,8 +1,8 @@
-"""How a training went through its data: what is needed to say of any step what it read, and of any row when.
+"""The data order of a training run: which rows a step read, and which step read a row.
 
-Steps are numbered as in the curves: 1 is the first. The rows of all steps stand in one endless sequence, cut into
-slots of a batch each (0, 1, ...). A step reads the next slot, unless the training went back to a checkpoint before it:
-from there on all steps read slots further on, and what was read in between has left no trace in the weights.
+Steps are numbered as in the curves: 1 is the first. The rows of all steps form one endless sequence, cut into
+slots of a batch each (0, 1, ...). A step reads the next slot, unless the run rolled back to a checkpoint before it:
+from there on all steps read later slots, and what was read in between has left no trace in the weights.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ Table = Literal["documents", "examples"]
 
 
 class Taken(NamedTuple):
-    """An example that a step read, and its tokens as the model had them."""
+    """An example that a step read, and the number of its tokens in the input of the model."""
 
     step: int
     example: str
@@ -29,7 +29,7 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
-    """A way back: at `step` to `back_to`, and the rows passed over from then on, all ways back together."""
+    """A rollback: at `step` to `back_to`, and the number of rows passed over from then on, by all rollbacks so far."""
 
     step: int
     back_to: int
@@ -38,24 +38,24 @@ class Rollback:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The way of a training through its rows."""
+    """The data order of a training run."""
 
     seed: int
     steps: int
     batch_size: int  # rows
     length: int  # of a window of documents, in tokens
-    reach: int  # the tokens of a window that take part, the one behind it included where it is predicted
-    shares: tuple[tuple[Table, float], ...]  # what the steps read, each of one kind alone
+    reach: int  # tokens of a window that are used, including the one after it where it is predicted
+    shares: tuple[tuple[Table, float], ...]  # the tables that the steps read, each step only one
     rollbacks: tuple[Rollback, ...]
-    skipped_steps: tuple[int, ...]  # as spikes: they changed no weight
+    skipped_steps: tuple[int, ...]  # as spikes; they changed no weight
 
     def slot(self, step: int) -> int:
-        """The slot that a step read, in the end."""
+        """The slot that a step read, after all rollbacks."""
         _, behind = next(part for part in reversed(self._parts()) if part[0] < step)
         return behind + step - 1
 
     def step(self, slot: int) -> int | None:
-        """The step that read a slot; None when none did, or in vain."""
+        """The step that read a slot; None when none did, or it was rolled back."""
         for (first, behind), (last, _) in pairwise([*self._parts(), (self.steps, 0)]):
             if first <= slot - behind < last:
                 return slot - behind + 1
@@ -66,11 +66,11 @@ class Reading:
         return self.slot(step) * self.batch_size + np.arange(self.batch_size)
 
     def end(self) -> int:
-        """The place behind the last one read."""
+        """The place after the last one read."""
         return (self.slot(self.steps) + 1) * self.batch_size
 
     def table(self, step: int) -> Table:
-        """What a step read."""
+        """The table that a step read."""
         return self.shares[kind(self.slot(step), [share for _, share in self.shares])][0]
 
     def steps_on(self, table: Table) -> Iterator[int]:
@@ -78,7 +78,7 @@ class Reading:
         return (step for step in range(1, self.steps + 1) if self.table(step) == table)
 
     def _parts(self) -> Sequence[tuple[int, int]]:
-        """Steps done before each part of the training that counts, and the slots passed over in it."""
+        """Steps done before each part of the run that was not rolled back, and the slots passed over in it."""
         parts = [(0, 0)]
         for rollback in self.rollbacks:
             parts = [part for part in parts if part[0] < rollback.back_to]

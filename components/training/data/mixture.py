@@ -1,4 +1,4 @@
-"""Examples of several tasks as packed rows, mixed in given shares, with a loss on the answers alone."""
+"""Examples of several tasks as packed rows, mixed in given shares, with a loss on the answers only."""
 
 import json
 from collections import deque
@@ -26,7 +26,7 @@ from components.training.data.data_order import Reading, Taken
 
 @dataclass(frozen=True)
 class Segment:
-    """One example as a model reads it: tokens, what is to be predicted at each, and an encoder-decoder's source."""
+    """One example as a model reads it: tokens, the target at each of them, and the source of an encoder-decoder."""
 
     tokens: list[int]
     targets: list[int]
@@ -35,19 +35,19 @@ class Segment:
 
 
 Layout = Callable[[Task, Mapping[str, str], str], Segment | None]
-"""Task, inputs and target to a piece; None when the model cannot learn from the example."""
+"""Maps task, inputs and target to a segment; None when the model cannot learn from the example."""
 
-KEPT = 64  # rows that stay in memory
-OPEN = 8  # rows that are filled side by side: padding takes half as much as one row after the other
+KEPT = 64  # rows that are cached
+OPEN = 8  # rows that are filled in parallel: half the padding of filling one after the other
 
 
 @dataclass(frozen=True)
 class AsText:
-    """The answer follows the prompt, or an encoder-decoder writes it when it has read the prompt."""
+    """The answer follows the prompt, or an encoder-decoder generates it after reading the prompt."""
 
     tokenizer: Tokenizer
     max_prompt_tokens: int
-    max_answer_tokens: int  # a longer one is cut, and then its end is not learned
+    max_answer_tokens: int  # a longer one is cut, and its end is not learned
     reads_first: bool  # the prompt goes to an encoder
 
     def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Segment:
@@ -90,10 +90,10 @@ class Shape:
 
 
 class PackedRows:
-    """An endless sequence of packed rows of a mixture, shuffled anew each time around; they are made when asked for.
+    """An endless sequence of packed rows of a mixture, shuffled again in each epoch; rows are made on demand.
 
-    They are made one after the other and the last few are kept, so that memory stays constant. What lies further back
-    is made again from the first row on.
+    They are made one after the other and the last few are cached, so that memory stays constant. Earlier ones are made
+    again from the first row on.
     """
 
     def __init__(self, folder: Path, shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int) -> None:
@@ -127,7 +127,7 @@ class PackedRows:
 class Alternating:
     """Rows of several kinds with their shares: all rows of a step are of one kind.
 
-    Side by side, the kind with many targets in a row would outweigh the one with few.
+    Mixed in one step, the kind with many targets in a row would outweigh the one with few.
     """
 
     def __init__(self, kinds: Sequence[tuple[float, AnyRows]], batch_size: int) -> None:
@@ -141,8 +141,10 @@ class Alternating:
     def at(self, places: np.ndarray) -> tuple[AnyRows, np.ndarray]:
         """The kind of the rows at the places of one step, and the places among the rows of that kind.
 
-        Rows of examples are numbered without the steps of other kinds, so that none is made in vain. Rows of documents
-        are computed for each place alone and keep their places, from which the lineage computes what a step read.
+        Rows of examples are numbered without the steps of other kinds, so that none is made unnecessarily. Rows of
+        documents are computed for each place alone and keep their places, from which the lineage computes what a step
+        read.
+        docs/decisions.md, "Rows of examples are numbered by turns, those of documents by slots"
         """
         shares = [share for share, _ in self._kinds]
         slot = int(places[0]) // self._batch_size
@@ -153,7 +155,7 @@ class Alternating:
 
 
 def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
-    """The examples that a training took from its rows, step by step; the rows are made again for it."""
+    """The examples that a training run read from its rows, step by step; the rows are made again for it."""
     for step in reading.steps_on("examples"):
         places = reading.places(step)
         some, own = rows.at(places) if isinstance(rows, Alternating) else (rows, places)
@@ -175,7 +177,7 @@ def load(folder: Path, tasks: Mapping[str, float]) -> dict[str, datasets.Dataset
 
 
 def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed: int) -> datasets.Dataset:
-    """One dataset that draws from each task by its share; the smaller ones come several times."""
+    """One dataset that samples each task by its share; the smaller ones are repeated."""
     total = sum(shares.values())
     return datasets.interleave_datasets(
         [parts[task].shuffle(seed=seed) for task in shares],
@@ -186,7 +188,10 @@ def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed
 
 
 def pack(pieces: Iterator[Segment], shape: Shape) -> Iterator[list[Segment]]:
-    """The pieces in rows, each in the first open row that has room for it; of too many the oldest is closed."""
+    """Pack segments into rows, each into the first open row that has room for it; of too many the oldest is closed.
+
+    docs/decisions.md, "Short prompts, more topics, closer rows"
+    """
     rows: deque[list[Segment]] = deque()
     for piece in pieces:
         row = next((row for row in rows if _fits([*row, piece], shape)), None)
@@ -200,7 +205,7 @@ def pack(pieces: Iterator[Segment], shape: Shape) -> Iterator[list[Segment]]:
 
 
 def pack_row(pieces: Sequence[Segment], shape: Shape) -> Batch:
-    """A batch of one row with the pieces, each a segment of its own."""
+    """A batch of one row with the given parts, each a segment of its own."""
     tokens, segments = _side([piece.tokens for piece in pieces], shape.length, shape.padding)
     targets, _ = _side([piece.targets for piece in pieces], shape.length, IGNORED)
     if not pieces[0].source:
@@ -231,7 +236,7 @@ def _fits(row: Sequence[Segment], shape: Shape) -> bool:
 
 
 def _side(parts: Sequence[Sequence[int]], length: int, pad_value: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Parts side by side and filled up, [1, length], and the number of its part for each place."""
+    """Parts concatenated and padded, [1, length], and the number of its part for each place."""
     ids = np.concatenate(parts)
     numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     rest = (0, length - len(ids))

@@ -1,6 +1,6 @@
 """Windows over token shards, and the order in which a training run reads its rows.
 
-The order is a shuffle that is computed for one place at a time, either way, and never stored.
+The order is a shuffle that is computed for one place at a time, in both directions, and never stored.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ GOLDEN = 0x9E3779B97F4A7C15  # the golden ratio's part below 1, times WHOLE
 
 
 def ends(sizes: Sequence[int], length: int) -> np.ndarray:
-    """The number of the window behind the last one of each shard, from the sizes of the shards in tokens."""
+    """The number of the window after the last one of each shard, from the sizes of the shards in tokens."""
     return np.cumsum([max(0, size - 1) // length for size in sizes], dtype=np.int64)
 
 
@@ -34,9 +34,9 @@ class Windows:
 
     @classmethod
     def of_split(cls, tokens: Path, split: str, length: int) -> Self:
-        """The windows of a split, from the folder that the stage `encode` left.
+        """The windows of a split, from the folder that the stage `encode` wrote.
 
-        Raises `BadData` when there is not even one.
+        Raises `BadData` when there is none.
         """
         manifest = json.loads((tokens / "manifest.json").read_text())
         shards = [tokens / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
@@ -59,10 +59,11 @@ class Windows:
 
 
 def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Where the given places (0, 1, ...) of an endless shuffle fall in 0..size-1; each epoch visits every item once.
+    """The items in 0..size-1 at the given places (0, 1, ...) of an endless shuffle; each epoch visits every item once.
 
     A Feistel network permutes the next power of four, and a result beyond the size is permuted again
     (cycle walking: Black and Rogaway, https://web.cs.ucdavis.edu/~rogaway/papers/subset.pdf).
+    docs/decisions.md, "Batches are computed, not stored"
     """
     epochs, places = np.divmod(np.asarray(indices, np.uint64), np.uint64(size))
     half, keys = _half(size), _keys_of(epochs, seed)
@@ -74,7 +75,10 @@ def order(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 
 def places(items: np.ndarray, epochs: int, size: int, seed: int) -> np.ndarray:
-    """The inverse of `order`: the places of the endless shuffle where its first epochs visit the items, [E, items]."""
+    """The inverse of `order`: the places of the endless shuffle where its first epochs visit the items, [E, items].
+
+    docs/decisions.md, "The order of batches can be computed backwards"
+    """
     found = np.tile(np.asarray(items, np.uint64), epochs)
     which = np.repeat(np.arange(epochs, dtype=np.uint64), len(items))
     half, keys = _half(size), _keys_of(which, seed)
@@ -88,13 +92,13 @@ def places(items: np.ndarray, epochs: int, size: int, seed: int) -> np.ndarray:
 def kind(slot: int, shares: Sequence[float]) -> int:
     """Which of several kinds of rows, with their shares, the batch number `slot` (0, 1, ...) takes.
 
-    By the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
+    It follows from the multiples of the golden ratio, which fill the unit interval evenly (Weyl).
     """
     return bisect_right(_ends(shares), (slot + 1) * GOLDEN % WHOLE)
 
 
 def turn(slot: int, shares: Sequence[float]) -> int:
-    """How many slots before this one take the same kind as it does; the work grows with the digits of `slot` alone."""
+    """How many slots before this one take the same kind as it does; the cost grows only with the digits of `slot`."""
     ends, mine = _ends(shares), kind(slot, shares)
     before = _count_below(ends[mine - 1], slot) if mine else 0
     return _count_below(ends[mine], slot) - before
@@ -107,7 +111,7 @@ def _ends(shares: Sequence[float]) -> list[int]:
 
 
 def _count_below(limit: int, slots: int) -> int:
-    """Of the first slots, how many multiples of the golden ratio have a remainder by WHOLE below a limit."""
+    """How many of the first multiples of the golden ratio have a remainder modulo WHOLE below a limit."""
     # A remainder x mod m is below l when floor(x / m) and floor((x - l) / m) differ, which is by 1.
     wholes = _floor_sum(slots, WHOLE, GOLDEN, GOLDEN)
     return wholes - _floor_sum(slots, WHOLE, GOLDEN, GOLDEN + WHOLE - limit) + slots
@@ -158,7 +162,7 @@ def _mix(value: np.ndarray) -> np.ndarray:
 
 
 def _keys_of(epochs: np.ndarray, seed: int) -> np.ndarray:
-    """The keys of the rounds of each epoch, [places, rounds]."""
+    """The round keys of each epoch, [places, rounds]."""
     distinct, which = np.unique(epochs, return_inverse=True)
     return np.array([_keys(seed, int(epoch)) for epoch in distinct], np.uint64)[which]
 

@@ -1,1 +1,1 @@
-"""The loop: steps, optimizers, checkpoints, processes, hardware."""
+"""The training engine: loop, steps, optimizers, checkpoints, processes, hardware."""

@@ -1,7 +1,8 @@
-"""Checkpoints that survive a kill at any moment: written beside, checked, flushed, then renamed.
+"""Checkpoints that survive a kill at any moment: written to a part folder, checked, synced to disk, then renamed.
 
 `step-NNNNNNNN` holds a safetensors file of each process that has a part of the weights, and `state.json`: the steps
-done, the curves, what the run is made from, and the digest of each file. Training goes on while they are written.
+done, the curves, what the run is made from, and the digest of each file. Training continues while they are written.
+docs/decisions.md, "Checkpoints are written by a thread"
 """
 
 import ast
@@ -37,8 +38,8 @@ LoopState = dict[str, Any]
 def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
     """What a run is made from: its settings (a dataclass), and the digests of files.
 
-    Of a folder among the inputs, its Parquet files and all modules below count; of a module what it does, so that
-    a comment or a docstring that changes while a run is interrupted does not start it afresh.
+    Of a folder among the inputs, its Parquet files and all modules below count; of a module its syntax tree, so that a
+    comment or a docstring that changes while a run is interrupted does not restart it from the beginning.
     """
     files = [
         file
@@ -47,17 +48,20 @@ def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
     ]
     digests = {str(file): _code_digest(file) if file.suffix == ".py" else _sha256(file) for file in files}
     made_from = {"settings": asdict(settings), "files": digests}
-    plain: Manifest = json.loads(json.dumps(made_from))  # as it comes back from the disk
+    plain: Manifest = json.loads(json.dumps(made_from))  # as it is read back from disk
     return plain
 
 
 def key(made_from: Manifest) -> str:
-    """The digest of a manifest. A stage continues from the checkpoints of its own key: changed, it starts afresh."""
+    """The digest of a manifest. A stage resumes from checkpoints with its own key; after a change it starts anew.
+
+    docs/decisions.md, "Checkpoints are named by a digest"
+    """
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
 
 def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
-    """All weights and optimizer states by their names, in an order that does not tell who began them; not copies."""
+    """All weights and optimizer states by name, in the same order whether they are new or restored; not copies."""
     names = {weight: name for name, weight in model.named_parameters()}
     found = {f"model.{name}": weight.detach() for weight, name in names.items()}
     for optimizer in optimizers:
@@ -68,12 +72,12 @@ def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str
 
 
 def folder(made_from: Manifest) -> Path:
-    """Where the checkpoints of a run lie."""
+    """The folder of the checkpoints of a run."""
     return CHECKPOINTS / key(made_from)
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of a run, one at a time, in a thread: training waits for the copy in memory alone."""
+    """Writes the checkpoints of a run, one at a time, in a thread: training waits only for the copy in memory."""
 
     def __init__(self, folder: Path, made_from: Manifest) -> None:
         self._folder, self._made_from = folder, made_from
@@ -83,10 +87,10 @@ class CheckpointWriter:
         self._group = dist.new_group(backend="gloo") if distributed.world_size() > 1 else None  # of the thread
 
     def save(self, step: int, state: LoopState, tensors: Mapping[str, Tensor]) -> None:
-        """Copy the tensors, and write `step-NNNNNNNN` from the copies. Raises what went wrong the time before."""
+        """Copy the tensors, and write `step-NNNNNNNN` from the copies. Raises the error of the previous checkpoint."""
         self.wait()
         sharded = any(distributed.is_sharded(tensor) for tensor in tensors.values())
-        # Each process writes its part of what is sharded, and the first one also what all have alike.
+        # Each process writes its part of what is sharded, and rank 0 also what all ranks share.
         mine: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if distributed.is_sharded(tensor)}
         if distributed.is_rank0():
             mine = dict(tensors) | _rng_state()
@@ -96,12 +100,12 @@ class CheckpointWriter:
             self._writing = self._thread.submit(self._write, step, dict(state), copies, sharded, copied)
 
     def check(self) -> None:
-        """Raise what went wrong with the last checkpoint, such as a full disk, if that is known by now."""
+        """Raise the error of the last checkpoint, such as a full disk, if it is known by now."""
         if self._writing and self._writing.done():
             self.wait()
 
     def wait(self) -> None:
-        """Wait until the last checkpoint is on the disk. Raises what went wrong."""
+        """Wait until the last checkpoint is on disk. Raises its error, if any."""
         writing, self._writing = self._writing, None
         if writing:
             writing.result()
@@ -129,7 +133,7 @@ class CheckpointWriter:
 
 
 def _rng_state() -> dict[str, Tensor]:
-    """The state of the random numbers."""
+    """The RNG state."""
     states = {"random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["random.cuda"] = torch.cuda.get_rng_state()
@@ -137,9 +141,9 @@ def _rng_state() -> dict[str, Tensor]:
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write and flush a file (https://github.com/huggingface/safetensors#format); its digest.
+    """Write and sync a file (https://github.com/huggingface/safetensors#format); returns its digest.
 
-    The library's own function would hide a full disk behind an error of its own, and leave the digest to a second pass.
+    The library's own function would hide a full disk behind an error of its own, and need a second pass for the digest.
     """
     header, end = {}, 0
     for name, tensor in tensors.items():
@@ -166,7 +170,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 def _gather(digest: str, group: "dist.ProcessGroup | None") -> list[str]:
-    """The digests of all processes, in the order of their ranks, once all have written."""
+    """The digests of all processes, in the order of their ranks, after all have written."""
     mine = torch.frombuffer(bytearray.fromhex(digest), dtype=torch.uint8)
     all_of_them = [torch.empty_like(mine) for _ in range(distributed.world_size())]
     dist.all_gather(all_of_them, mine, group=group)
@@ -174,7 +178,7 @@ def _gather(digest: str, group: "dist.ProcessGroup | None") -> list[str]:
 
 
 def _publish(part: Path, record: Mapping[str, Any], target: Path) -> None:
-    """Give a checkpoint its name, now that all of it is on the disk, and remove what is older or was left behind."""
+    """Rename a checkpoint, now that all of it is on disk, and remove older ones and leftovers."""
     (part / "state.json").write_text(json.dumps(record))
     for path in part.iterdir():
         if path.name not in {*record["files"], "state.json"}:
@@ -190,19 +194,19 @@ def _publish(part: Path, record: Mapping[str, Any], target: Path) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint on the disk: the state beside the tensors, and for each tensor the files with its rows."""
+    """A complete checkpoint on disk: the state apart from the tensors, and for each tensor the files with its rows."""
 
     step: int
     state: LoopState
     files: Mapping[str, Sequence[Any]]
 
     def tensor(self, name: str) -> Tensor:
-        """All of a tensor, from however many processes wrote it."""
+        """A whole tensor, whatever the number of processes that wrote it."""
         pieces: list[Tensor] = [file.get_tensor(name) for file in self.files[name]]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
     def restore(self, model: nn.Module, optimizers: Sequence[Optimizer], others: Mapping[str, Tensor]) -> None:
-        """Put weights, optimizers, other tensors and random numbers back to where they were."""
+        """Restore weights, optimizers, other tensors and RNG state."""
         weights = dict(model.named_parameters())
         owners = {weight: optimizer for optimizer in optimizers for weight in _weights(optimizer)}
         for optimizer in optimizers:
@@ -227,9 +231,9 @@ def _weights(optimizer: Optimizer) -> Iterator[nn.Parameter]:
 
 
 def newest(folder: Path, made_from: Manifest) -> Checkpoint | None:
-    """The newest whole checkpoint; a damaged one is passed over with a warning.
+    """The newest complete checkpoint; a damaged one is skipped with a warning.
 
-    Raises `BadSettings` when it was made from other settings or files: what it holds would not fit.
+    Raises `BadSettings` when it was made from other settings or files, as its content would not fit.
     """
     step = distributed.broadcast(_newest_step(folder) if distributed.is_rank0() else 0)
     if step < 0:
@@ -277,7 +281,10 @@ def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _code_digest(path: Path) -> str:
-    """The digest of a module's syntax tree without comments, places and docstrings."""
+    """The digest of a module's syntax tree without comments, positions and docstrings.
+
+    docs/decisions.md, "Checkpoints know the code by its syntax tree"
+    """
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

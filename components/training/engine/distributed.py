@@ -1,7 +1,8 @@
-"""The processes of one training, as `torchrun` starts them: one a GPU, on one machine or several; or one alone.
+"""The processes of one training run, as `torchrun` starts them: one per GPU, on one machine or several; or only one.
 
-Each process trains on rows of its own, and the gradients of all are averaged. It holds either every weight (`ddp`) or
+Each process trains on its own rows, and the gradients of all are averaged. It holds either every weight (`ddp`) or
 a part of the rows of each (`fsdp`: FSDP2, https://arxiv.org/abs/2304.11277), and the optimizer states of what it holds.
+docs/decisions.md, "DDP and FSDP2, and no pipeline"
 """
 
 import copy
@@ -28,9 +29,9 @@ Loss = Callable[..., Tensor]
 
 @contextmanager
 def group() -> Iterator[None]:
-    """Join the other processes of `torchrun`; without it there is nothing to join.
+    """Join the process group of `torchrun`; without torchrun there is none.
 
-    A process that fails leaves without a farewell: to wait for the others, which wait for it, would never end.
+    A process that fails does not destroy the group: it would wait forever for the others, which wait for it.
     """
     if not dist.is_torchelastic_launched():
         yield
@@ -40,7 +41,8 @@ def group() -> Iterator[None]:
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store, number, count = next(iter(rendezvous("env://")))
-    # torchrun keeps its store when it starts processes again: the addresses of the dead ones are still in it.
+    # torchrun keeps its store when it restarts processes: the addresses of the dead ones are still in it.
+    # docs/decisions.md, "A store for each attempt"
     fresh = PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     dist.init_process_group(backend, store=fresh, rank=number, world_size=count)
     yield
@@ -48,17 +50,17 @@ def group() -> Iterator[None]:
 
 
 def rank() -> int:
-    """The number of this process among all: 0, 1, ..."""
+    """The rank of this process: 0, 1, ..."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_rank0() -> bool:
-    """Whether this process speaks for all: it alone tracks, and writes what is not sharded."""
+    """Whether this process has rank 0, which alone tracks metrics, and writes what is not sharded."""
     return rank() == 0
 
 
@@ -70,7 +72,7 @@ def all_reduce_sum(value: Tensor) -> Tensor:
 
 
 def broadcast(number: int) -> int:
-    """The number that the first process has."""
+    """The number of rank 0, on all ranks."""
     told = torch.tensor(number)
     if world_size() > 1:
         dist.broadcast(told, 0)
@@ -78,34 +80,34 @@ def broadcast(number: int) -> int:
 
 
 def is_sharded(weight: Tensor) -> TypeGuard[DTensor]:
-    """Whether each process holds some rows of a weight, as FSDP has it."""
+    """Whether a weight is sharded, so that each process holds some of its rows (FSDP)."""
     return isinstance(weight, DTensor)
 
 
 def local_shard(weight: Tensor) -> Tensor:
-    """The part of a weight, or of its optimizer state, that lies in this process."""
+    """The part of a weight, or of its optimizer state, that this process holds."""
     return weight.to_local() if is_sharded(weight) else weight
 
 
 def full_tensor(weight: Tensor) -> Tensor:
-    """All of a weight; every process has to ask."""
+    """The whole weight; a collective operation, which every process has to call."""
     return weight.full_tensor() if is_sharded(weight) else weight
 
 
 def gather_rows(rows: Tensor, weight: Tensor) -> Tensor:
-    """All rows of what is shaped as a weight, of which each process has those that it holds of the weight."""
+    """All rows of a tensor that is shaped like a weight, from the rows in each process, sharded like the weight."""
     return full_tensor(_sharded_as(weight, rows, weight.shape, weight.stride())) if is_sharded(weight) else rows
 
 
 def shard_rows(all_rows: Tensor, weight: Tensor) -> Tensor:
-    """The rows that lie in this process, of what is shaped as a weight and whole in each."""
+    """The rows of this process, from a tensor that is shaped like a weight and whole in each process."""
     if not is_sharded(weight):
         return all_rows
     return distribute_tensor(all_rows, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
 
 
 def local_rows(weight: Tensor, all_rows: Tensor) -> Tensor:
-    """The rows that lie in this process, of all rows of a weight or of what has as many."""
+    """The rows of this process, from all rows of a weight or of a tensor with as many."""
     if not is_sharded(weight):
         return all_rows
     each = -(-len(weight) // world_size())  # as `torch.chunk` cuts
@@ -113,22 +115,22 @@ def local_rows(weight: Tensor, all_rows: Tensor) -> Tensor:
 
 
 def place_like(weight: Tensor, state: Tensor) -> Tensor:
-    """What an optimizer keeps of a weight, on its device and, if it has a row for each of its rows, sharded as it."""
+    """Move an optimizer state to its weight's device, sharded like the weight if their first dimensions agree."""
     if not is_sharded(weight) or state.shape[:1] != weight.shape[:1]:
-        return state.to(weight.device, copy=True)  # no window on the file
+        return state.to(weight.device, copy=True)  # not a view of the file
     mine = local_rows(weight, state).to(weight.device, copy=True)
     return _sharded_as(weight, mine, state.shape, state.stride())
 
 
 def _sharded_as(weight: DTensor, rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
-    """A tensor of which each process has the rows that it has of the weight."""
+    """A tensor sharded like the weight, from the rows of each process."""
     return DTensor.from_local(rows, weight.device_mesh, weight.placements, shape=shape, stride=stride)
 
 
 class Replica:
     """A model in training in this process: `model` on its device, and `loss`, a function of a batch's tensors.
 
-    What `backward` leaves are gradients of the mean over the processes of their losses.
+    `backward` leaves the gradients of the mean of the losses over the processes.
     """
 
     def __init__(self, model: Transformer, parallel: str, device: torch.device, compiles: bool) -> None:
@@ -147,7 +149,7 @@ class Replica:
         self.loss: Loss = self._ddp or self.model.loss
 
     def set_gradient_sync(self, enabled: bool) -> None:
-        """Whether the next `backward` shares its gradients, or keeps them for the micro-batch that follows."""
+        """Whether the next `backward` syncs its gradients, or accumulates them for the next micro-batch."""
         if self._ddp is not None:
             self._ddp.require_backward_grad_sync = enabled
         elif self._fsdp is not None:
@@ -155,18 +157,18 @@ class Replica:
 
     @contextmanager
     def evaluating(self) -> Iterator[Transformer]:
-        """The model for a while not in training."""
+        """Context manager: the model in evaluation mode."""
         self.model.eval()
-        # Other lengths and batches than those of training would each be compiled anew.
+        # Other lengths and batches than those of training would each be compiled again.
         plainly = torch.compiler.set_stance("force_eager") if self.model.compiled else nullcontext()
         with torch.no_grad(), plainly:
             yield self.model
         self.model.train()
         if self._fsdp is not None:
-            self._fsdp.reshard()  # what a pass without a backward pass leaves whole
+            self._fsdp.reshard()  # which stays gathered after a forward pass without a backward pass
 
     def finish(self) -> None:
-        """Leave all trained weights in the model that was given, on the CPU of every process."""
+        """Copy all trained weights into the model that was given, on the CPU of every process."""
         self.model.leave_uncompiled()
         for given, trained in zip(self._given.parameters(), self.model.parameters(), strict=True):
             if given is not trained:
@@ -175,7 +177,7 @@ class Replica:
 
 
 class _Loss(nn.Module):
-    """DDP sees the forward pass of a module alone."""
+    """A module around the loss, as DDP sees only the forward pass of a module."""
 
     def __init__(self, model: Transformer) -> None:
         super().__init__()
@@ -186,13 +188,13 @@ class _Loss(nn.Module):
 
 
 def _shard(model: Transformer, device: torch.device) -> FSDPModule:
-    """Spread the rows of each weight over the processes; those of a block are gathered while it is at work."""
+    """Shard the rows of each weight over the processes; those of a block are gathered while it computes."""
     mesh = init_device_mesh(device.type, (world_size(),))
     for block in model.blocks():
         fully_shard(block, mesh=mesh)
     root: FSDPModule = fully_shard(model, mesh=mesh)
     for module in model.modules():
         if isinstance(module, FSDPModule):
-            module.set_force_sum_reduction_for_comms(True)  # and divide then: gloo has no mean
+            module.set_force_sum_reduction_for_comms(True)  # and divide afterwards: gloo has no mean
     register_fsdp_forward_method(model, "loss")
     return root

@@ -1,4 +1,4 @@
-"""What the machine can do: the device, its arithmetic, and its peak."""
+"""The hardware of training: the device, its memory, the compiler, and the peak throughput."""
 
 import ctypes
 import os
@@ -19,17 +19,18 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def device() -> torch.device:
-    """The GPU when there is one; of several on a machine, each process has its own."""
+    """The GPU if there is one; of several on a machine, each process has its own."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def keep_memory() -> None:
-    """Have the allocator of the C library keep what is freed, and give it out again in the next step.
+    """Make the allocator of the C library keep freed memory, and reuse it in the next step.
 
-    As it comes, glibc returns large buffers to the system after each use and takes them back page by page:
-    80,000 page faults a step of a small model, a quarter of its time. Other libraries do not know the call.
+    By default, glibc returns large buffers to the system after each use and takes them back page by page:
+    80,000 page faults per step of a small model, a quarter of its time. Other libraries do not have the call.
+    docs/decisions.md, "Freed memory is kept"
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
@@ -38,29 +39,32 @@ def keep_memory() -> None:
 
 
 def compiles(settings: Optimization, device: torch.device) -> bool:
-    """Whether to compile: on the CPU it takes a C++ compiler."""
+    """Whether to compile the model: on the CPU it takes a C++ compiler.
+
+    docs/decisions.md, "`torch.compile` also on processors"
+    """
     if settings.compile != "auto":
         return settings.compile == "always"
     return device.type == "cuda" or bool(shutil.which("g++") or shutil.which("clang++"))
 
 
 def prepare_compiler() -> None:
-    """Have what is compiled kept on the disk, where the next run finds it."""
+    """Keep compiled code on disk, where the next run finds it."""
     from torch._inductor import config
     from torch.utils import cpp_extension
 
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_compiled()))
-    # The one path of its own that PyTorch gives the compiler without quotes.
+    # The only path of its own that PyTorch passes to the compiler without quotes.
     cpp_extension.TORCH_LIB_PATH = shlex.quote(str(Path(torch.__file__).parent / "lib"))
-    # Or it tries each vector extension with a program of its own, 7 s; compilers that know C++20 know them all.
+    # Otherwise it tries each vector extension with a program of its own, 7 s; compilers with C++20 support them all.
     config.cpp.vec_isa_ok = True
     print("compiling the model: the first step takes longer", flush=True)
 
 
 def _compiled() -> Path:
-    """The folder for what is compiled: in the state folder, or in the machine's temporary one, of this user alone.
+    """The folder for compiled code: in the state folder, or in the machine's temporary one, of this user alone.
 
-    PyTorch gives the compiler paths without quotes, so that one with a blank would fall apart.
+    PyTorch passes paths to the compiler without quotes, so that a path with a blank would be split.
     """
     folder = (STATE / "inductor").absolute()
     if not set(str(folder)) & set(" \t\n'\"\\"):
@@ -71,9 +75,9 @@ def _compiled() -> Path:
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second in large matrix products: the best of a few, since others use the machine."""
+    """Floating-point operations per second in large matrix products: the best of a few, as others use the machine."""
     size = 1024 if device.type == "cpu" else 8192
-    chance = torch.Generator(device)  # that of a training stays as it is
+    chance = torch.Generator(device)  # the RNG state of the training run stays as it is
     left, right = (torch.randn(size, size, generator=chance, device=device, dtype=dtype) for _ in range(2))
     times = []
     for _ in range(5):
@@ -86,7 +90,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process held at once: on the GPU, or of the machine's memory without one."""
+    """The peak memory of this process in bytes: on the GPU, or without one in the machine's memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,7 +1,7 @@
 """The training loop: one for pretraining and fine-tuning, on a CPU or a GPU, in one process or in many.
 
-What a step does follows from its number, the weights, the optimizers and a few values beside them. All of these are
-in a checkpoint, so that a run that is killed and started again ends with the same bits.
+A step depends on its number, the weights, the optimizers and a few other values. All of these are in a checkpoint, so
+that a run that is killed and resumed ends with the same bits.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ Metrics = dict[str, float]
 
 @dataclass
 class History:
-    """What training leaves: logged steps, validations, rollbacks, and the numbers of skipped steps."""
+    """The record of a training run: logged steps, validations, rollbacks, and the numbers of skipped steps."""
 
     training: list[Metrics] = field(default_factory=list)
     validation: list[Metrics] = field(default_factory=list)
@@ -43,8 +43,8 @@ class History:
 class Job:
     """A training run. Its data are the rows at the places 0, 1, ... of an endless shuffled sequence.
 
-    `validate` returns metrics of the model on rows that it does not learn from, and `write_samples` what it writes, or
-    nothing. `made_from` are settings and data (`checkpoints.manifest`), which a checkpoint has to agree with.
+    `validate` returns metrics of the model on rows that it is not trained on, and `write_samples` its samples, or
+    nothing. `made_from` is the manifest of settings and data (`checkpoints.manifest`), which a checkpoint has to match.
     """
 
     stage: str
@@ -59,21 +59,22 @@ class Job:
 
 
 class Observer(Protocol):
-    """Where metrics and texts go as they come, such as a run of MLflow."""
+    """Receives metrics and texts during training, such as a run of MLflow."""
 
     def log(self, step: int, row: Metrics) -> None:
-        """Note the metrics of a step."""
+        """Log the metrics of a step."""
 
     def text(self, name: str, text: str) -> None:
-        """Note a text."""
+        """Log a text."""
 
 
 def train(job: Job, observer: Observer | None = None) -> History:
     """Train the model in place, from the newest checkpoint of the job if there is one.
 
-    The observer, in the first process alone, gets the rows of the history with the speed, and the samples.
+    The observer, on rank 0 only, receives the rows of the history with the throughput, and the samples.
 
-    Raises `BadSettings` when steps have to be skipped again and again, and `OSError` when a checkpoint finds no room.
+    Raises `BadSettings` when steps have to be skipped again and again, and `OSError` when there is no space for a
+    checkpoint.
     """
     run, settings = _Run(job, observer), job.settings
     with Progress(job.stage, settings.steps, "steps", run.done, shown=distributed.is_rank0()) as progress:
@@ -97,7 +98,7 @@ def _due(done: int, every: int, steps: int) -> bool:
 
 
 class _Run:
-    """A training and where it stands: steps done, rows of data passed over, tokens seen, and steps skipped in a row."""
+    """A training run and its state: steps done, rows of data passed over, tokens seen, and steps skipped in a row."""
 
     def __init__(self, job: Job, observer: Observer | None) -> None:
         if job.settings.batch_size % distributed.world_size():
@@ -112,15 +113,15 @@ class _Run:
         self.meter = ThroughputMeter(self._stepper.model, self._stepper.device, self._stepper.precision)
         self._say(f"matrix products in {arithmetic.described(self._stepper.precision, self._stepper.device)}")
         self.done, self._passed_over, self._tokens, self._history = 0, 0, 0, History()
-        self.streak = 0  # when last looked at
+        self.streak = 0  # as of the last logged step
         torch.manual_seed(job.settings.seed)
         if self._restore():
             self._say(f"resuming after step {self.done}")
         else:
-            self.save()  # there is always a way back
+            self.save()  # so that there is always a checkpoint to roll back to
 
     def step(self, *, log: bool) -> None:
-        """Take the next step, and if it is logged wait for it, and note its metrics."""
+        """Take the next step; if it is logged, wait for it and log its metrics."""
         self._share = self._data.take(self._passed_over + self.done * self._job.settings.batch_size)
         metrics = self._stepper.step(self.done, self._share, log=log)
         self.done += 1
@@ -131,7 +132,7 @@ class _Run:
             self._note(metrics)
 
     def validate(self) -> None:
-        """Note what the model makes of the validation split, and what it writes."""
+        """Log the metrics on the validation split, and samples."""
         with self._stepper.evaluating() as model:
             metrics, samples = self._job.validate(model), self._job.write_samples(model)
         row = {"step": self.done, "tokens": self._tokens, **metrics}
@@ -143,14 +144,15 @@ class _Run:
         self.meter.begin()
 
     def save(self) -> None:
-        """Begin to write a checkpoint."""
+        """Start writing a checkpoint."""
         state = {"passed_over": self._passed_over, "tokens": self._tokens, "history": asdict(self._history)}
         self._writer.save(self.done, state, self._stepper.tensors())
 
     def roll_back(self) -> int:
-        """Return to the last checkpoint, and pass over the rows read since; the number of steps that is.
+        """Roll back to the last checkpoint, and pass over the rows read since; returns the number of steps undone.
 
         PaLM did so by hand (https://arxiv.org/abs/2204.02311, section 5.1).
+        docs/decisions.md, "Skipped steps"
         """
         at, passed_over, rollbacks = self.done, self._passed_over, self._history.rollbacks
         if len(rollbacks) == self._job.settings.max_rollbacks:
@@ -170,20 +172,20 @@ class _Run:
         return steps
 
     def remember_pace(self, steps_per_second: float | None) -> None:
-        """Keep how fast it went, for the estimate of the next training."""
+        """Record the throughput, for the estimate of the next training run."""
         if steps_per_second and distributed.is_rank0():
             flops = self._stepper.model.flops_per_token(*self._share.lengths)
             pace.remember(self._job.stage, pace.Pace(steps_per_second * self._share.tokens, flops))
 
     def finish(self) -> History:
-        """Leave the weights in the model of the job; the history."""
+        """Copy the weights into the model of the job, and return the history."""
         self._writer.wait()
         self._stepper.finish()
         self._history.skipped_steps = self._stepper.spikes.skipped()
         return self._history
 
     def _restore(self) -> bool:
-        """Take up the newest checkpoint, if there is one."""
+        """Restore the newest checkpoint; returns whether there was one."""
         checkpoint = checkpoints.newest(self._job.checkpoints, self._job.made_from)
         if checkpoint is None:
             return False
@@ -196,7 +198,7 @@ class _Run:
         return True
 
     def _note(self, metrics: dict[str, Tensor]) -> None:
-        """Wait for the metrics of a step, and note them."""
+        """Wait for the metrics of a step, and log them."""
         values = dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
         self.streak = int(values.pop("streak"))
         rate = learning_rate(self.done - 1, self._job.settings)

@@ -1,4 +1,4 @@
-"""The optimizers: Muon for the matrices of blocks, AdamW for all else, and the learning rate of each step."""
+"""The optimizers: Muon for the matrices of blocks, AdamW for everything else, and the learning rate of each step."""
 
 import math
 from collections import defaultdict
@@ -13,11 +13,11 @@ from components.training.engine import distributed
 from components.training.settings import Optimization
 
 MOMENTUM = 0.95
-"""As in Keller Jordan's post, with Nesterov's look ahead."""
+"""As in Keller Jordan's post, with Nesterov momentum."""
 
-# Odd polynomials a x + b x^3 + c x^5. One after the other they bring singular values from a hundredth of the largest to
-# 1 within 0.71 and 1.29, the best that three can do (Polar Express, https://arxiv.org/abs/2505.16932); made for 2% more
-# than the range that they get, lest rounding in bf16 leads out of it, and never for less than its 50th.
+# Odd polynomials a x + b x^3 + c x^5. Applied in turn they map singular values from a hundredth of the largest to
+# 1 into 0.71 to 1.29, the best that three can do (Polar Express, https://arxiv.org/abs/2505.16932); fitted to 2% more
+# than the range that they get, so that rounding in bf16 does not leave it, and never to less than its 50th.
 POLYNOMIALS = (
     (7.5738, -20.8914, 14.7576),
     (3.7331, -2.9046, 0.5937),
@@ -25,16 +25,17 @@ POLYNOMIALS = (
 )
 
 BlockShape = tuple[int, int]
-"""Rows and columns of the parts of a matrix that are made orthogonal each by itself."""
+"""Rows and columns of the blocks of a matrix, each of which is orthogonalized separately."""
 
 
 class Muon(Optimizer):
-    """Momentum with steps of one size in all directions of a matrix, scaled to those of AdamW.
+    """Momentum with updates of one size in all directions of a matrix, scaled to those of AdamW.
 
-    (https://arxiv.org/abs/2502.16982). Takes matrices, also as FSDP2's shards, with the blocks that each is made of,
-    and makes them orthogonal by products of the type `precision`, the one that the hardware multiplies fast.
+    (https://arxiv.org/abs/2502.16982). Takes matrices, also as FSDP2's shards, with the blocks that each consists of,
+    and orthogonalizes them by products of the type `precision`, the one that the hardware multiplies fast.
     Gradients are divided by the tensor `grad_scale`, and where the tensor `found_inf` is 1 nothing changes, as with the
     fused AdamW of PyTorch.
+    docs/decisions.md, "Muon of our own"
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Muon(Optimizer):
         self._precision = precision
         self.grad_scale: Tensor | None = None
         self.found_inf: Tensor | None = None
-        # One small graph for all matrices: unrolled over them it takes seconds to compile, and more with every layer.
+        # One small graph for all matrices: unrolled over them it would take seconds to compile, and more with every
+        # layer.
         self._look_ahead = torch.compile(_look_ahead, dynamic=True) if compiled else _look_ahead
         self._apply = torch.compile(_apply, dynamic=True) if compiled else _apply
 
@@ -94,10 +96,10 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrices_NRC: Tensor) -> Tensor:
-    """For each matrix about the nearest one with orthogonal rows or columns, in the type of the matrices."""
+    """For each matrix approximately the nearest one with orthogonal rows or columns, in the type of the matrices."""
     wide = matrices_NRC if matrices_NRC.shape[1] <= matrices_NRC.shape[2] else matrices_NRC.mT
     gram: Tensor = wide @ wide.mT
-    # Between the largest singular value and the norm of the matrix, which is far above it where all are alike.
+    # Between the largest singular value and the norm of the matrix, which is far above it where all are similar.
     largest = torch.linalg.vector_norm(gram, dim=(1, 2), keepdim=True, dtype=torch.float64).sqrt().float() + 1e-15
     x, gram = (wide / largest).to(wide.dtype), (gram / largest**2).to(wide.dtype)
     near = _all_at_once(gram) @ x if _few_products(x.dtype) else _one_by_one(x, gram)
@@ -105,15 +107,16 @@ def orthogonal(matrices_NRC: Tensor) -> Tensor:
 
 
 def _few_products(precision: torch.dtype) -> bool:
-    """Whether rounding is fine enough for the polynomials to be taken on the square X X^T, with fewer products.
+    """Whether rounding is precise enough to apply the polynomials to the square X X^T, with fewer products.
 
-    In bf16 its errors grow beyond all bounds where one direction outweighs the others (docs/decisions.md, Training).
+    In bf16 its errors grow without bound where one direction outweighs the others.
+    docs/decisions.md, "Muon of our own"
     """
     return precision is torch.float32
 
 
 def _one_by_one(x: Tensor, gram: Tensor) -> Tensor:
-    """The polynomials of X, each of the one before; `gram` is X X^T."""
+    """The polynomials of X, each applied to the result of the one before; `gram` is X X^T."""
     for number, (a, b, c) in enumerate(POLYNOMIALS):
         gram = x @ x.mT if number else gram
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
@@ -121,7 +124,7 @@ def _one_by_one(x: Tensor, gram: Tensor) -> Tensor:
 
 
 def _all_at_once(gram: Tensor) -> Tensor:
-    """What X is multiplied with to become all the polynomials of X in a row, given X X^T."""
+    """The factor that applies all the polynomials in turn when multiplied with X, given X X^T."""
     product = None
     for number, (a, b, c) in enumerate(POLYNOMIALS, 1):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
@@ -134,7 +137,7 @@ def _all_at_once(gram: Tensor) -> Tensor:
 
 
 def flops(matrices: Mapping[nn.Parameter, BlockShape], precision: torch.dtype) -> int:
-    """Operations of a step in products of this type, given the matrices with their blocks."""
+    """Floating-point operations per step in products of this type, given the matrices with their blocks."""
     total, count = 0, len(POLYNOMIALS)
     for matrix, block in matrices.items():
         shorter, longer = sorted(block)
@@ -145,7 +148,7 @@ def flops(matrices: Mapping[nn.Parameter, BlockShape], precision: torch.dtype) -
 
 
 def _each_orthogonal(matrices: Sequence[Tensor], blocks: Sequence[BlockShape]) -> list[Tensor]:
-    """All blocks of one shape at once."""
+    """Orthogonalize the matrices, all blocks of one shape at once."""
     places: defaultdict[BlockShape, list[int]] = defaultdict(list)
     for place, block in enumerate(blocks):
         places[block].append(place)
@@ -164,13 +167,13 @@ def _cut(matrix: Tensor, block: BlockShape) -> Tensor:
 
 
 def _joined(blocks_NRC: Tensor, shape: torch.Size) -> Tensor:
-    """The matrix of this shape that was cut into the blocks."""
+    """The matrix of this shape from its blocks."""
     _, rows, columns = blocks_NRC.shape
     return blocks_NRC.view(-1, shape[1] // columns, rows, columns).transpose(1, 2).reshape(shape)
 
 
 def _look_ahead(gradient: Tensor, momentum: Tensor, scale: Tensor, skipped: Tensor, precision: torch.dtype) -> Tensor:
-    """Advance the momentum in place; what Nesterov sees one step ahead, in the given precision."""
+    """Update the momentum in place; returns Nesterov's look-ahead in the given precision."""
     scaled = torch.where(skipped > 0, 0.0, gradient / scale)
     advanced = momentum.lerp(scaled, 1 - MOMENTUM)
     momentum.copy_(torch.where(skipped > 0, momentum, advanced))
@@ -182,10 +185,10 @@ def _apply(weight: Tensor, update: Tensor, kept: Tensor, size: Tensor) -> None:
 
 
 def build(model: Transformer, settings: Optimization, precision: torch.dtype) -> list[Optimizer]:
-    """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest; compiled as the model is.
+    """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest; compiled like the model.
 
-    Both take the same learning rate. The matrix products of Muon have the type `precision`. Weights decay in matrices
-    alone. All of them divide the gradients by their attribute `grad_scale`, and skip the step when `found_inf` is 1,
+    Both take the same learning rate. The matrix products of Muon have the type `precision`. Vectors have no weight
+    decay. All of them divide the gradients by their attribute `grad_scale`, and skip the step when `found_inf` is 1,
     both tensors (as `torch.amp.GradScaler` sets them).
     """
     vectors, tables, matrices = kinds(model)
@@ -201,7 +204,7 @@ def build(model: Transformer, settings: Optimization, precision: torch.dtype) ->
 
 
 def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, BlockShape]]:
-    """The weights of a model: vectors, tables with a row a token or a place, and the matrices of the layers."""
+    """The weights of a model: vectors, tables with a row per token or position, and the matrices of the layers."""
     vectors, tables, matrices = [], [], {}
     for name, weight in model.named_parameters():
         if weight.ndim < 2:
@@ -214,7 +217,7 @@ def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], d
 
 
 def _block(name: str, weight: Tensor, head_dim: int) -> BlockShape:
-    """Every head of an attention is a block: rows of what makes its queries, keys and values, columns of its output."""
+    """Each attention head is a block: rows of the matrix of queries, keys and values, columns of the output matrix."""
     rows, columns = weight.shape
     if "attention." not in name:
         return rows, columns

@@ -1,4 +1,4 @@
-"""How fast trainings ran on this machine: what the estimate of the next one's cost rests on."""
+"""The throughput of training runs on this machine, from which the cost of the next one is estimated."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,21 +10,22 @@ FOLDER = STATE / "pace"
 
 @dataclass(frozen=True)
 class Pace:
-    """A training's speed, all in all: with its validations and checkpoints, without the first step."""
+    """The overall throughput of a training run: with its validations and checkpoints, without the first step."""
 
     tokens_per_second: float
     flops_per_token: float
 
 
 def remember(stage: str, pace: Pace) -> None:
-    """Keep it for the next estimate. It lies outside the outs, which say nothing of the machine."""
+    """Record it for the next estimate. It is stored outside the outs, which depend on no machine."""
     write_atomically(FOLDER / f"{stage}.json", json.dumps(asdict(pace)))
 
 
 def recall(stage: str, flops_per_token: float) -> float | None:
-    """Tokens a second of a stage the last time, or of another training of such a model; None when none ran here.
+    """Tokens per second in the last run of a stage, or of another one with such a model; None when none ran here.
 
-    Nothing follows from models of other sizes: what a step does beside its products weighs more in a small one.
+    Models of other sizes are ignored: in a small model, everything but the matrix products takes a larger part of a
+    step.
     """
     files = sorted(FOLDER.glob("*.json"), key=lambda file: (file.stem == stage, file.stat().st_mtime))
     known = [Pace(**json.loads(file.read_text())) for file in files]

@@ -1,6 +1,7 @@
-"""One step of training: the gradient of the mean loss over a batch, clipped by norm, and skipped when it is a spike.
+"""One training step: the gradient of the mean loss over a batch, clipped by norm, and skipped when it is a spike.
 
-Nothing here waits for the device, so that a GPU always has the next step before it: metrics are tensors on it.
+Nothing here waits for the device, so that a GPU always has the next step queued: metrics are tensors on it.
+docs/decisions.md, "What did not make a step faster"
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,26 +22,27 @@ SIGMAS = 6.0
 
 
 class Spikes:
-    """Finds the steps that would do harm: with a loss or a gradient norm that is no number, or far above the last ones.
+    """Finds harmful steps: with a loss or a gradient norm that is not a number, or far above the last ones.
 
-    They are skipped on the device, as by the SkipStepOptimizer of OLMo-core (https://arxiv.org/abs/2501.00656). What is
-    above the limit enters the window as the limit: a streak of spikes is seen as one, and what comes again and again
-    becomes usual in the end. The tensors are all that it remembers.
+    They are skipped on the device, as by the SkipStepOptimizer of OLMo-core (https://arxiv.org/abs/2501.00656). A value
+    above the limit enters the window as the limit: a streak of spikes is recognised as one, and what keeps occurring
+    becomes usual in the end. All state is in the tensors.
+    docs/decisions.md, "Skipped steps"
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:
         self.tensors = {
             "spikes.recent": torch.zeros(2, WINDOW, device=device),  # losses and norms
-            "spikes.known": torch.zeros((), dtype=torch.long, device=device),  # how many there have been
+            "spikes.known": torch.zeros((), dtype=torch.long, device=device),  # how many there are
             "spikes.skipped": torch.zeros((), dtype=torch.long, device=device),
-            "spikes.streak": torch.zeros((), dtype=torch.long, device=device),  # skipped in a row, up to now
+            "spikes.streak": torch.zeros((), dtype=torch.long, device=device),  # skipped in a row, so far
             "spikes.steps": torch.zeros(steps, dtype=torch.uint8, device=device),  # 1 for each that was skipped
         }
 
     def judge(self, step: int, loss: Tensor, norm: Tensor) -> Tensor:
-        """1 when the step (0, 1, ...) is to be skipped, else 0: what optimizers read as `found_inf`.
+        """1 when the step (0, 1, ...) is to be skipped, else 0: the `found_inf` of the optimizers.
 
-        Waits for nothing.
+        Does not wait for the device.
         """
         recent, known, skipped, streak, steps = self.tensors.values()
         now = torch.stack((loss, norm))
@@ -57,21 +59,21 @@ class Spikes:
         return skip.float()
 
     def counts(self) -> dict[str, Tensor]:
-        """How many steps were skipped, and how many of them in a row up to now."""
+        """The number of skipped steps, in total and in a row up to now."""
         skipped, streak = self.tensors["spikes.skipped"], self.tensors["spikes.streak"]
         return {"skipped_steps": skipped.float(), "streak": streak.float()}
 
     def skipped(self) -> list[int]:
-        """The steps that were skipped: 1 is the first of all."""
+        """The numbers of the skipped steps, from 1 on."""
         found: list[int] = (self.tensors["spikes.steps"].nonzero().flatten() + 1).tolist()
         return found
 
 
-KINDS = ("embedding", "head", "attention", "mlp")  # of weights, as their names have them
+KINDS = ("embedding", "head", "attention", "mlp")  # of weights, as in their names
 
 
 class Stepper:
-    """A model in training, here and in the other processes, and its optimizers."""
+    """A model in training, in this and the other processes, and its optimizers."""
 
     def __init__(self, model: Transformer, settings: Optimization, parallel: str) -> None:
         self._settings, self.device = settings, hardware.device()
@@ -90,9 +92,9 @@ class Stepper:
         self._kinds = _kinds(self.model)
 
     def step(self, number: int, share: Share, *, log: bool) -> dict[str, Tensor]:
-        """Take a step (0, 1, ...); its loss, in nats a target, and the norm of its gradient.
+        """Take a step (0, 1, ...); returns its loss, in nats per target, and the norm of its gradient.
 
-        Also how many steps were skipped, in all and in a row; with `log`, the norms for each kind of weights.
+        Also the number of skipped steps, in total and in a row; with `log`, the norms for each kind of weights.
         """
         self._set_rate(learning_rate(number, self._settings))
         loss = self._backward(share)
@@ -108,20 +110,20 @@ class Stepper:
 
     @contextmanager
     def evaluating(self) -> Iterator[Transformer]:
-        """Within it the model as it is now, whole, in every process."""
+        """Context manager: the current model, whole, in every process."""
         with self._replica.evaluating() as model, self._autocast:
             yield model
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the next step depends on, beside its number and the state of the random numbers."""
+        """Everything that the next step depends on, apart from its number and the RNG state."""
         return checkpoints.named_tensors(self.model, self.optimizers) | self.spikes.tensors
 
     def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
-        """Put all of that back to where it was."""
+        """Restore everything that `tensors` returned."""
         checkpoint.restore(self.model, self.optimizers, self.spikes.tensors)
 
     def finish(self) -> None:
-        """Leave the trained weights in the model that was given, on the CPU."""
+        """Copy the trained weights into the model that was given, on the CPU."""
         self._replica.finish()
 
     def _set_rate(self, rate: float) -> None:
@@ -129,14 +131,14 @@ class Stepper:
             group["lr"] = rate
 
     def _backward(self, share: Share) -> Tensor:
-        """Leave the gradient of the mean over the targets of all processes; the mean, in nats."""
+        """Compute the gradient of the mean over the targets of all processes; returns the mean, in nats."""
         targets = distributed.all_reduce_sum(share.targets.to(self.device, non_blocking=True))
         loss = torch.zeros((), device=self.device)
         for number, batch in enumerate(share.micro_batches, 1):
             self._replica.set_gradient_sync(number == len(share.micro_batches))
             with self._autocast:
                 nats = self._replica.loss(*batch.to(self.device).tensors(), z_loss=self._settings.z_loss)
-            # The gradient sync takes the mean over the processes.
+            # The gradient sync averages over the processes.
             (nats * (distributed.world_size() / targets)).backward()  # type: ignore[no-untyped-call]
             loss += nats.detach()
         return distributed.all_reduce_sum(loss) / targets
@@ -148,7 +150,7 @@ def _gradient_norm(weights: Iterable[Tensor]) -> Tensor:
 
 
 def _kinds(model: nn.Module) -> dict[str, list[Tensor]]:
-    """The weights by what they are part of; vectors are a kind of their own."""
+    """The weights by the part of the model that they belong to; vectors are a kind of their own."""
     kinds: dict[str, list[Tensor]] = {}
     for name, weight in model.named_parameters():
         kind = "vectors" if weight.ndim < 2 else next((kind for kind in KINDS if kind in name), "other")

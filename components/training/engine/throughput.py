@@ -1,4 +1,4 @@
-"""How fast a training run goes, and how much of the machine it uses."""
+"""The throughput of a training run, and its share of the machine's peak."""
 
 import time
 
@@ -14,12 +14,12 @@ class ThroughputMeter:
 
     def __init__(self, model: Transformer, device: torch.device, precision: torch.dtype) -> None:
         self._model, self._device, self._precision = model, device, precision
-        self._peak = 0.0  # of all processes, in operations a second
+        self._peak = 0.0  # of all processes, in operations per second
         self.shown: dict[str, str] = {}  # the last values, ready to print
         self.begin()
 
     def begin(self) -> None:
-        """Count from now. The peak is measured again, as the machine may have been busy when it was measured."""
+        """Start counting. The peak is measured again, as the machine may have been busy before."""
         peak = hardware.matmul_peak(self._device, self._precision) * distributed.world_size()
         self._peak = max(self._peak, peak)
         self._count_anew()
@@ -28,11 +28,11 @@ class ThroughputMeter:
         """Count a step."""
         self._tokens += share.tokens
         self._operations += share.tokens * self._model.flops_per_token(*share.lengths)
-        if self._device.type == "cpu":  # to ask a GPU for their number would be to wait for it
+        if self._device.type == "cpu":  # on a GPU their number would have to be waited for
             self._operations -= share.without_target * distributed.world_size() * self._model.flops_per_target()
 
     def measure(self, loss: float, rate: float) -> dict[str, float]:
-        """Tokens a second, the share of the peak of matrix products, and the most memory up to now."""
+        """Tokens per second, the share of the peak of matrix products, and the peak memory so far."""
         seconds = time.perf_counter() - self._began
         speed, share = self._tokens / seconds, self._operations / seconds / self._peak
         memory = hardware.peak_memory(self._device)

@@ -26,7 +26,8 @@ MADE_FROM: Manifest = {"settings": {"seed": 1}, "files": {}}
 
 # A server that has loaded torch and never computed: what it forks is at work at once.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["tests.components.support.toy"])
+# What optimizers import, seconds of it. A module of ours would not be found: the server has another path.
+processes.set_forkserver_preload(["torch._dynamo"])
 
 Rows = Callable[[np.ndarray], Batch]
 

@@ -34,7 +34,7 @@ UP = """
 from flows.processes import environment
 from flows.services import lifecycle, supervisor
 environment.prepare()
-lifecycle.up(supervisor.Options())
+lifecycle.up(supervisor.ListenOptions())
 """
 
 DOWN = """

@@ -27,7 +27,7 @@ def reading(steps: int, rollbacks: tuple[Rollback, ...] = (), replay: float = 0.
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=4))
 def test_steps_lead_to_slots_and_slots_to_steps(ways_back: list[tuple[int, int]]) -> None:
-    """A training with ways back, done by hand, step by step."""
+    """A training run with rollbacks, done by hand, step by step."""
     read: list[int] = []
     rollbacks, behind = [], 0
     for back_to, length in ways_back:

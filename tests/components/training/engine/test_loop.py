@@ -157,7 +157,7 @@ def test_a_run_stopped_around_a_way_back_ends_with_the_same_bits(tmp_path: Path,
 
 
 def test_a_run_that_diverges_whatever_is_passed_over_ends_with_a_line(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match=r"diverged at step \d+: .* 2 ways back .*lower optimization\.learning_rate"):
+    with pytest.raises(BadSettings, match=r"diverged at step \d+: .* 2 rollbacks .*lower optimization\.learning_rate"):
         run(tmp_path / "x", learning_rate=1e30, max_gradient_norm=1e30, steps=40)
 
 

@@ -236,7 +236,7 @@ def test_shards_move_as_the_whole_would() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_sharded, (port,), nprocs=2)  # type: ignore[no-untyped-call]
+    mp.start_processes(_sharded, (port,), nprocs=2, start_method="forkserver")  # type: ignore[no-untyped-call]
 
 
 def _sharded(rank: int, port: int) -> None:
