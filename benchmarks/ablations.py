@@ -1,4 +1,4 @@
-"""Does each ingredient of the recipe earn its place? The same tokens with and without it, over several seeds.
+"""What is each ingredient of the recipe worth? The same tokens with and without it, over several seeds.
 
     dvc repro encode
     python -m benchmarks.ablations [--quick | --long]
@@ -6,7 +6,7 @@
 Each variant changes one thing in `params.yaml`. All are trained on the same documents in the same order for a seed; the
 table shows by how many bits per byte a variant is worse (+) or better (-) than the recipe, as the mean of the
 differences by seed with its 95% interval (Student's t). `--long` takes the size and length of `params.yaml` and one
-seed; `--quick` one seed and a few steps, to see that it works.
+seed; `--quick` one seed and a few steps, to check that it works.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from components.training import scaling
 from components.training.settings import Pretrain
 from components.training.validation import bits_per_byte
 
-# Small enough that dozens of trainings take no longer than lunch.
+# Small enough that dozens of training runs fit into a lunch break.
 SHORT = {
     "model.depth": 2, "validation_rows": 256, "optimization.steps": 300, "optimization.log_every": 100,
     "optimization.validate_every": 300, "optimization.checkpoint_every": 300,
@@ -34,7 +34,7 @@ SEEDS = (1, 2, 3)
 
 
 def variants(depth: int) -> dict[str, dict[str, Any]]:
-    """What each changes in the recipe for so many layers, and as many heads."""
+    """The changes of each variant to the recipe, for `depth` layers and as many heads."""
     return {
         "AdamW, 1.5e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 1.5e-3},
         "AdamW, 3e-3": {"optimization.optimizer": "adamw", "optimization.learning_rate": 3e-3},
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def measure(name: str, recipe: Mapping[str, Any], changes: Mapping[str, Any], seeds: tuple[int, ...]) -> list[float]:
-    """The bits per byte of the validation split at the end of a training, for each seed."""
+    """The bits per byte of the validation split at the end of training, for each seed."""
     found = []
     for seed in seeds:
         settings = changed(recipe, {**changes, "optimization.seed": seed})
@@ -93,7 +93,7 @@ def measure(name: str, recipe: Mapping[str, Any], changes: Mapping[str, Any], se
 
 
 def pretrained(settings: Pretrain) -> float:
-    """One training; the last bits per byte of its validation."""
+    """Train once; returns the bits per byte of the last validation."""
     tokenizer = Tokenizer.load(pretrain.TOKENIZER)
     model = pretrain.build(settings, tokenizer.vocab_size)
     rows, sample = pretrain.data(settings, tokenizer)

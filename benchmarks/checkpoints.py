@@ -1,8 +1,8 @@
-"""What a checkpoint costs a training: one in each turn beside none, with the same model, in turns of some seconds.
+"""The cost of a checkpoint: the same model trained with one in each turn and with none, in turns of some seconds.
 
     python -m benchmarks.checkpoints
 
-A checkpoint is written while training goes on; what it costs are the copy of the weights and whatever the writing takes
+A checkpoint is written while training goes on; it costs the copy of the weights, and whatever time the writing takes
 from the processor. The last line is one JSON object, of the largest model.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def measure(name: str) -> dict[str, object]:
-    """The seconds that a checkpoint of a model of one size takes from its training."""
+    """The seconds that a checkpoint adds to the training of a model of one size."""
     size, steps = SIZES[name], TURNS[name]
     print(f"\n{name} weights, {steps} steps a turn", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ def measure(name: str) -> dict[str, object]:
 
 
 def train(turn: Turn, size: Size, steps: int, saves: bool) -> None:
-    """Our engine with the settings of `params.yaml`, which include Muon; a turn is so many steps."""
+    """Our engine with the settings of `params.yaml`, which include Muon; a turn has `steps` steps."""
     model = Transformer(size.config())
     model.initialize(torch.Generator().manual_seed(1), zero_projections=False)
     chosen = settings("muon", steps)

@@ -1,4 +1,4 @@
-"""What races in `benchmarks.training`: our engine as a stage runs it, and `transformers` in a plain PyTorch loop."""
+"""Contenders of `benchmarks.training`: our engine as a stage runs it, and `transformers` in a plain PyTorch loop."""
 
 import tempfile
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Size:
     intermediate_size: int
 
     def config(self) -> ModelConfig:
-        """In our terms."""
+        """The size as our model configuration."""
         heads = self.hidden_size // 64
         return ModelConfig(
             architecture="decoder", vocab_size=self.vocab_size, labels=(), hidden_size=self.hidden_size,
@@ -53,21 +53,21 @@ SIZES = {
 
 
 def rows(places: np.ndarray, vocab_size: int) -> Batch:
-    """Random tokens, the same for a place: what they are makes no difference to the speed."""
+    """Random tokens, the same for the same place: their values make no difference to the speed."""
     drawn = [np.random.default_rng((1, place)).integers(vocab_size, size=LENGTH + 1) for place in places.tolist()]
     windows = torch.from_numpy(np.stack(drawn))
     return Batch(windows[:, :-1], windows[:, 1:])
 
 
 def ours(turn: Turn, size: Size, optimizer: str, steps: int) -> None:
-    """Our engine with the settings of `params.yaml`; a turn is so many steps."""
+    """Our engine with the settings of `params.yaml`; a turn has `steps` steps."""
     model = Transformer(size.config())
     model.initialize(torch.Generator().manual_seed(1), zero_projections=False)
     run(model, lambda places: rows(places, size.vocab_size), settings(optimizer, steps), lambda *_: turn())
 
 
 def settings(optimizer: str, log_every: int) -> Optimization:
-    """Those of `params.yaml`, without validations and checkpoints on the way."""
+    """The settings of `params.yaml`, without validations and checkpoints during training."""
     given: dict[str, Any] = params.load(params.PARAMS)["pretrain"]["optimization"] | {
         "steps": FOREVER, "batch_size": ROWS, "micro_batch_size": ROWS, "optimizer": optimizer,
         "log_every": log_every, "validate_every": FOREVER, "checkpoint_every": FOREVER,
@@ -94,7 +94,7 @@ def run(
 
 
 def qwen3(turn: Turn, size: Size, bf16: bool, compiled: bool, steps: int) -> None:
-    """The same model in `transformers`, with the fused AdamW, in the loop that everyone writes."""
+    """The same model in `transformers`, with the fused AdamW, in a plain training loop."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     heads = size.hidden_size // 64

@@ -1,12 +1,12 @@
-"""Does each setting of the fine-tuning earn its place? Judged by validation examples, which no score is taken from.
+"""What is each setting of the fine-tuning worth? Measured on validation examples, which no reported score uses.
 
     dvc repro pretrain
     python -m benchmarks.finetuning [--quick]
 
-Each variant changes one thing in the recipe `assistant` of `params.yaml`, and is taught from the same base model. The
+Each variant changes one thing in the recipe `assistant` of `params.yaml`, and starts from the same base model. The
 table shows by how much the mean score of the tasks, and the bits per byte of documents, are above (+) or below (-)
 those of the recipe: the mean of the differences by seed with its 95% interval. `--quick` takes one seed and a few
-steps, to see that it works.
+steps, to check that it works.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from components.training.validation import bits_per_byte
 
 RECIPE = "assistant"
 SEEDS = (1, 2)
-DOCUMENTS = 256  # rows of them
+DOCUMENTS = 256  # rows
 QUICK = {"optimization.steps": 20, "optimization.compile": "never"}
 
 EQUAL = dict.fromkeys(("topic", "sentiment_en", "sentiment_zh", "description", "question_answering"), 1.0)
@@ -52,20 +52,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "prompts of 48 tokens": {"max_prompt_tokens": 48},
     "prompts of 96 tokens": {"max_prompt_tokens": 96},
 }
-PENALTIES = (1.0, 1.1, 1.3)  # of 1.2
+PENALTIES = (1.0, 1.1, 1.3)  # instead of 1.2
 THE_RECIPE = "the recipe"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a fine-tuned model comes to on the validation split."""
+    """The scores of a fine-tuned model on the validation split."""
 
     tasks: Mapping[str, float]
     bits_per_byte: float  # of documents
 
     @property
     def mean(self) -> float:
-        """Of the tasks."""
+        """The mean score of the tasks."""
         return statistics.mean(self.tasks.values())
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def report(found: Mapping[str, Sequence[Scores]]) -> None:
-    """A table for each figure, and one line of JSON."""
+    """Print a table for each metric, and one line of JSON."""
     for title, figure in FIGURES.items():
         recipe = [figure(scores) for scores in found[THE_RECIPE]]
         print(f"\n{THE_RECIPE:26} {statistics.mean(recipe):.4f} {title}")
@@ -108,7 +108,7 @@ def report(found: Mapping[str, Sequence[Scores]]) -> None:
 
 
 def measure(names: Iterable[str], size: dict[str, Any], evaluate: Evaluate) -> Iterator[tuple[str, Scores]]:
-    """Teach by the recipe and by variants of it in turn, and score each; a penalty needs no teaching."""
+    """Fine-tune with the recipe and with each variant in turn, and score them; a penalty needs no fine-tuning."""
     section = params.load(params.PARAMS)["finetune"][RECIPE]
     recipe = read(section, size)
     taught = teach(recipe)
@@ -121,13 +121,13 @@ def measure(names: Iterable[str], size: dict[str, Any], evaluate: Evaluate) -> I
 
 
 def read(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Finetune:
-    """The settings of the recipe with other values at dotted names."""
+    """The settings of the recipe with some values changed, by dotted names."""
     return params.parse(changed(section, changes), Finetune, f"finetune.{RECIPE}")
 
 
 @dataclass(frozen=True)
 class Taught:
-    """A fine-tuned model, and what documents are to it."""
+    """A fine-tuned model, and its bits per byte on documents."""
 
     model: Transformer
     tokenizer: Tokenizer
@@ -135,7 +135,7 @@ class Taught:
     bits_per_byte: float
 
     def scores(self, settings: Evaluate) -> Scores:
-        """The validation examples answered."""
+        """The scores of its answers to the validation examples."""
         new, penalty = settings.max_new_tokens, settings.repetition_penalty
         speaker = Predictor(self.model, self.tokenizer, self.max_prompt_tokens, new, penalty)
         examples = {
@@ -151,7 +151,7 @@ class Taught:
 
 
 def teach(settings: Finetune) -> Taught:
-    """The base model after one fine-tuning."""
+    """Fine-tune the base model once."""
     model, tokenizer = hf.load(finetune.BASE), Tokenizer.load(finetune.BASE)
     length = model.config.max_sequence_length
     documents = batches.of_documents(

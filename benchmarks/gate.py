@@ -2,11 +2,11 @@
 
     python -m benchmarks.gate
 
-The documents are as many and as long as those that the default settings score, and what two models differ by on one is
-what two trainings of the default model differed by. An equal model is one that neither is favoured by: on any document
-a difference is as likely as its opposite; among the lopsided ones just the mean is 0. Where seeds differ, each of the
-two trainings is moved by a normal error, and the gate knows its size from trainings with a few other seeds, drawn anew
-for each pair, or does not know it. The last line is one JSON object.
+The documents are as many and as long as those that the default settings score, and two models differ on them as much as
+two training runs of the default model did. For an equal model neither side is favoured: on any document a difference is
+as likely as its opposite; in the skewed cases only the mean is 0. Where seeds differ, each of the two training runs is
+shifted by a normal error; the gate knows its size from training runs with a few other seeds, drawn anew for each pair,
+or does not know it. The last line is one JSON object.
 """
 
 import argparse
@@ -26,14 +26,14 @@ Floats = NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, int]], Floats]
 """Differences in bits per byte of documents and pairs, with a mean of 0."""
 
-DOCUMENTS, LENGTH, SPREAD = 308, 345, 0.93  # how many; median in bytes; standard deviation of the logarithm
+DOCUMENTS, LENGTH, SPREAD = 308, 345, 0.93  # count; median length in bytes; standard deviation of its logarithm
 DIFFERENCE = 0.08  # standard deviation, bits per byte
 SLICES = {"language": (0.8, 0.2), "source": (0.36, 0.2, 0.14, 0.12, 0.1, 0.08), "length": (1 / 3, 1 / 3, 1 / 3)}
-TASKS, EXAMPLES, DISCORDANT = 5, 500, 0.2  # share of the examples that just one of two equal models answers right
+TASKS, EXAMPLES, DISCORDANT = 5, 500, 0.2  # share of the examples that only one of two equal models answers right
 RESAMPLES = 2000
-BATCH, BATCHES = 250, 16  # pairs; each batch has documents and resamples of its own
-GAINS = (0, 0.5, 1, 1.5, 2, 3, 4)  # times the least one
-DEVIATIONS = (0.001, 0.002, 0.005, 0.01)  # of trainings that differ in their seed alone, bits per byte
+BATCH, BATCHES = 250, 16  # pairs; each batch has its own documents and resamples
+GAINS = (0, 0.5, 1, 1.5, 2, 3, 4)  # multiples of the least gain
+DEVIATIONS = (0.001, 0.002, 0.005, 0.01)  # of training runs that differ only in their seed, bits per byte
 SEEDS = 5  # that were measured
 DRAWS = 10  # of seeds, for each pair
 
@@ -111,7 +111,7 @@ def better(figures: Floats, uppers: Floats, gain: float, deviation: float, known
     moved = random.normal(0, math.sqrt(2) * deviation, shape) - gain
     measured = deviation * np.sqrt(random.chisquare(SEEDS - 1, shape) / (SEEDS - 1)) if known else np.zeros(shape)
     half = stats.t.ppf((1 + settings.confidence) / 2, SEEDS - 1) * math.sqrt(2) * measured
-    # What moves all documents alike moves both ends by as much.
+    # A shift of all documents moves both ends of the interval by as much.
     changes, ends = figures + moved, figures + moved + np.hypot(uppers - figures, half)
     return float(np.mean((ends < 0) & (changes <= -settings.min_gain)))
 
@@ -136,14 +136,14 @@ def seen(gain: float, documents: int, confidence: float) -> float:
 
 
 def draw(noise: Noise, documents: int, seed: int) -> tuple[Floats, Floats]:
-    """Bytes of documents, and what a batch of pairs differ by on each, in bits, [documents, pairs]."""
+    """Bytes of documents, and the differences of a batch of pairs on each, in bits, [documents, pairs]."""
     random = np.random.default_rng(seed)
     sizes = np.exp(random.normal(math.log(LENGTH), SPREAD, documents)).clip(30, 20_000)
     return sizes, noise(random, (documents, BATCH)) * sizes[:, None]
 
 
 def upper_ends(sizes: Floats, bits: Floats, seed: int, confidence: float) -> Floats:
-    """As the gate has them."""
+    """Upper ends as the gate computes them."""
     return paired_ends(bits, sizes, resamples=RESAMPLES, seed=seed, confidence=confidence)[1]
 
 
@@ -157,7 +157,7 @@ def percentile(sizes: Floats, bits: Floats, seed: int, confidence: float) -> Flo
 
 
 def passing(gain: float, settings: Gate) -> tuple[float, float, float]:
-    """How often a model with this gain, and tasks as before, passes: the first rule, with the least gain, all."""
+    """How often a model with this gain and unchanged tasks passes the first rule, the least gain too, and all rules."""
     first, least, everything = [], [], []
     for seed in range(BATCHES):
         sizes, bits = draw(tails, DOCUMENTS, seed)
@@ -169,7 +169,7 @@ def passing(gain: float, settings: Gate) -> tuple[float, float, float]:
 
 
 def kept(sizes: Floats, bits: Floats, seed: int, settings: Gate) -> NDArray[np.bool_]:
-    """Whether no slice and no task is lost, of each pair; the tasks are those of equal models."""
+    """For each pair, whether no slice and no task gets worse; the tasks are those of equal models."""
     random = np.random.default_rng([seed, 1])
     chances = (DISCORDANT / 2, 1 - DISCORDANT, DISCORDANT / 2)
     tasks = [random.choice([-1.0, 0.0, 1.0], (EXAMPLES, BATCH), p=chances) for _ in range(TASKS)]

@@ -1,9 +1,9 @@
-"""How fast we write, side by side with `generate` of `transformers`: Qwen3 with the same weights, greedily.
+"""Speed of our generation, compared with `generate` of `transformers`: Qwen3 with the same weights, greedily.
 
     python -m benchmarks.generation [--quick]
 
-A prompt has 32 tokens and gets 128 more, alone and in a batch of 16; all take turns in rounds, so that whatever else
-the machine does slows them alike. In fp32 both must write the same tokens. `--quick` takes the default size and fewer
+A prompt has 32 tokens and gets 128 more, alone and in a batch of 16; all take turns in rounds, so that other load on
+the machine slows them alike. In fp32 both must write the same tokens. `--quick` takes the default size and fewer
 rounds, and compiles nothing. The last line is one JSON object, of the default size in a batch.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measure(size: str, batch: int, *, quick: bool) -> dict[str, Any]:
-    """Race all contenders, print the table, and give its figures."""
+    """Race all contenders, print the table, and return its values."""
     print(f"\n{size} weights, batch of {batch}", flush=True)
     peers = [name for name, (_, cache) in PEERS.items() if not quick or cache != "compiled"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -60,7 +60,7 @@ def measure(size: str, batch: int, *, quick: bool) -> dict[str, Any]:
         prompts = torch.randint(VOCABULARY, (batch, PROMPT), generator=torch.Generator().manual_seed(0)).tolist()
 
         def contender(name: str, work: Callable[..., None], *kind: str | None) -> Contender:
-            cache = answers / re.sub(r"\W+", "-", name)  # the compiler does not quote it
+            cache = answers / re.sub(r"\W+", "-", name)  # the compiler does not quote the path
             return Contender(name, work, (folder, prompts, answers / f"{name}.json", *kind), cache)
 
         racing = [contender(OURS, ours), *(contender(name, qwen3, *PEERS[name]) for name in peers)]
@@ -80,7 +80,7 @@ def ours(turn: Turn, folder: Path, prompts: list[list[int]], answers: Path) -> N
 
 
 def qwen3(turn: Turn, folder: Path, prompts: list[list[int]], answers: Path, dtype: str, cache: str | None) -> None:
-    """That of `transformers`, with the cache as it comes, a static one, or that and compiled."""
+    """The model of `transformers`, with its default cache, a static one, or a static one and compiled."""
     import transformers
 
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
@@ -90,7 +90,7 @@ def qwen3(turn: Turn, folder: Path, prompts: list[list[int]], answers: Path, dty
         settings |= {"cache_implementation": "static", "disable_compile": cache == "static"}
     if cache == "compiled":
         settings["compile_config"] = transformers.CompileConfig(fullgraph=False, mode="default")
-        settings["compile_config"]._compile_all_devices = True  # else it compiles on a GPU only
+        settings["compile_config"]._compile_all_devices = True  # otherwise it compiles on a GPU only
 
     def answer() -> list[list[int]]:
         said_BT = model.generate(prompts_BT, attention_mask=torch.ones_like(prompts_BT), **settings)
@@ -108,7 +108,7 @@ def _write(turn: Turn, answer: Callable[[], list[list[int]]], answers: Path) -> 
 
 
 def _model(**sizes: int) -> Transformer:
-    """Random weights, larger than at the start, so that the answers are not all one token."""
+    """Random weights, larger than initial ones, so that the answers are not all one token."""
     settings = ModelSettings(
         architecture="decoder", positions="rotary", rope_theta=10_000.0, norm="rms", norm_position="pre",
         norm_eps=1e-6, activation="swiglu", qk_norm=True, tie_embeddings=True, **sizes,

@@ -1,9 +1,9 @@
-"""How fast the engine trains on one GPU, at the sizes of GPT-2.
+"""Training speed of the engine on one GPU, at the sizes of GPT-2.
 
     python -m benchmarks.gpu [--size 124M] [--steps 30] [--out gpu.md]
 
-Needs torch, numpy, safetensors, tokenizers, PyYAML, annotated_types and tqdm; no network, and nothing else of the
-project's requirements. Random tokens, rows of 1,024, the settings of `params.yaml`: bf16, compiled, Muon. The share is
+Needs torch, numpy, safetensors, tokenizers, PyYAML, annotated_types and tqdm; no network, and none of the project's
+other requirements. Random tokens, rows of 1,024, the settings of `params.yaml`: bf16, compiled, Muon. The share is
 that of the peak that NVIDIA states for dense bf16 on H100 and H200, and of the measured peak elsewhere. Speed is the
 median over the steps after the first ten, which compile and warm up.
 """
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def measure(size: Size, rows: int, steps: int, peak: float) -> dict[str, float]:
-    """Train for some steps, and look at each."""
+    """Train for some steps, and record each."""
     model = Transformer(config(size))
     model.initialize(torch.Generator().manual_seed(1), zero_projections=False)
     weights = sum(weight.numel() for weight in model.parameters())
@@ -118,7 +118,7 @@ def config(size: Size) -> ModelConfig:
 
 
 def settings(rows: int, steps: int) -> Optimization:
-    """Those of `params.yaml`, with a look at every step and nothing else on the way."""
+    """The settings of `params.yaml`, with metrics of every step and nothing else during training."""
     content: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     given = content["pretrain"]["optimization"] | {
         "steps": steps, "batch_size": rows, "micro_batch_size": rows, "log_every": 1, "validate_every": steps,

@@ -1,7 +1,7 @@
-"""How long it takes to find the steps that read a document, and the documents that a step read.
+"""Time to find the steps that read a document, and the documents that a step read.
 
 `python -m benchmarks.lineage [DOCUMENTS ...]` makes an index of so many documents, as the stage `encode` would leave
-it, and asks it, each time with the files newly opened. The last line is JSON.
+it, and queries it, each time with the files newly opened. The last line is JSON.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def identity(number: int) -> str:
 
 
 def measure(folder: Path, documents: int) -> dict[str, float]:
-    """Milliseconds, the median of some questions."""
+    """Milliseconds, the median of some queries."""
 
     def training() -> RecordedTraining:
         return RecordedTraining("pretrain", {"stage_key": "", "reading": READING}, TokenIndex(folder.joinpath), Path)

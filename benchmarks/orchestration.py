@@ -1,11 +1,11 @@
-"""What it costs to be orchestrated: a run with nothing to do, a stage that does next to nothing, the servers at rest.
+"""Overhead of orchestration: a run with nothing to do, a stage that does next to nothing, the idle servers.
 
     python -m benchmarks.orchestration [--quick]
 
-The graph is a chain of stages that each copy one small file, so that all that is timed is overhead. It is run by a flow
+The graph is a chain of stages that each copy one small file, so that only overhead is timed. It is run by a flow
 that starts its own Prefect server, by one that finds a server running, and by `dvc repro`. There are 10 stages, about
-as many as lmforge has, and 100, or 20 with `--quick`. The best of some rounds counts, since whatever else the machine
-does can only add to it. The last line is one JSON object: a run with nothing to do of the smaller graph, a stage of the
+as many as lmforge has, and 100, or 20 with `--quick`. The best of some rounds counts, since other load on the machine
+can only add to it. The last line is one JSON object: a run with nothing to do of the smaller graph, a stage of the
 larger one, and all services of `lmforge up`.
 """
 
@@ -38,10 +38,10 @@ REPOSITORY = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one graph, in seconds: runs with nothing to do, and what each stage adds when all of them run."""
+    """Costs of one graph, in seconds: runs with nothing to do, and what each stage adds when all of them run."""
 
     stages: int
-    new_database: float  # the first run of a folder: Prefect's server makes its database
+    new_database: float  # the first run of a folder: Prefect's server creates its database
     noop_embedded: float
     noop_server: float
     noop_dvc: float
@@ -98,7 +98,7 @@ def measure(folder: Path, stages: int, rounds: int) -> Costs:
 
 @contextmanager
 def inside(folder: Path) -> Iterator[None]:
-    """Within it the folder is the current one, and its servers are those that are started and found."""
+    """A context in which the folder is the current one, and its servers are the ones that are started and found."""
     before = dict(os.environ)
     try:
         with chdir(folder):
@@ -170,7 +170,7 @@ def best(rounds: int, measured: Callable[[], float]) -> float:
 
 
 def resident(folder: Path) -> dict[str, float]:
-    """Megabytes of each service of `lmforge up` with all its processes; what several share is counted once (PSS)."""
+    """Megabytes of each service of `lmforge up` with all its processes; shared memory is counted once (PSS)."""
     folder.mkdir()
     shutil.copy(REPOSITORY / "params.yaml", folder)
     with inside(folder):
@@ -184,7 +184,7 @@ def resident(folder: Path) -> dict[str, float]:
 
 
 def wait_for_worker(api: str) -> None:
-    """Return when the worker has all that it needs in memory: it has told of itself, and looked for runs twice."""
+    """Return when the worker has loaded all that it needs: it has sent a heartbeat, and polled for runs twice."""
     while not recovery.ask(api, "POST", f"/work_pools/{POOL}/workers/filter", {}):
         time.sleep(0.5)
     time.sleep(10)

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by what the profiler of PyTorch saw of our engine."""
+"""Where the time of a step goes, according to PyTorch's profiler on our engine."""
 
 import multiprocessing
 import re
@@ -13,7 +13,7 @@ from benchmarks.contenders import Size, rows, run, settings
 from components.model.transformer import Transformer
 
 STEPS = 4
-PARTS = (  # the first that fits, by the names of an operation and of those around it, outermost first
+PARTS = (  # the first match wins, on the names of an operation and of those around it, outermost first
     ("optimizer", r"Optimizer\.step|zero_grad|linalg_vector_norm|foreach"),
     ("data", r"^data"),
     ("matrix products", r"aten::(mm|addmm|linear)\b"),
@@ -25,7 +25,7 @@ PARTS = (  # the first that fits, by the names of an operation and of those arou
 
 
 class _Enough(Exception):
-    """The profile is taken."""
+    """The profile is complete."""
 
 
 def show(size: Size) -> None:

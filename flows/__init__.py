@@ -1,1 +1,1 @@
-"""When and by whom: the only package that imports Prefect or DVC."""
+"""Orchestration, services and the command line: the only package that imports Prefect or DVC."""

@@ -2,7 +2,7 @@
 
 import copy
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,24 @@ from ruamel.yaml.comments import CommentedMap
 from components.core import params
 from components.core.errors import BadSettings
 from components.core.files import write_atomically
+from components.core.nested import MISSING, differences
 from flows import settings
 
 PRESETS = Path("presets")
+# docs/decisions.md, "Every preset is laid over `laptop`"
 DEFAULT = "laptop"
 
 _NULL = "tag:yaml.org,2002:null"
-_WIDTH = 4096  # of a line: none is broken anew
+_WIDTH = 4096  # of a line: no line is wrapped
 
 
 def names() -> list[str]:
-    """The presets there are."""
+    """The names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def apply(layers: Sequence[str], path: Path = params.PARAMS) -> list[str]:
-    """Lay the default and then the presets over the file, whose comments stay; what changed, as `key: old → new`.
+    """Lay the default and then the presets over the file, keeping its comments; returns changes as `key: old → new`.
 
     Raises `BadSettings`, and leaves the file alone, when a preset is unknown or the result is not valid.
     """
@@ -42,14 +44,14 @@ def apply(layers: Sequence[str], path: Path = params.PARAMS) -> list[str]:
     text = io.StringIO()
     yaml.dump(content, text)
     settings.check_content(YAML(typ="safe", pure=True).load(text.getvalue()), f"{path} with {' and '.join(layers)}")
-    changes = list(_changes("", before, content))
+    changes = [f"{name}: {_shown(old)} → {_shown(new)}" for name, old, new in differences(before, content)]
     if changes:
         write_atomically(path, text.getvalue())
     return changes
 
 
 def settings_of(layers: Sequence[str], content: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that `apply` would write over such content, as plain dicts and unchecked; that is much quicker."""
+    """The settings that `apply` would write over such content, as plain dicts and unchecked, which is much faster."""
     settings = dict(content)
     for layer in (DEFAULT, *layers):
         settings = _merged(settings, params.load(PRESETS / f"{layer}.yaml"))
@@ -73,15 +75,15 @@ def _yaml() -> YAML:
     yaml.preserve_quotes = True
     yaml.width = _WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
-    # An empty value would be read alike, and be another text than the one in the file.
+    # By default null is written as an empty value: read the same, but not the text of the file.
     yaml.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(_NULL, "null"))
     return yaml
 
 
 def _overlay(content: CommentedMap, overlay: Mapping[str, Any]) -> None:
-    """Put the overlay's values into the content, in place; None takes a setting away.
+    """Put the overlay's values into the content, in place; None removes a setting.
 
-    A new setting comes behind the one before it in the overlay, so that one that was taken away returns to its place.
+    A new setting comes after the one before it in the overlay, so that one that was removed returns to its place.
     """
     place = 0
     for key, value in overlay.items():
@@ -97,9 +99,5 @@ def _overlay(content: CommentedMap, overlay: Mapping[str, Any]) -> None:
         place = list(content).index(key) + 1
 
 
-def _changes(name: str, old: Any, new: Any) -> Iterator[str]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in [*old, *(key for key in new if key not in old)]:
-            yield from _changes(f"{name}.{key}" if name else key, old.get(key), new.get(key))
-    elif old != new:
-        yield f"{name}: {'unset' if old is None else old} → {'unset' if new is None else new}"
+def _shown(value: object) -> object:
+    return "unset" if value is MISSING or value is None else value

@@ -1,4 +1,4 @@
-"""All sections of `params.yaml`, held against the objects that the stages read, before anything starts."""
+"""Checks all sections of `params.yaml` against the dataclasses that the stages read, before anything starts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +13,7 @@ from components.tokenizer.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
 from flows.retraining.settings import Retraining
 
+# docs/decisions.md, "Settings live beside the code that uses them"
 SECTIONS: dict[str, Any] = {
     "ingest": Ingest,
     "validate": Validate,
@@ -35,7 +36,7 @@ def check(path: Path = params.PARAMS) -> None:
 
 
 def check_content(content: Mapping[str, Any], where: str) -> None:
-    """The same for what such a file holds."""
+    """The same for the content of such a file."""
     problems = [
         f"{where}: `{name}` is not a known section; {params.suggest(name, list(SECTIONS))}"
         for name in content

@@ -1,7 +1,10 @@
 """The state folder, and atomic writes of files."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 STATE = Path(".lmforge")
 """Files that are not part of the project's history: databases, logs, exit codes, downloads. Git ignores them."""
@@ -22,3 +25,19 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file that people can read, the same for the same content."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

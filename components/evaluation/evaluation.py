@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.core.files import write_json
 from components.core.progress import Progress
 from components.evaluation import baselines, bits_per_byte, likelihood, predictions, safety, samples, scores, selection
 from components.evaluation.baselines import Reader
@@ -36,8 +37,8 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Write the four files to the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "scores.json", self.scores)
-        _write_json(folder / "samples.json", self.samples)
+        write_json(folder / "scores.json", self.scores)
+        write_json(folder / "samples.json", self.samples)
         pq.write_table(self.losses, folder / "losses.parquet", compression="zstd")
         pq.write_table(self.predictions, folder / "predictions.parquet", compression="zstd")
 
@@ -180,7 +181,3 @@ def _first_of_each(table: pa.Table, column: str, count: int) -> list[dict[str, s
             rows.append(place)
     kept: list[dict[str, str]] = table.take(pa.array(rows, pa.int64())).to_pylist()
     return kept
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from components import tracking
+from components.core.errors import BadSettings
+from components.core.git import git
 from components.lineage.objects import LockedStage
 from components.lineage.snapshot import Kept
 from components.registry import store
@@ -161,10 +162,11 @@ def _runs(kept: Kept) -> Iterator[StageRun]:
 
 
 def _commit(root: Path, sha: str, edited: bool) -> Commit:
-    command = ["git", "log", "-1", "--format=%cs%n%s", sha]
-    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    date, _, subject = answer.stdout.strip().partition("\n")
-    return Commit(sha, edited, date, subject or "this repository does not have it")
+    try:
+        date, _, subject = git(root, "log", "-1", "--format=%cs%n%s", sha).partition("\n")
+    except BadSettings:
+        return Commit(sha, edited, "", "this repository does not have it")
+    return Commit(sha, edited, date, subject)
 
 
 def _digest(name: str, stage: LockedStage) -> StageDigest:

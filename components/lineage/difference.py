@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.core.errors import BadSettings
+from components.core.git import git
+from components.core.nested import flat
 from components.evaluation.statistics import Interval, paired_bootstrap
 from components.lineage import objects, rows
 from components.lineage.objects import Cache
@@ -101,14 +103,6 @@ def between(root: Path, first: Version, second: Version) -> Difference:
     )
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level with dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found
-
-
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     """The names whose values differ, in the order of the new ones."""
     for name in dict.fromkeys((*new, *old)):
@@ -129,9 +123,9 @@ def _code(root: Path, first: Version, second: Version, new: Kept) -> Code:
     edited = tuple(v.number for v, tag in zip((first, second), tags, strict=True) if tag["git_dirty"] == "true")
     span = f"{tags[0]['git_commit']}..{tags[1]['git_commit']}"
     try:
-        commits = _git(root, "log", "--reverse", "--format=%h %s", span)
-        files = _git(root, "diff", "--name-status", span, "--", *objects.inputs(new.stages), "dvc.yaml")
-    except subprocess.CalledProcessError:
+        commits = git(root, "log", "--reverse", "--format=%h %s", span).splitlines()
+        files = git(root, "diff", "--name-status", span, "--", *objects.inputs(new.stages), "dvc.yaml").splitlines()
+    except BadSettings:
         return Code((), (), edited, f"this repository does not have both commits ({span})")
     return Code(tuple(commits), tuple(line.replace("\t", " ") for line in files), edited)
 
@@ -175,8 +169,3 @@ def _table(kept: Kept, name: str, columns: list[str]) -> pa.Table:
 
 def _interval(score: Mapping[str, float] | None) -> Interval | None:
     return Interval(score["value"], score["low"], score["high"]) if score else None
-
-
-def _git(root: Path, *arguments: str) -> list[str]:
-    answer = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
-    return answer.stdout.splitlines()

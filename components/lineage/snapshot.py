@@ -5,13 +5,12 @@ docs/decisions.md, "What lineage needs is kept with the version"
 """
 
 import json
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.core import params
+from components.core import git, params
 from components.lineage import objects
 from components.lineage.objects import Cache, Stages
 
@@ -38,7 +37,7 @@ def collect(root: Path, recipe: str) -> dict[str, bytes]:
     files |= {"pretrain.json": root / "models/pretrained/training.json"}
     files |= {f"finetune@{recipe}.json": root / "models/finetuned" / recipe / "training.json"}
     kept = {name: path.read_bytes() for name, path in files.items() if path.exists()}
-    edits = subprocess.run(["git", "diff", "--binary", "HEAD"], cwd=root, check=True, capture_output=True).stdout
+    edits = git.raw(root, "diff", "--binary", "HEAD")
     return kept | {OUTS: _outs(root)} | ({EDITS: edits} if edits else {})
 
 

@@ -3,12 +3,13 @@
 import hashlib
 import importlib.metadata
 import json
-import subprocess
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from components.core import params
 from components.core.errors import BadData
+from components.core.files import sha256
+from components.core.git import git
 from components.lineage import objects
 
 LOCK = Path("dvc.lock")
@@ -25,9 +26,9 @@ def tags_of(root: Path, recipe: str, flow_run: str) -> dict[str, str]:
     """
     outs = _outs(root / LOCK)
     return {
-        "git_commit": _git(root, "rev-parse", "HEAD"),
+        "git_commit": git(root, "rev-parse", "HEAD"),
         "git_dirty": str(is_dirty(root)).lower(),
-        "dvc_lock_sha256": _sha256(root / LOCK),
+        "dvc_lock_sha256": sha256(root / LOCK),
         "data_md5": _md5(outs, "data/prepared"),
         "tokenizer_md5": _md5(outs, "models/tokenizer"),
         "weights_md5": _md5(outs, f"models/finetuned/{recipe}"),
@@ -35,7 +36,7 @@ def tags_of(root: Path, recipe: str, flow_run: str) -> dict[str, str]:
         "stage_key": json.loads((root / "models/finetuned" / recipe / "training.json").read_text())["stage_key"],
         "flow_run": flow_run,
         "lmforge_version": importlib.metadata.version("lmforge"),
-        **({"environment_sha256": _sha256(root / ENVIRONMENT)} if (root / ENVIRONMENT).exists() else {}),
+        **({"environment_sha256": sha256(root / ENVIRONMENT)} if (root / ENVIRONMENT).exists() else {}),
     }
 
 
@@ -46,7 +47,7 @@ def is_dirty(root: Path) -> bool:
 
 def edited(root: Path) -> list[str]:
     """The tracked files that differ from the commit, apart from what a run writes itself."""
-    return _git(root, "diff", "--name-only", "HEAD", "--", ".", *(f":!{record}" for record in RECORDS)).splitlines()
+    return git(root, "diff", "--name-only", "HEAD", "--", ".", *(f":!{record}" for record in RECORDS)).splitlines()
 
 
 def missing(root: Path, recipe: str, in_remote: Callable[[Sequence[str]], Collection[str]] = lambda _: ()) -> list[str]:
@@ -60,7 +61,7 @@ def missing(root: Path, recipe: str, in_remote: Callable[[Sequence[str]], Collec
         raise BadData(f"{LOCK} has no models/package/{recipe}: {RUN_FIRST}")
     made = objects.outs(stages)
     code = objects.inputs(stages)
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", *code).splitlines()
+    untracked = git(root, "ls-files", "--others", "--exclude-standard", "--", *code).splitlines()
     absent = {out: list(objects.Cache(root).missing(md5)) for out, md5 in made.items()}
     there = set(in_remote([md5 for parts in absent.values() for md5 in parts])) if any(absent.values()) else set()
     lost = [out for out, parts in absent.items() if set(parts) - there]
@@ -88,11 +89,3 @@ def _md5(outs: dict[str, str], path: str) -> str:
     if path not in outs:
         raise BadData(f"{LOCK} has no {path}: {RUN_FIRST}")
     return outs[path]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout.strip()

@@ -4,7 +4,6 @@ The format is that of the Hugging Face hub: YAML in front, then Markdown.
 https://huggingface.co/docs/hub/model-cards
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 from safetensors import safe_open
 
 from components.core import templates
+from components.core.files import read_json
 from components.model import hf
 from components.registry.settings import Package
 
@@ -34,8 +34,8 @@ MEGABYTE = 1_000_000
 
 def render(model: Path, reports: Path, base_reports: Path, data: Path, settings: Package) -> str:
     """The text of the card, from a model folder, its evaluation, that of the base model, and the prepared data."""
-    scores = _read_json(reports / "scores.json")
-    content = _read_json(model / "config.json")
+    scores = read_json(reports / "scores.json")
+    content = read_json(model / "config.json")
     config, form = hf.read_config(content, str(model)), FORMS.get(content["model_type"])
     sources = documents(data / "documents" / "train")
     languages = sorted({row["language"] for row in sources})
@@ -46,11 +46,11 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
         form=form,
         loader=CLASSES[config.architecture],
         parameters=parameters(model / "model.safetensors"),
-        training=_read_json(model / "training.json"),
+        training=read_json(model / "training.json"),
         documents=sources,
         examples=examples(data / "examples" / "train"),
         scores=scores,
-        base=_read_json(base_reports / "scores.json"),
+        base=read_json(base_reports / "scores.json"),
         weak=not_above_best_baseline(scores),
     )
 
@@ -130,8 +130,3 @@ def parameters(weights: Path) -> int:
 def _columns(folder: Path, **expressions: pc.Expression) -> pa.Table:
     """Computed columns of a folder of Parquet files; the texts themselves are never in memory."""
     return ds.dataset(folder, format="parquet").to_table(columns=expressions)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -1,7 +1,6 @@
 """The report page: one HTML file that loads nothing else, light or dark like the reader's system."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from components.core import templates
+from components.core.files import read_json
 from components.evaluation.scores import SAME_INPUT, TRIVIAL
 from components.reports import charts, data_summary
 from components.reports.charts import Mark
@@ -58,7 +58,7 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
     registered version back to what it was made from.
     """
     evaluation = root / "reports/evaluation"
-    scores, base = (_read_json(evaluation / name / "scores.json") for name in (model, "base"))
+    scores, base = (read_json(evaluation / name / "scores.json") for name in (model, "base"))
     return templates.load(TEMPLATE, words=words).render(
         scores=scores,
         base=base,
@@ -73,7 +73,7 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
             "Pretraining": _facts(root / "models/pretrained"),
             "Fine-tuning": _facts(root / "models/finetuned" / model),
         },
-        samples={name: _read_json(evaluation / name / "samples.json") for name in (model, "base")},
+        samples={name: read_json(evaluation / name / "samples.json") for name in (model, "base")},
         documents=data_summary.documents(root / "data"),
         examples=data_summary.examples(root / "data"),
         rejected=data_summary.rejected(root / "data"),
@@ -153,8 +153,4 @@ def _mark(style: str, name: str, figure: Mapping[str, float]) -> Mark:
 
 
 def _facts(folder: Path) -> Any:
-    return _read_json(folder / "training.json")
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(folder / "training.json")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from components.core import context_window, params, stage
+from components.core.files import write_json
 from components.model import hf
 from components.model.config import ModelConfig
 from components.registry.settings import Package
@@ -30,7 +31,7 @@ def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Pa
     config = hf.read_config(json.loads((model / "config.json").read_text()), str(model))
     if not config.labels:
         tokenizer = Tokenizer.load(model)
-        _write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
+        write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
     (target / "README.md").write_text(model_card.render(model, reports, base_reports, data, settings), encoding="utf-8")
 
 
@@ -49,10 +50,6 @@ def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Packa
     if settings.temperature > 0:
         content |= {"temperature": settings.temperature, "top_p": settings.top_p}
     return content
-
-
-def _write_json(path: Path, content: dict[str, object]) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ docs/decisions.md, "Training does not wait for MLflow"
 """
 
 from components.tracking.delivery import find, send_leftovers
-from components.tracking.run import Run, flatten, start
+from components.tracking.run import Run, start
 from components.tracking.store import SQLITE, client, experiment, is_there, moved_from, uri
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "client",
     "experiment",
     "find",
-    "flatten",
     "is_there",
     "moved_from",
     "send_leftovers",

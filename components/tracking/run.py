@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 from components.core.files import STATE
+from components.core.nested import flat
 from components.tracking.spool import Spool
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def start(stage: str, key: str, settings: Mapping[str, object]) -> Iterator[Run]
     if os.environ.get("RANK", "0") != "0":
         yield Run(None)
         return
-    spool = Spool(stage, key, flatten(settings))
+    spool = Spool(stage, key, {name: str(value) for name, value in flat(settings).items()})
     sender = _start_sender(stage, spool.path, key)
     status = "KILLED"
     try:
@@ -67,17 +68,6 @@ def start(stage: str, key: str, settings: Mapping[str, object]) -> Iterator[Run]
         spool.end(status)
         _finish(sender)
         spool.close()
-
-
-def flatten(settings: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Nested settings as one level with dotted names, each value as text."""
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = str(value)
-    return flat
 
 
 def _start_sender(stage: str, path: Path, key: str) -> "subprocess.Popen[bytes]":

@@ -1,4 +1,4 @@
-"""Is everything in place? What a run needs, looked at one by one, and what to do where something is wrong."""
+"""`lmforge doctor`: checks of all that a run needs, with advice where something is wrong."""
 
 import importlib.metadata
 import json
@@ -36,7 +36,7 @@ _PUT_BACK = f"restore {STATE / 'mlflow' / 'artifacts'} from a copy, or promote a
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what was seen, and what to do when it is not good."""
+    """The result of one check: what was seen, and what to do if it is not good."""
 
     name: str
     seen: str
@@ -53,7 +53,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything."""
+    """Run all checks."""
     looks: list[Callable[[], Finding]] = [
         python,
         packages,
@@ -75,7 +75,7 @@ def examine() -> list[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter, and the code that it runs: in a copied folder the command is that of the original."""
+    """The interpreter, and the code that it runs: in a copied folder the command still belongs to the original."""
     version, code = ".".join(map(str, sys.version_info[:3])), Path(__file__).resolve().parents[2]
     if code != Path.cwd():
         return Finding("python", f"{version} runs the code of {code}", "`make run` here sets up .venv for this folder")
@@ -83,7 +83,7 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
-    """What is installed, against what is locked."""
+    """The installed packages, compared with the locked ones."""
     locked = dict(line.split("==") for line in LOCKED.read_text().split() if "==" in line)
     wrong = [
         f"{name} {_installed(name)} instead of {version}"
@@ -107,14 +107,14 @@ def settings() -> Finding:
 
 
 def disk() -> Finding:
-    """Room for data, models and DVC's cache."""
+    """Free disk space for data, models and DVC's cache."""
     free = shutil.disk_usage(".").free / 1e9
     advice = "" if free >= NEEDED_GB else f"free some: a run wants {NEEDED_GB:.0f} GB"
     return Finding("disk", f"{free:.0f} GB free", advice)
 
 
 def dvc_locks() -> Finding:
-    """Entries in DVC's lock file whose process is gone, or is another one by now."""
+    """Entries in DVC's lock file whose process is gone, or whose number another process has by now."""
     try:
         record = json.loads(RWLOCK.read_text())
     except FileNotFoundError:
@@ -130,7 +130,7 @@ def dvc_locks() -> Finding:
 
 
 def dvc_record() -> Finding:
-    """What DVC knows of earlier runs; it writes the file in place, so that a kill can tear it."""
+    """DVC's record of earlier runs; DVC writes the file in place, so that a kill can truncate it."""
     from components.core import params
 
     if not RECORD.exists():
@@ -145,7 +145,7 @@ def dvc_record() -> Finding:
 
 
 def run_locks() -> Finding:
-    """Runs at work; their locks go with them, so that none can be stale."""
+    """Runs in progress; their locks are released when they end, so that none can be stale."""
     paths = {"run": locks.LOCKS / "run"} | {name: locks.accelerator_lock(name) for name in locks.accelerators()}
     held = [name for name, path in paths.items() if locks.is_held(path)]
     return Finding("run locks", f"held by a run at work: {', '.join(held)}" if held else "free")
@@ -176,7 +176,7 @@ def mlflow_store() -> Finding:
 
 
 def champion() -> Finding:
-    """The model that is live, and the one before: whether the registry still has them, with their files."""
+    """The live model and the previous one: whether the registry still has them, with their files."""
     from components.registry import champion as champions
     from components.registry import store
 
@@ -185,7 +185,7 @@ def champion() -> Finding:
     try:
         aliases, gone = store.aliases(MODEL), champions.gone(MODEL)
         without = [f"@{alias} (version {aliases[alias]})" for alias in ALIASES if _lacks_files(aliases.get(alias))]
-    except Exception as error:  # whatever MLflow throws: the line above says how its store is
+    except Exception as error:  # whatever MLflow raises: the line above reports on its store
         return Finding("champion", f"not told ({type(error).__name__})")
     if gone is not None:
         return Finding("champion", f"version {gone} was @champion, and the registry has it no more", _BRING_BACK)
@@ -213,19 +213,19 @@ def in_background() -> Finding:
 
 
 def metrics() -> Finding:
-    """Figures of trainings that MLflow has not taken yet; those of a stage at work are always among them."""
+    """Training metrics that MLflow has not received yet; those of a running stage are always among them."""
     count = len(spool.waiting())
     return Finding("metrics", f"of {count} starts of a stage wait for MLflow" if count else "all sent to MLflow")
 
 
 def telemetry() -> Finding:
-    """Nothing reports home."""
+    """Whether telemetry is off."""
     off = all(os.environ.get(name) == value for name, value in environment.TELEMETRY_OFF.items())
     return Finding("telemetry", "off" if off else "on", "" if off else "start it by the lmforge command")
 
 
 def gpu() -> Finding:
-    """What there is to train on."""
+    """The hardware to train on."""
     import torch
 
     if torch.cuda.is_available():
@@ -234,7 +234,7 @@ def gpu() -> Finding:
 
 
 def matrix_products() -> Finding:
-    """The type of matrix products, and what multiplies them."""
+    """The type of matrix products, and what computes them."""
     from components.model import arithmetic
     from components.training.engine import hardware
 

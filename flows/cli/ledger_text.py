@@ -1,4 +1,4 @@
-"""The ledger for a person at a terminal: one line an entry, and what an examination found."""
+"""The ledger as terminal output: one line per entry, and the result of a verification."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,13 +14,13 @@ def as_json() -> Iterator[str]:
 
 
 def lines() -> Iterator[str]:
-    """Every entry in words, the oldest first: number, time of this machine, model, what, version, who, why."""
+    """Every entry in words, the oldest first: number, local time, model, kind, version, who, why."""
     entries = ledger.read()
     yield from map(_line, entries) if entries else ["nothing was decided yet"]
 
 
 def verdict(found: LedgerCheck) -> Iterator[str]:
-    """What an examination found, in words."""
+    """The result of a verification, in words."""
     yield from map(str, found.faults)
     if found.unfinished:
         entry = found.unfinished

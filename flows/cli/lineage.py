@@ -78,7 +78,7 @@ def reproduce(
     reference: Reference,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the worktree, to look at.")] = False,
 ) -> None:
-    """Make a version once more from its commit, settings and data; the exit code is 3 when other weights come out."""
+    """Reproduce a version from its commit, settings and data; the exit code is 3 when the weights differ."""
     from flows.pipeline import reproduce as reproduction
 
     outcome = reproduction.reproduce(*_split(reference), keep)

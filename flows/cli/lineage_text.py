@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of lineage: which steps read a document, what a step read, what changed."""
+"""Lineage as terminal output: which steps read a document, what a step read, what changed."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ def as_json(found: Any) -> Iterator[str]:
 
 
 def document(found: Found, seconds: float) -> Iterator[str]:
-    """Where a document stands, and a line for each training."""
+    """Where a document is stored, and a line for each training run."""
     yield f"{found.kind} {found.id}"
     yield f"  {found.where}"
     yield ""
@@ -33,7 +33,7 @@ def document(found: Found, seconds: float) -> Iterator[str]:
 
 
 def step(training: RecordedTraining, number: int, seen: Sequence[ReadRow], seconds: float) -> Iterator[str]:
-    """What a step read, a line each."""
+    """What a step read, one line per row."""
     skipped = "; skipped as a spike, it changed no weight" if number in training.reading.skipped_steps else ""
     tokens = sum(row.tokens for row in seen)
     of = training.reading.steps

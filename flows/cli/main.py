@@ -1,6 +1,7 @@
-"""The `lmforge` command: thin. What takes long to import is imported by the command that needs it."""
+"""The `lmforge` command, kept thin: what takes long to import is imported by the command that needs it."""
 
 import getpass
+import importlib.metadata
 import os
 import signal
 import sys
@@ -17,15 +18,14 @@ from flows.recipes import MODEL, RECIPE
 app = typer.Typer(
     help="From raw text to a registered, promoted language model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
 def main() -> NoReturn:
-    """Run a command; an expected error is one line and its exit code."""
+    """Run a command; an expected error becomes one line and an exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` has it
+        if signal.getsignal(number) != signal.SIG_IGN:  # which `nohup` sets
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         with full_disk_is_told():
@@ -42,9 +42,22 @@ Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
 By = Annotated[str, typer.Option(help="Who decides; it stands in the ledger.", show_default="you")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lmforge {importlib.metadata.version('lmforge')}")
+        raise typer.Exit
+
+
 @app.callback()
-def prepare() -> None:
+def prepare(
+    context: typer.Context,
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """From raw text to a registered, promoted language model."""
+    if context.resilient_parsing:  # the shell asks for completions
+        return
     os.chdir(_root(Path.cwd()))
     environment.prepare()
 
@@ -71,7 +84,7 @@ def run() -> None:
 
 @app.command()
 def plan() -> None:
-    """Say of each stage whether it would run, and why; how long all will take, and what the trainings will cost."""
+    """Show for each stage whether it would run, and why; how long the run will take, and what training will cost."""
     from flows import settings
     from flows.pipeline import forecast
 
@@ -116,7 +129,7 @@ def promote(
 
 @app.command()
 def reject(version: VersionNumber, reason: Reason, by: By = "") -> None:
-    """Turn a version down: it is not promoted."""
+    """Reject a version: it is not promoted."""
     from flows.promotion import commands
 
     commands.reject(version, by or _person(), reason)
@@ -138,7 +151,7 @@ def noise(
     seeds: Annotated[int, typer.Option(min=2, help="How many trainings to compare.")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Of each pretraining and fine-tuning, at most.")] = 200,
 ) -> None:
-    """Measure how far trainings differ that differ in their seed alone, so that the gate takes it into account."""
+    """Measure how much training runs differ by their seed alone, so that the gate takes it into account."""
     from flows import settings
     from flows.promotion import noise as measurement
 
@@ -165,7 +178,7 @@ def show_ledger(
 
 @ledger.command("verify")
 def verify_ledger() -> None:
-    """Look whether a line was changed, dropped, inserted, moved or cut off; the exit code is 3 then."""
+    """Check whether a line was changed, dropped, inserted, moved or cut off; if so, the exit code is 3."""
     from components.registry import transaction
     from flows.cli import ledger_text
 
@@ -204,7 +217,7 @@ def up(
     mlflow_port: Port = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, until Ctrl-C or SIGTERM.")] = False,
 ) -> None:
-    """Start Prefect, MLflow, a worker and the deployments, in the background, and say where their pages are."""
+    """Start Prefect, MLflow, a worker and the deployments, in the background, and print where their pages are."""
     from components import tracking
     from flows import settings
     from flows.services import lifecycle, pages, supervisor
@@ -219,13 +232,13 @@ def up(
         return
     for line in pages.addresses(lifecycle.up(options), MODEL):
         print(line)
-    print("`lmforge status` says how they fare, `lmforge down` ends them.")
+    print("`lmforge status` shows their status, `lmforge down` stops them.")
     tracking.send_leftovers()
 
 
 @app.command()
 def down() -> None:
-    """End what `up` started; a training at work continues from its checkpoint when it is up again."""
+    """Stop what `up` started; a training run in progress continues from its checkpoint after the next `up`."""
     from flows.services import lifecycle
 
     lifecycle.down()
@@ -234,7 +247,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Say where the services are and how they fare; the exit code is 1 when something is not well."""
+    """Show where the services are and their status; the exit code is 1 when something is wrong."""
     from flows.cli import status as states
 
     found = states.look(MODEL)
@@ -245,7 +258,7 @@ def status() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Look whether everything is in place, and say what to do where it is not."""
+    """Check whether everything is in place, and print what to do where it is not."""
     from flows.cli import doctor as doctors
 
     findings = doctors.examine()
@@ -269,7 +282,7 @@ def preset(
 
 
 def _check_encoding(arguments: list[str]) -> None:
-    """Raise `BadSettings` for an argument that is not UTF-8: Python passes its bytes on as half characters."""
+    """Raise `BadSettings` for an argument that is not UTF-8: Python passes its bytes on as lone surrogates."""
     for argument in arguments:
         try:
             argument.encode()
@@ -278,10 +291,10 @@ def _check_encoding(arguments: list[str]) -> None:
 
 
 def _person() -> str:
-    """The name of who types, as the system has it."""
+    """The name of the current user, as the system knows it."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
+    except (KeyError, OSError):  # a container may run under a user id without a name
         raise BadSettings("this system has no name for you: give --by NAME") from None
 
 

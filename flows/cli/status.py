@@ -1,4 +1,4 @@
-"""How the services fare, what runs and what comes next, and which model is live."""
+"""`lmforge status`: status of the services, runs in progress and due next, and the live model."""
 
 import shutil
 import time
@@ -19,13 +19,13 @@ from flows.retraining import decision_log
 from flows.services import network, recovery, service, state
 from flows.services.prefect_api import ask
 
-_SILENT_AFTER = 120.0  # seconds; a worker tells of itself every 30
+_SILENT_AFTER = 120.0  # seconds; a worker sends a heartbeat every 30
 _UPCOMING = 3
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was looked at, and whether it is well."""
+    """The result of one check, and whether it is good."""
 
     name: str
     seen: str
@@ -36,7 +36,7 @@ class Line:
 
 
 def look(model: str) -> list[Line]:
-    """Look at everything; without a supervisor that is short."""
+    """Run all checks; without a supervisor there are only a few."""
     told = state.read()
     lines = [*_of_services(told)]
     if told:
@@ -45,7 +45,7 @@ def look(model: str) -> list[Line]:
 
 
 def memory(pid: int) -> float:
-    """Megabytes that a process and all below it hold; what several share counts once."""
+    """Megabytes that a process and its descendants use; what several share counts once (PSS)."""
     total = 0.0
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
@@ -131,7 +131,7 @@ def _champion(model: str) -> Line:
 
 
 def _last_decision() -> Iterator[Line]:
-    """Whether to train: what was decided last."""
+    """The last decision whether to train."""
     for record in decision_log.decisions()[-1:]:
         yield Line("decision", f"{record.time} {record.trigger}: {record.reason}")
 

@@ -1,4 +1,4 @@
-"""The last words of a run: which model came out of it, how good it is, and where to look."""
+"""The summary at the end of a run: which model it made, how good it is, and where to look."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def show(release: Release, recipe: str) -> None:
 
 
 def _command() -> str:
-    """How the person at the terminal calls this program: after `make run` it is not on their PATH."""
+    """How the user called this program: after `make run` it is not on their PATH."""
     program = Path(sys.argv[0])
     here = program.name == "lmforge" and program.is_relative_to(Path.cwd())
     return str(program.relative_to(Path.cwd())) if here else "lmforge"

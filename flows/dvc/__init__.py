@@ -1,1 +1,1 @@
-"""The adapter to DVC: its graph of stages, and the repair of what killed processes leave of its files."""
+"""The adapter to DVC: its graph of stages, and the repair of files that killed processes left damaged."""

@@ -1,4 +1,4 @@
-"""A conflict of git in `dvc.lock`: how it is known by the text alone, and what to do about it."""
+"""A git merge conflict in `dvc.lock`: how to detect it by the text alone, and what to do about it."""
 
 import re
 
@@ -6,5 +6,5 @@ ADVICE = "take one side whole, by `git checkout --ours dvc.lock` or `--theirs`; 
 
 
 def is_in(text: str) -> bool:
-    """Whether a text has the marks that git leaves of a merge which is for a person to decide."""
+    """Whether a text has the conflict markers of git."""
     return bool(re.search(r"^<{7} ", text, re.MULTILINE))

@@ -1,6 +1,6 @@
-"""The stage graph, read from DVC: the one adapter to it. DVC says what runs, after what, and what is still fresh.
+"""The stage graph, read from DVC, which decides what runs, in which order, and what is still fresh.
 
-Of DVC only `dvc.api` is promised, so whatever else is needed of it stays here and in `flows.dvc.repair`.
+Only `dvc.api` is DVC's public API, so everything else that is needed of it stays here and in `flows.dvc.repair`.
 """
 
 import logging
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dvc.stage.cache import _get_stage_hash
 from dvc.utils.serialize import modify_yaml
 
 from components.core.errors import BadSettings, TryAgain
+from components.core.nested import MISSING, differences
 from flows.dvc import repair
 
 PIPELINE = "dvc.yaml"
@@ -29,7 +31,10 @@ RECORD = "dvc.lock"
 TRAINING_STAGES = ("pretrain", "finetune")
 """The kinds of stages that train."""
 EXCLUSIVE_STAGES = (*TRAINING_STAGES, "evaluate")
-"""Those that take every core, or the GPU: one of them at a time, since two would slow each other down fourfold."""
+"""Stages that use every core, or the GPU: one of them at a time, since two would slow each other down fourfold.
+
+docs/decisions.md, "One model at work at a time"
+"""
 
 _WORDS = {
     "deleted": "{} is missing",
@@ -71,12 +76,12 @@ class Plan:
 
 
 def kind(name: str) -> str:
-    """The name of a stage without its item of a matrix: `finetune` of `finetune@assistant`."""
+    """The name of a stage without its matrix item: `finetune` of `finetune@assistant`."""
     return name.partition("@")[0]
 
 
 def read_plan() -> Plan:
-    """The graph of the current folder's `dvc.yaml` and what of it is fresh, asked of DVC in one call.
+    """The graph of the current folder's `dvc.yaml` and which stages are fresh, read from DVC in one call.
 
     Raises `BadSettings` when the graph cannot be read, `TryAgain` while some stage of it is running.
     """
@@ -98,7 +103,7 @@ def read_plan() -> Plan:
 
 
 def digests(name: str) -> dict[str, Any]:
-    """What a stage's deps and parameters hold now, by their names; one that does not exist is left out."""
+    """The current digests of a stage's deps and values of its parameters, by name; missing ones are left out."""
     with _repo() as repo:
         return {
             str(dep): dep.read_params() if isinstance(dep, ParamsDependency) else dep.get_hash().value
@@ -108,13 +113,13 @@ def digests(name: str) -> dict[str, Any]:
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """The same, as DVC recorded it when the stage last ended well."""
+    """The same, as DVC recorded it when the stage last succeeded."""
     with _repo() as repo:
         return {str(dep): dep.hash_info.value for dep in _find(repo, name).deps}
 
 
 def drop_damaged(name: str) -> list[str]:
-    """Remove the outs of a stage that DVC's cache holds damaged, there and in the folder; gives their paths."""
+    """Remove the outs of a stage that are damaged in DVC's cache, there and in the folder; returns their paths."""
     with _repo() as repo:
         return repair.drop_damaged([_find(repo, name)])
 
@@ -129,11 +134,13 @@ def forget(name: str) -> None:
 
 
 def sort_record() -> None:
-    """Put the stages of `dvc.lock` in the order of the plan, in which `dvc repro` alone would have left them.
+    """Put the stages of `dvc.lock` in the order of the plan, in which `dvc repro` would have left them.
 
-    Stages that ran side by side were recorded as they finished.
+    Stages that ran in parallel were recorded as they finished.
+
+    docs/decisions.md, "The order in `dvc.lock` is that of the plan"
     """
-    if not Path(RECORD).exists():  # no stage has ended well yet
+    if not Path(RECORD).exists():  # no stage has succeeded yet
         return
     with _repo() as repo:
         order = [node.name for node in _in_order(repo)]
@@ -145,10 +152,10 @@ def sort_record() -> None:
 
 
 def share_cache(main: str) -> None:
-    """Let the current worktree use the cache of the main tree, and take what it has of the recorded outs from there."""
+    """Let the current worktree use the cache of the main tree, and check out the recorded outs that it has."""
     with Repo(main) as repo, Repo(".") as ours:
         settings = repo.config.load_one("local")
-        # Relative, as DVC writes no letters beyond ASCII, and these may be in the path of the main tree.
+        # Relative, as DVC writes only ASCII, and the path of the main tree may have other letters.
         settings["cache"]["dir"] = RelPath(repo.cache.local_cache_dir)
         with ours.config.edit("local") as local:
             local.update(settings)
@@ -165,7 +172,7 @@ def pull(out: str) -> None:
 
 
 def in_remote(digests: Sequence[str]) -> set[str]:
-    """Those of the md5 whose objects the remote has; none without a remote."""
+    """Those of the md5 digests whose objects the remote has; none without a remote."""
     with _repo() as repo:
         if not repo.config["core"].get("remote"):
             return set()
@@ -174,9 +181,9 @@ def in_remote(digests: Sequence[str]) -> set[str]:
 
 
 def push() -> bool:
-    """Send the outs that are recorded, and the record of earlier runs, to the remote; False when none is set.
+    """Push the recorded outs and the run cache to the remote; returns False when no remote is set.
 
-    Raises `TryAgain` when the remote does not take them.
+    Raises `TryAgain` when the push fails.
     """
     with _repo() as repo:
         if not repo.config["core"].get("remote"):
@@ -191,7 +198,7 @@ def push() -> bool:
 
 @contextmanager
 def _repo() -> Iterator[Repo]:
-    """DVC's view of the current folder, locked, with its errors turned into ours."""
+    """The DVC repository of the current folder, locked, with DVC's errors turned into ours."""
     logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of every lock that a killed run left
     with _one_at_a_time:
         try:
@@ -209,7 +216,7 @@ def _in_order(repo: Repo) -> list[Any]:
 
 
 def _find(repo: Repo, name: str) -> Any:
-    return repo.stage.load_one(PIPELINE, name)  # the index would load all of them
+    return repo.stage.load_one(PIPELINE, name)  # the index would load all stages
 
 
 def _stage(node: Any, upstream: tuple[str, ...], reasons: list[str]) -> Stage:
@@ -224,7 +231,7 @@ def _stage(node: Any, upstream: tuple[str, ...], reasons: list[str]) -> Stage:
 
 
 def _own_reasons(node: Any, status: list[Any]) -> Iterator[str]:
-    """DVC's status of one stage in words, without what follows from stages before it."""
+    """DVC's status of one stage in words, without what follows from its upstream stages."""
     if not any(out.hash_info for out in node.outs):
         yield "never run"
         return
@@ -236,25 +243,20 @@ def _own_reasons(node: Any, status: list[Any]) -> Iterator[str]:
         for path, word in [*entry.get("changed deps", {}).items(), *entry.get("changed outs", {}).items()]:
             if path in params and isinstance(word, Mapping):
                 recorded = params[path].hash_info.value or {}
-                yield from _differences("", recorded, params[path].read_params())
+                yield from _changed_settings(recorded, params[path].read_params())
             else:
                 yield _WORDS.get(word, "{} is " + str(word)).format(path)
 
 
-def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
+def _changed_settings(old: Any, new: Any) -> Iterator[str]:
     """The settings that differ, each as `section.key: old → new`."""
-    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
-        if old != new:
-            yield f"{name}: {old} → {new}"
-        return
-    for key in sorted({*old, *new}):
-        path = f"{name}.{key}" if name else str(key)
-        if key not in new:
-            yield f"{path} is gone"
-        elif key not in old:
-            yield f"{path} is new"
+    for name, before, now in sorted(differences(old, new), key=itemgetter(0)):
+        if now is MISSING:
+            yield f"{name} is gone"
+        elif before is MISSING:
+            yield f"{name} is new"
         else:
-            yield from _differences(path, old[key], new[key])
+            yield f"{name}: {before} → {now}"
 
 
 def _one_line(error: Exception) -> str:

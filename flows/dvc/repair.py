@@ -1,6 +1,6 @@
-"""What killed processes and bad disks leave of DVC's files, put in order before anything is read from them.
+"""Repairs what killed processes and bad disks leave of DVC's files, before anything is read from them.
 
-With `flows.dvc.graph` the one adapter to DVC. All here expect that the caller has the repository locked.
+Together with `flows.dvc.graph` the only adapter to DVC. All functions expect the caller to hold the repository's lock.
 """
 
 import hashlib
@@ -22,18 +22,18 @@ from flows.dvc import conflict
 
 
 def put_in_order(repo: Repo) -> None:
-    """Mend what DVC writes in place, so that a kill at the wrong moment leaves a part of it, or nothing."""
+    """Repair the files that DVC writes in place, which a kill at the wrong moment leaves truncated or empty."""
     try:
         _release_dead(repo)
-    except RWLockFileCorruptedError:  # seen by its guard, so nobody writes it, and nobody else can either
+    except RWLockFileCorruptedError:  # found under its guard lock, so no process is writing it, and none can use it
         (Path(repo.tmp_dir) / RWLOCK_FILE).unlink()
     _set_torn_record_aside(repo)
 
 
 def drop_damaged(stages: Iterable[Any]) -> list[str]:
-    """Remove the outs of stages that DVC's cache holds damaged, there and in the folder; gives their paths.
+    """Remove the outs of stages that are damaged in DVC's cache, there and in the folder; returns their paths.
 
-    DVC itself trusts an object that is read-only, and would hand out whatever it holds.
+    DVC itself trusts an object that is read-only, whatever its content.
     """
     damaged = []
     for out in (out for stage in stages for out in stage.outs):
@@ -49,7 +49,7 @@ def drop_damaged(stages: Iterable[Any]) -> list[str]:
 
 
 def _release_dead(repo: Repo) -> None:
-    """Drop the locks of processes that were killed: another one may have their number by now, and DVC would wait."""
+    """Drop the locks of killed processes: another process may have their number by now, and DVC would wait for it."""
     with _edit_rwlock(repo.tmp_dir, localfs, repo.config["core"].get("hardlink_lock", False)) as lock:
         lock["write"] = {path: holder for path, holder in lock["write"].items() if _is_alive(holder)}
         lock["read"] = {path: list(filter(_is_alive, holders)) for path, holders in lock["read"].items()}
@@ -64,7 +64,10 @@ def _is_alive(holder: Mapping[str, Any]) -> bool:
 
 
 def _set_torn_record_aside(repo: Repo) -> None:
-    """Without its record DVC finds in the cache of runs what it knew. Raises `BadSettings` for one in conflict."""
+    """Move a truncated `dvc.lock` aside: DVC restores it from its run cache. Raises `BadSettings` on a merge conflict.
+
+    docs/decisions.md, "A torn `dvc.lock` is put aside, not refused"
+    """
     record, aside = Path(repo.root_dir) / LOCK_FILE, Path(repo.tmp_dir) / f"{LOCK_FILE}.torn"
     if record.exists() and _is_torn(repo, record):
         record.replace(aside)
@@ -72,7 +75,7 @@ def _set_torn_record_aside(repo: Repo) -> None:
 
 
 def _is_torn(repo: Repo, record: Path) -> bool:
-    """Whether it was cut within a line, which may now read as something else, or where DVC's schema wants more."""
+    """Whether it was cut within a line, which may now parse as something else, or where DVC's schema needs more."""
     text = record.read_text(errors="replace")
     if conflict.is_in(text):
         raise BadSettings(f"{LOCK_FILE} has a conflict of git: {conflict.ADVICE}, then run again")
@@ -86,7 +89,7 @@ def _is_torn(repo: Repo, record: Path) -> bool:
 
 
 def _objects(out: Any) -> Iterator[Path]:
-    """The files of the cache that an out consists of; of a folder only its list when that is damaged."""
+    """The cache files of an out; for a folder whose listing is damaged, only that listing."""
     path = Path(out.cache.oid_to_path(out.hash_info.value))
     yield path
     if out.hash_info.isdir and _is_whole(path):

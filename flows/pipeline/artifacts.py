@@ -1,4 +1,4 @@
-"""What a run leaves in the Prefect UI beside its logs: the plan, the scores, and where to look."""
+"""What a run adds to its logs in the Prefect UI: the plan, the validation, the scores, and links."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from flows.services import pages
 
 
 def show_plan(plan: Plan) -> None:
-    """A table of the stages: which run, and why."""
+    """Create a table of the stages: which of them run, and why."""
     table = [
         {
             "stage": stage.name,
@@ -30,7 +30,7 @@ def show_plan(plan: Plan) -> None:
 
 
 def show_validation(table: str) -> None:
-    """The rules that a table of data was held against: those that fail first, with rows that break them."""
+    """Show the validation rules of a table of data: failed ones first, with rows that break them."""
     report = _validation(table)
     if report is None:
         return
@@ -55,7 +55,7 @@ def show_validation(table: str) -> None:
 
 
 def show_scores(recipe: str) -> None:
-    """A table of the scores of a recipe's model, each beside its baselines."""
+    """Create a table of the scores of a recipe's model, each next to its baselines."""
     create_table_artifact(
         [
             {"measure": name, "score": score, "interval": interval, "baselines": baselines}
@@ -67,7 +67,7 @@ def show_scores(recipe: str) -> None:
 
 
 def show_links(report: Path, stage_key: str) -> None:
-    """Where the report page is, and the training's run in MLflow's pages while `lmforge up` serves them."""
+    """Link to the report page, and to the training run in MLflow's pages, which `lmforge up` serves."""
     docs = [STATE / "data-docs" / table / "index.html" for table in ("raw", "prepared")]
     lines = [
         _link("The report", report),
@@ -83,13 +83,13 @@ def show_links(report: Path, stage_key: str) -> None:
 
 
 def _link(name: str, page: Path) -> str:
-    """A page of the current run: as a link where it is served, or else the path of the file."""
+    """A page of the current run: a link if it is served, otherwise the path of the file."""
     address = pages.of_run(page)
     return f"[{name}]({address})" if address else f"{name}: `{worktree.lasting(page)}`"
 
 
 def _validation(table: str) -> Any:
-    """What the stage said last, be it that the data are not acceptable; None when it did not get so far."""
+    """The last report of the validation stage, even if validation failed; None if it wrote none."""
     for folder in (STATE / "validation", Path("reports/validation")):
         with suppress(FileNotFoundError):
             return json.loads((folder / f"{table}.json").read_text(encoding="utf-8"))

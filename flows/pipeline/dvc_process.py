@@ -1,4 +1,4 @@
-"""`dvc repro` of one stage in a process of its own: its turn, its lines as they come, and its end with the run."""
+"""Runs `dvc repro` for one stage in a child process: waits for its turn, streams its output, ends it with the run."""
 
 import queue
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 from flows.dvc import graph
 from flows.processes import child, environment, locks
 
-_LOOK_EVERY = 2.0  # seconds after which a silent process gives None for a line
+_LOOK_EVERY = 2.0  # seconds of silence after which `lines` yields None
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 
 # What DVC prints around the lines of a stage.
@@ -28,12 +28,12 @@ _live: dict[int, "subprocess.Popen[str]"] = {}
 
 
 class Stopped(Exception):
-    """The run ends before this stage was started."""
+    """The run is stopping, so this stage was not started."""
 
 
 @contextmanager
 def supervised() -> Iterator[None]:
-    """Within it stages may run; when it is left by any error or signal, none of their processes stays behind."""
+    """A context in which stages may run; on any error or signal all of their processes are ended."""
     _stopping.clear()
     try:
         yield
@@ -43,21 +43,21 @@ def supervised() -> Iterator[None]:
 
 
 def is_stopping() -> bool:
-    """Whether the run ends, so that no stage may start any more."""
+    """Whether the run is stopping, so that no further stage may start."""
     return _stopping.is_set()
 
 
 def refuse_when_stopping() -> None:
-    """Raise `Stopped` when the run ends."""
+    """Raise `Stopped` if the run is stopping."""
     if _stopping.is_set():
         raise Stopped("the run was stopped")
 
 
 @contextmanager
 def turn(name: str, check: Callable[[], None]) -> Iterator[int]:
-    """Within it a stage may run; gives the number of accelerators that it holds.
+    """A context in which a stage may run; yields the number of accelerators that it holds.
 
-    An exclusive stage waits until all of them are free, and `check` is called meanwhile; any other holds none.
+    An exclusive stage waits until all of them are free, calling `check` meanwhile; any other stage holds none.
     """
     if graph.kind(name) not in graph.EXCLUSIVE_STAGES:
         yield 0
@@ -68,7 +68,7 @@ def turn(name: str, check: Callable[[], None]) -> Iterator[int]:
 
 @contextmanager
 def started(*arguments: str, folder: Path = Path(), **more: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process of `dvc` in a folder, with more environment variables; it does not outlive the body."""
+    """Start `dvc` in a folder, with additional environment variables; the process does not outlive the context."""
     refuse_when_stopping()
     env = environment.for_children(**more)
     process = child.start("dvc", *arguments, env=env, output=subprocess.PIPE, folder=folder)
@@ -86,7 +86,7 @@ def started(*arguments: str, folder: Path = Path(), **more: str) -> Iterator["su
 
 
 def lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
-    """The lines of a process as they come, and None when it has been silent for a while."""
+    """Yield the output lines of a process as they arrive, and None when it has been silent for a while."""
     waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None
     output = process.stdout
@@ -101,7 +101,7 @@ def lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
         try:
             line = waiting.get(timeout=_LOOK_EVERY)
         except queue.Empty:
-            if process.poll() is not None:  # what it left behind would keep the output open
+            if process.poll() is not None:  # its leftover children would keep the output open
                 child.signal_group(process, signal.SIGKILL)
             yield None
             continue
@@ -116,7 +116,7 @@ def is_of_stage(line: str) -> bool:
 
 
 def _stop_all() -> None:
-    """End every stage that runs, with all its processes, and let none start any more."""
+    """End every running stage with all its processes, and let no further one start."""
     _stopping.set()
     processes = list(_live.values())
     for process in processes:

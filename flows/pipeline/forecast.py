@@ -1,7 +1,10 @@
-"""How long a run will take on this machine, told before its first stage starts.
+"""Estimates how long a run will take on this machine, before its first stage starts.
 
-What needs PyTorch (sizes of models, the probe of the machine) is done by a process of its own, `python -m
-flows.pipeline.forecast`, while a server starts. It is kept in `.lmforge/cost.json` until a setting or a preset changes.
+The part that needs PyTorch (model sizes, the probe of the machine) runs in a separate process, `python -m
+flows.pipeline.forecast`, while a server starts. Its result is cached in `.lmforge/cost.json` until a setting or a
+preset changes.
+
+docs/decisions.md, "How long a run will take: a probe, not a share of the peak"
 """
 
 import hashlib
@@ -24,14 +27,14 @@ if TYPE_CHECKING:
     from flows.dvc.graph import Plan
 
 KEPT = STATE / "cost.json"
-PRESENT = ""  # the settings as they are, among the names of presets
+PRESENT = ""  # the key of the current settings, among the names of presets
 
 _counting: list["subprocess.Popen[bytes]"] = []
 
 
 @contextmanager
 def counting() -> Iterator[None]:
-    """Within it what is needed is counted in the background; `lines` waits for it, and nobody else."""
+    """A context in which the estimate is computed in the background; only `lines` and `trainings` wait for it."""
     if _load() is None:
         _counting.append(subprocess.Popen([sys.executable, "-m", "flows.pipeline.forecast"], stderr=subprocess.DEVNULL))
     try:
@@ -44,9 +47,9 @@ def counting() -> Iterator[None]:
 
 
 def lines(plan: "Plan") -> list[str]:
-    """How long the stale stages will take; and presets that take less, when that is long. None when all is fresh.
+    """How long the stale stages will take and, if that is long, presets that take less; empty if all is fresh.
 
-    Nothing when nobody counted: a run that no person started is told nothing.
+    Also empty if no estimate was computed: a run that no user started makes none.
     """
     stale = [each.name for each in plan.stale]
     if not stale:
@@ -61,14 +64,14 @@ def lines(plan: "Plan") -> list[str]:
 
 
 def trainings(plan: "Plan") -> dict[str, str]:
-    """Of each training that would run, by its name, what it will cost."""
+    """The estimated cost of each training stage that would run, by its name."""
     roads = _wait() if plan.stale else None
     known = roads[PRESENT].trainings if roads else {}
     return {each.name: estimate.describe(each.name, known[each.name]) for each in plan.stale if each.name in known}
 
 
 def remember(name: str, seconds: float) -> None:
-    """Keep how long a stage took, for the next estimate."""
+    """Record how long a stage took, for the next estimate."""
     roads = _load()
     if roads is not None:
         roads[PRESENT].remember(name, seconds)
@@ -81,7 +84,7 @@ def _wait() -> dict[str, RunEstimate] | None:
 
 
 def _load() -> dict[str, RunEstimate] | None:
-    """What was counted of the present settings, by the names of presets."""
+    """The cached estimates for the current settings, by preset name; None if there are none."""
     with suppress(FileNotFoundError):
         kept = json.loads(KEPT.read_text())
         if kept["digest"] == _digest():
@@ -94,14 +97,14 @@ def _road(trainings: Mapping[str, Any], others: Mapping[str, float]) -> RunEstim
 
 
 def _digest() -> str:
-    """Of all that the estimates follow from, beside the machine."""
+    """A digest of everything that the estimates depend on, except the machine."""
     catalogue = Path(params.load(params.PARAMS)["ingest"]["sources"])
     files = [params.PARAMS, catalogue, *sorted(presets.PRESETS.glob("*.yaml"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()
 
 
 def main() -> None:
-    """Count the present settings, and the presets that compute less."""
+    """Estimate the current settings, and the presets that compute less."""
     from components.cost import road, sizes
 
     digest = _digest()

@@ -1,4 +1,4 @@
-"""The progress of a training in the Prefect UI, while it runs: a bar, and a line with loss, tokens/s and ETA."""
+"""Live progress of a training run in the Prefect UI: a bar, and a table with loss, tokens/s and ETA."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class LiveProgress:
         self._state: ProgressState | None = None
 
     def update(self) -> None:
-        """Look at the file, unless that was done a moment ago, and show what it says."""
+        """Read the file, unless that was done a moment ago, and show its content."""
         now = time.monotonic()
         if now - self._looked_at < EVERY:
             return
@@ -40,7 +40,7 @@ class LiveProgress:
         self._show(self._state)
 
     def finish(self) -> None:
-        """Fill the bar, and leave the last figures."""
+        """Fill the bar, and keep the last metrics."""
         if self._artifacts and self._state:
             self._show({**self._state, "done": self._state["total"]})
 
@@ -61,7 +61,7 @@ class LiveProgress:
 
 
 def describe(name: str, state: ProgressState) -> str:
-    """A state that `components.core.progress` wrote, as a Markdown table."""
+    """Format a state that `components.core.progress` wrote as a Markdown table."""
     rows = {
         state["unit"]: f"{state['done']} of {state['total']}",
         **state["figures"],

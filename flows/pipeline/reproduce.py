@@ -1,7 +1,9 @@
-"""A registered version made once more: its commit, its settings and its data, in a worktree that leaves no trace.
+"""Reproduces a registered version from its commit, its settings and its data, in a worktree that leaves no trace.
 
-Every stage behind the data is computed again, whatever any cache has, and held against what the version's dvc.lock
-says. Nothing goes to the main tree, to DVC's cache or to MLflow.
+Every stage after the data is computed again, whatever any cache has, and compared with the version's dvc.lock. Nothing
+is written to the main tree, to DVC's cache or to MLflow.
+
+docs/decisions.md, "Reproducing computes, and stores nothing"
 """
 
 import contextlib
@@ -15,6 +17,7 @@ from pathlib import Path
 from components.core import params, stage
 from components.core.errors import StageError
 from components.core.files import STATE
+from components.core.git import git
 from components.lineage import objects
 from components.lineage.snapshot import EDITS, LISTING, SOURCES, Kept, catalogue
 from components.registry import store
@@ -32,7 +35,7 @@ DIFFERENT = 3  # exit code
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended: the digest of the new weights, and for each stage the outs that are not as they were."""
+    """The result: the digest of the new weights, and the outs that differ, by stage."""
 
     version: Version
     digest: str
@@ -40,7 +43,7 @@ class Outcome:
 
     @property
     def identical(self) -> bool:
-        """Whether the model came out with the same bits."""
+        """Whether the new weights are bit-identical to the registered ones."""
         return self.digest == self.version.digest
 
     def __str__(self) -> str:
@@ -55,7 +58,7 @@ class Outcome:
 
 
 def reproduce(name: str, ref: str, keep: bool) -> Outcome:
-    """Make the version that `ref` (an alias or a number) stands for once more; `keep` leaves the worktree.
+    """Reproduce the version that `ref` (an alias or a number) refers to; `keep` leaves the worktree in place.
 
     Raises `StageError` when its commit or its data are gone, or a stage fails.
     """
@@ -68,7 +71,7 @@ def reproduce(name: str, ref: str, keep: bool) -> Outcome:
 
 @contextlib.contextmanager
 def made_again(main: Path, commit: str, kept: Kept, keep: bool) -> Iterator[tuple[Path, dict[str, tuple[str, ...]]]]:
-    """A worktree in which all of it was computed again, and the stages that gave other outs, with these."""
+    """Yield a worktree in which everything was computed again, and the outs that differ, by stage."""
     with _tree(main, commit, keep) as tree:
         _put_in_place(tree, kept)
         _get_data(main, tree)
@@ -77,9 +80,9 @@ def made_again(main: Path, commit: str, kept: Kept, keep: bool) -> Iterator[tupl
 
 @contextlib.contextmanager
 def _tree(main: Path, commit: str, keep: bool) -> Iterator[Path]:
-    """A worktree at a commit, that goes at the end unless it is kept."""
+    """A worktree at a commit, removed at the end unless `keep` is set."""
     tree = (main / FOLDER / f"{commit[:8]}-{os.getpid()}").resolve()
-    worktree.git(main, "worktree", "add", "--quiet", "--detach", str(tree), commit)
+    git(main, "worktree", "add", "--quiet", "--detach", str(tree), commit)
     console.say("worktree", f"{tree} at {commit[:10]}")
     try:
         yield tree
@@ -91,9 +94,9 @@ def _tree(main: Path, commit: str, keep: bool) -> Iterator[Path]:
 
 
 def _put_in_place(tree: Path, kept: Kept) -> None:
-    """Bring the worktree to what the version was made from: edits that were in no commit, and the records."""
+    """Restore in the worktree what the version was made from: uncommitted edits, and the recorded files."""
     if (kept.folder / EDITS).exists():
-        worktree.git(tree, "apply", "--whitespace=nowarn", str(kept.folder / EDITS))
+        git(tree, "apply", "--whitespace=nowarn", str(kept.folder / EDITS))
     places = {name: name for name in ("dvc.lock", "dvc.yaml", "params.yaml")}
     places |= {SOURCES: catalogue(params.load(kept.folder / params.PARAMS)), LISTING: "data/listing.json"}
     for name, place in places.items():
@@ -115,7 +118,7 @@ def _get_data(main: Path, tree: Path) -> None:
 
 
 def _run(tree: Path, kept: Kept) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Run the stages; gives those with other outs than before, and which these are."""
+    """Run the stages; yields each stage with outs that differ from before, and these outs."""
     with contextlib.chdir(tree):
         names = [one.name for one in graph.read_plan().stages if one.name != FROZEN]
     console.say(FROZEN, "taken as it was")
@@ -132,9 +135,9 @@ def _run(tree: Path, kept: Kept) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _run_stage(tree: Path, name: str) -> None:
-    """Run a stage by force, and keep DVC from putting its outs into the cache. Raises `StageError` with its line."""
+    """Force a stage to run, without putting its outs into DVC's cache. Raises `StageError` with its error line."""
     arguments = ("repro", "--quiet", "--force", "--single-item", "--no-commit", name)
-    store_uri = f"sqlite:///{tree / STATE / 'mlflow' / 'mlflow.db'}"  # of its own, whatever the environment says
+    store_uri = f"sqlite:///{tree / STATE / 'mlflow' / 'mlflow.db'}"  # of its own, whatever the environment sets
     with dvc_process.started(*arguments, folder=tree, MLFLOW_TRACKING_URI=store_uri) as process:
         for line in filter(None, dvc_process.lines(process)):
             console.say(name, line)

@@ -1,6 +1,6 @@
 """One stage as one Prefect task: run, stream its log, kill, retry, report.
 
-The work itself is `dvc repro -s STAGE` in a process of its own; what DVC finds unchanged it takes from its cache.
+The work itself is `dvc repro -s STAGE` in a child process; DVC takes unchanged results from its cache.
 """
 
 import time
@@ -24,13 +24,13 @@ from flows.pipeline import artifacts, dvc_process, forecast
 from flows.pipeline.live_progress import LiveProgress
 from flows.retraining.usage import UsageMeter
 
-# What DVC says; the last when a stage found no space even for its own line.
+# DVC's messages; the last one appears when a stage had no disk space even for its own error line.
 _MAY_PASS = ("is busy", "No space left on device", "Disk quota exceeded", f"exited with {TryAgain.code}")
 _KILLED = ("exited with 137", "exited with -9")
 
 
 class StageFailed(StageError):
-    """A stage ended badly: its name, its exit code, and its own line."""
+    """A stage failed; the error has the stage's name, its exit code and its own error line."""
 
     def __init__(self, name: str, code: int, line: str) -> None:
         super().__init__(f"{name}: {line}")
@@ -38,13 +38,14 @@ class StageFailed(StageError):
 
 
 class Watcher(Protocol):
-    """What looks at a stage at work, every few seconds, and once more when it has ended well."""
+    """Observes a running stage: updated every few seconds, and finished once when the stage has succeeded."""
 
     def update(self) -> None: ...
 
     def finish(self) -> None: ...
 
 
+# docs/decisions.md, "Only exit code 75 is tried again"
 def _is_worth_another_try(_: Task[Any, Any], __: TaskRun, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
     return isinstance(error, StageError) and error.code == TryAgain.code and not dvc_process.is_stopping()
@@ -52,15 +53,16 @@ def _is_worth_another_try(_: Task[Any, Any], __: TaskRun, state: State[Any]) -> 
 
 @task(
     task_run_name="{name}",
+    # docs/decisions.md, "DVC decides, Prefect shows"
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[10, 60, 300],
     retry_condition_fn=_is_worth_another_try,
 )
 def run_stage(name: str, fresh: bool) -> State[None]:
-    """Run a stage of the graph; what is fresh already ends as `Cached` without a process.
+    """Run a stage of the graph; a fresh stage ends as `Cached` without starting a process.
 
-    Raises `StageFailed` with the line and the exit code that the stage left.
+    Raises `StageFailed` with the stage's error line and exit code.
     """
     if fresh:
         return _cached(name, "unchanged")
@@ -83,7 +85,7 @@ def _cached(name: str, why: str) -> State[None]:
 
 @contextmanager
 def _turn(name: str) -> Iterator[list[Watcher]]:
-    """Within it a stage may run; gives what watches it."""
+    """A context in which a stage may run; yields its watchers."""
     watchers: list[Watcher] = [LiveProgress(name)] if graph.kind(name) in graph.TRAINING_STAGES else []
     with dvc_process.turn(name, _wait(name)) as accelerators:
         if accelerators:
@@ -92,7 +94,7 @@ def _turn(name: str) -> Iterator[list[Watcher]]:
 
 
 def _wait(name: str) -> Callable[[], None]:
-    """What a stage does again and again while it waits for its turn: say so, once, and look whether the run ends."""
+    """The check to repeat while a stage waits for its turn: report the wait once, and raise if the run is stopping."""
     line = "waits: another stage or run has the processor, or the GPUs"
     said: set[str] = set()
 
@@ -108,7 +110,7 @@ def _wait(name: str) -> Callable[[], None]:
 
 @contextmanager
 def _shown(name: str) -> Iterator[None]:
-    """Whether a stage that validates ends well or not, leave its rules in the Prefect UI."""
+    """Show the rules of a validation stage in the Prefect UI, whether it succeeds or fails."""
     kind, _, table = name.partition("@")
     try:
         yield
@@ -118,7 +120,7 @@ def _shown(name: str) -> Iterator[None]:
 
 
 def _reproduce(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> bool:
-    """Run `dvc repro` for one stage; False when DVC took its outs from the cache."""
+    """Run `dvc repro` for one stage; returns False when DVC took its outs from the cache."""
     (STATE / "stages" / f"{name}.json").unlink(missing_ok=True)
     before = graph.digests(name)
     code, complaint, ran = _follow(name, log, watchers)
@@ -132,7 +134,7 @@ def _reproduce(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watch
 
 
 def _follow(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]) -> tuple[int, str, bool]:
-    """Run the process and pass on what it says; its exit code, the error that DVC named if any, whether it began."""
+    """Run the process and log its output; returns its exit code, DVC's error if any, and whether the stage started."""
     complaint, at_work = "", False
     with dvc_process.started("--wait-for-lock", "repro", "--single-item", name) as process:
         for line in dvc_process.lines(process):
@@ -154,7 +156,7 @@ def _follow(name: str, log: Logger | LoggerAdapter[Any], watchers: list[Watcher]
 
 
 def _failure(name: str, complaint: str) -> StageFailed:
-    """What went wrong, in the words of the stage when it got so far, or else of DVC."""
+    """The error as the stage reported it, or as DVC did if the stage did not get that far."""
     if (STATE / "stages" / f"{name}.json").exists():
         code, line = stage.outcome(name)
         if code != 0:
@@ -166,7 +168,10 @@ def _failure(name: str, complaint: str) -> StageFailed:
 
 
 def _refuse_changed_deps(name: str, before: dict[str, Any]) -> None:
-    """DVC records deps as they are when a stage ends, so that an edit in between would count as what it read."""
+    """Raise `StageFailed` if a dep changed while the stage ran: DVC records the deps as they are at its end.
+
+    docs/decisions.md, "Two looks at what was edited"
+    """
     after = graph.recorded(name)
     changed = sorted(dep for dep in {*before, *after} if before.get(dep) != after.get(dep))
     if changed:
@@ -176,7 +181,7 @@ def _refuse_changed_deps(name: str, before: dict[str, Any]) -> None:
 
 
 def _refuse_damaged_outs(name: str) -> None:
-    """What DVC took from its cache has to be what it put there."""
+    """Raise `StageFailed` if DVC took a damaged file from its cache."""
     damaged = graph.drop_damaged(name)
     if damaged:
         line = f"DVC's cache held a damaged {' and '.join(damaged)}: it is removed there, and made again"

@@ -43,17 +43,17 @@ REPORT = Path("reports/report.html")
 
 @dataclass(frozen=True)
 class Release:
-    """How a run ended: the version, what the gate said of it, the aliases that it now has, and what became of it."""
+    """The result of a run: the version, the gate's decision, the version's aliases now, and the outcome in words."""
 
     version: Version
     decision: Decision
     aliases: tuple[str, ...]
     outcome: str
-    refused: bool  # a person said no before
+    refused: bool  # by a user, in an earlier run
 
     @property
     def event(self) -> notifications.Event | None:
-        """What somebody wants to be told: that it was promoted, or that it waits for a person."""
+        """The event to send notifications of, if any: the version was promoted, or it waits for a user."""
         if not self.decision.promote or self.refused:
             return None
         return "promoted" if store.CHAMPION in self.aliases else "waits"
@@ -76,18 +76,18 @@ def _plain(rule: Rule) -> str:
 
 
 def _name() -> str:
-    """What triggered the run; of those that the calendar starts also the day."""
+    """The name of a run: its trigger and, if the calendar started it, the date."""
     trigger = str(runtime.flow_run.parameters["trigger"])
     return f"{trigger} {_today()}" if trigger == CALENDAR else trigger
 
 
 def _today() -> date:
-    """By the clock of this machine, as the calendar goes."""
+    """Today in this machine's time zone, which the schedules use too."""
     return datetime.now(UTC).astimezone().date()
 
 
 def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001, what Prefect passes
-    """Tell of what became of the model; that it is kept back, or that nothing was trained, is nobody's worry."""
+    """Send a notification of the outcome; none if the model is kept back, or nothing was trained."""
     release = state.result(raise_on_failure=False)
     if isinstance(release, Release) and release.event:
         notifications.tell(release.event, f"{flow_run.name}: {state.message}", flow_run.id)
@@ -104,14 +104,14 @@ def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]
     """Bring every stage up to date, then register the recipe's package, judge it, and promote it if it is better.
 
     A trigger that begins with `calendar`, `data` or `drift` asks the policy first. In a worktree the result goes to a
-    branch, and the worktree away. Raises `StageFailed` when a stage fails, `StageError` when something around them
+    branch, and the worktree is removed. Raises `StageFailed` when a stage fails, `StageError` when something else
     does; both carry an exit code.
 
     Args:
         trigger: Why it runs; the run is named after it. What a person writes here is never refused.
         recipe: What is trained: a recipe of the section `finetune` of params.yaml.
     """
-    if runtime.deployment.id is None:  # the worker knows of the others
+    if runtime.deployment.id is None:  # the worker tracks the others
         recovery.note_by_hand(str(runtime.flow_run.id))
     with (
         worktree.left_at_the_end(worktree.main_tree()),
@@ -129,14 +129,14 @@ def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]
 
 
 def train_by_hand() -> Release:
-    """Run the flow in the current folder. A person is never refused."""
-    release = train(trigger=BY_HAND)  # Prefect gives what the state holds
+    """Run the flow in the current folder. The policy never refuses a user."""
+    release = train(trigger=BY_HAND)  # Prefect returns the data of the state
     assert isinstance(release, Release)
     return release
 
 
 def make(recipe: str) -> Release:
-    """Run the graph; register, judge and, if it is better, promote what it made."""
+    """Run the graph; register, judge and, if it is better, promote the resulting model."""
     bring_up_to_date()
     version = register_model(recipe)
     decision = gate_model(version)
@@ -149,9 +149,12 @@ def make(recipe: str) -> Release:
 
 @task(name="decide", task_run_name="decide", cache_policy=NO_CACHE)
 def decide(trigger: str) -> policy.TrainDecision:
-    """List the data, and ask the policy whether to train on them. What was decided of this flow run once holds.
+    """List the data, and ask the policy whether to train on them.
 
-    It also removes what old runs left. In a worktree it first takes what DVC's cache has.
+    A restarted flow run keeps its earlier decision if the data are the same. Also removes what old runs left. In a
+    worktree, first checks out what DVC's cache has.
+
+    docs/decisions.md, "The run itself asks the policy"
     """
     flow_run, main = str(runtime.flow_run.id), worktree.main_tree()
     if main:
@@ -176,7 +179,7 @@ def decide(trigger: str) -> policy.TrainDecision:
 
 @task(name="keep", task_run_name="keep", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300])
 def keep(release: Release, trigger: str) -> None:
-    """Push what DVC has of the run, and commit its record and reports to a branch of their own."""
+    """Push the run's outs to the DVC remote, and commit `dvc.lock`, listing and reports to a branch of their own."""
     pushed = graph.push()
     record = Path(graph.RECORD)
     files = [record, listing.LISTING, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
@@ -185,7 +188,7 @@ def keep(release: Release, trigger: str) -> None:
 
 
 def bring_up_to_date() -> None:
-    """Run what is stale of the graph; what it made has to be what the folder holds then, or `TryAgain` is raised."""
+    """Run the stale stages of the graph; raises `TryAgain` if the folder was edited meanwhile."""
     plan = graph.read_plan()
     artifacts.show_plan(plan)
     for line in forecast.lines(plan):
@@ -196,7 +199,7 @@ def bring_up_to_date() -> None:
 
 
 def run_graph(plan: Plan) -> None:
-    """Run each stage as soon as those before it are done; after a failure begin no other, and raise it."""
+    """Run each stage as soon as its upstream stages are done; after a failure start no other, and raise it."""
     waiting = list(plan.stages)
     running: dict[PrefectFuture[State[None]], str] = {}
     done: dict[str, PrefectFuture[State[None]]] = {}
@@ -224,7 +227,10 @@ def run_graph(plan: Plan) -> None:
 
 
 def check_nothing_changed() -> None:
-    """What is registered has to be what the folder holds: raise `TryAgain` when somebody edited it meanwhile."""
+    """Raise `TryAgain` if the folder was edited during the run: what is registered must match its content.
+
+    docs/decisions.md, "Two looks at what was edited"
+    """
     stale = graph.read_plan().stale
     if stale:
         why = "; ".join(f"{stage.name}: {', '.join(stage.reasons)}" for stage in stale)
@@ -233,7 +239,7 @@ def check_nothing_changed() -> None:
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 def write_report(recipe: str, release: Release) -> None:
-    """Write the report page, and leave scores and links in the Prefect UI."""
+    """Write the report page, and show scores and links in the Prefect UI."""
     tags = tags_of(Path.cwd(), recipe, str(runtime.flow_run.id))
     tags |= {"version": str(release.version.number)}
     if release.aliases:
@@ -258,7 +264,7 @@ def _request(trigger: str, found: listing.Listing) -> Request:
 
 
 def _settle(main: Path) -> None:
-    """Make a worktree ready to work in: its data, and DVC's cache; and clear away what earlier runs left."""
+    """Prepare a worktree: link its data and share DVC's cache; and remove old worktrees of earlier runs."""
     patterns = [pattern for source in listing.sources() for pattern in source.local_patterns]
     worktree.link_data(main, Path.cwd(), patterns)
     graph.share_cache(str(main))
@@ -266,7 +272,7 @@ def _settle(main: Path) -> None:
 
 
 def _unfinished(main: Path) -> set[str]:
-    """The flow runs with a worktree that are not over."""
+    """The ids of the flow runs that have a worktree and are not finished."""
     ids = [tree.name for tree in worktree.found(main)]
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": ids}}))

@@ -1,6 +1,9 @@
-"""Run a Python module as a child that cannot outlive its parent: when that dies, even by kill -9, its group ends.
+"""Run a Python module as a child that cannot outlive its parent.
 
+When the parent dies, even by kill -9, the kernel signals the child, which then ends its whole process group.
 `python -m flows.processes.child PARENT MODULE ARGUMENTS` must lead a process group of its own.
+
+docs/decisions.md, "Nothing outlives its parent"
 """
 
 import os
@@ -20,9 +23,9 @@ from components.core.process import die_with_parent
 def start(
     module: str, *arguments: str, env: Mapping[str, str], output: IO[str] | int, folder: Path = Path()
 ) -> "subprocess.Popen[str]":
-    """Start a module on the leash in a folder, in a process group of its own, stdout and stderr together.
+    """Start a module as such a child in a folder, in a process group of its own, stdout and stderr combined.
 
-    Linux ties the leash to the calling thread: it must live as long as the child may.
+    Linux ties the parent-death signal to the calling thread: the thread must live as long as the child may.
     """
     return subprocess.Popen(
         [sys.executable, "-m", "flows.processes.child", str(os.getpid()), module, *arguments],
@@ -39,7 +42,7 @@ def start(
 
 
 def stop(process: "subprocess.Popen[str]", within: float) -> None:
-    """End a process and all that it started: asked first, killed after that many seconds."""
+    """End a process and all that it started: by SIGTERM first, by SIGKILL after `within` seconds."""
     signal_group(process, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(within)
@@ -48,18 +51,18 @@ def stop(process: "subprocess.Popen[str]", within: float) -> None:
 
 
 def signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
-    """Send a signal to a process and to all that it started and that is left of it."""
+    """Send a signal to the process group: the process and whatever is left of those that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def main() -> None:
-    """Put on the leash, then become the module."""
+    """Ask the kernel for the parent-death signal, then become the module."""
     _, parent, module, *arguments = sys.argv
     signal.signal(signal.SIGTERM, _end_group)
     die_with_parent()
     if os.getppid() != int(parent):
-        sys.exit(1)  # it died before the leash was on
+        sys.exit(1)  # the parent died before that
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

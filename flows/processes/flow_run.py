@@ -1,8 +1,10 @@
-"""What a worker starts for a flow run: Prefect's engine, in this process, which ends when the worker does.
+"""The process that a worker starts for a flow run: it becomes Prefect's engine, and ends when the worker does.
 
 `python -m flows.processes.flow_run` runs the flow in the main tree. With an entrypoint, such as
-`flows.pipeline.train.train`, it moves into the worktree of the flow run first, made or found; there the engine imports
-the flow, and all that this imports, from the worktree: the code of one commit.
+`flows.pipeline.train.train`, it first changes into the worktree of the flow run, and creates it if needed; there the
+engine imports the flow, and all its dependencies in this repository, from the worktree: the code of one commit.
+
+docs/decisions.md, "When the worker dies, its runs die"
 """
 
 import os

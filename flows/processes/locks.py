@@ -1,7 +1,9 @@
-"""Locks between processes: files that the system lets go when their holder dies, however it dies.
+"""Locks between processes: file locks that the system releases when their holder dies, however it dies.
 
-Those of a folder lie in its `.lmforge/locks`. Those of cores and GPUs lie in the temporary folder of the machine, since
+Locks of a folder are in its `.lmforge/locks`. Locks of cores and GPUs are in the temporary folder of the machine, since
 every folder and worktree of this user shares them.
+
+docs/decisions.md, "The turn is a lock of the machine, not a place in a queue"
 """
 
 import fcntl
@@ -28,7 +30,7 @@ _kept: list[IO[str]] = []
 
 @contextmanager
 def hold(name: str, refusal: str) -> Iterator[None]:
-    """Hold the lock of this folder, or raise `TryAgain(refusal)` when another has it."""
+    """Hold a lock of this folder, or raise `TryAgain(refusal)` when another process has it."""
     with _file(LOCKS / name) as descriptor:
         if not _take(descriptor):
             raise TryAgain(refusal)
@@ -37,10 +39,10 @@ def hold(name: str, refusal: str) -> Iterator[None]:
 
 @contextmanager
 def hold_accelerators(check: Callable[[], None]) -> Iterator[int]:
-    """Hold the GPUs that this process may use, or else its cores, as soon as all are free.
+    """Wait until all GPUs that this process may use are free, or without GPUs its cores, and hold them.
 
-    Gives how many accelerators these are: each GPU is one, and all cores together are one. `check` is called while
-    waiting, and may raise to give up. All take them in one order, so that two runs never wait for each other.
+    Yields the number of accelerators: each GPU is one, and all cores together are one. `check` is called while
+    waiting, and may raise to give up. All processes lock in the same order, so that two runs cannot deadlock.
     """
     gpus = _gpus()
     with ExitStack() as stack:
@@ -50,7 +52,7 @@ def hold_accelerators(check: Callable[[], None]) -> Iterator[int]:
 
 
 def accelerators() -> list[str]:
-    """The GPUs that this process may use, by their UUIDs, or else its cores: `cpu0`, `cpu1`, ..."""
+    """The GPUs that this process may use, by UUID, or without GPUs its cores: `cpu0`, `cpu1`, ..."""
     return _gpus() or _cores()
 
 
@@ -77,7 +79,7 @@ def accelerator_lock(name: str) -> Path:
 
 
 def keep(path: Path) -> bool:
-    """Take the lock of a file for as long as this process lives; False when another process has it."""
+    """Take the lock of a file for as long as this process lives; returns False when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("w")
     if not _take(file.fileno()):

@@ -1,4 +1,4 @@
-"""What runs leave in the main tree for a while, and what of it is removed when it is old."""
+"""Retention of what runs leave in the main tree: how long it is kept, and its removal."""
 
 import shutil
 from datetime import timedelta
@@ -7,14 +7,14 @@ from pathlib import Path
 from flows.processes.worktree import BY_HAND
 
 KEPT_FOR = {
-    ".checkpoints/*": timedelta(days=30),  # of trainings that were interrupted and not continued
+    ".checkpoints/*": timedelta(days=30),  # of training runs that were interrupted and not resumed
     ".lmforge/runs/*": timedelta(days=90),  # pages
     ".lmforge/retraining/usage/*.json": timedelta(days=90),  # the policy looks back a week, and at the last run
 }
 
 
 def prune(main: Path, now: float) -> list[Path]:
-    """Remove what did not change for longer than it is kept, but for the newest of each kind; gives what it was."""
+    """Remove what has not changed for longer than it is kept, except the newest of each kind; returns the paths."""
     old = [
         path for pattern, kept_for in KEPT_FOR.items() for path in _old(main, pattern, now - kept_for.total_seconds())
     ]

@@ -1,1 +1,1 @@
-"""Which version is live: the gate, the approval by a person, and the way back."""
+"""Which version is live: the gate, the approval by a user, and the rollback."""

@@ -1,7 +1,9 @@
-"""What a person does to the champion at the command line: at once, on the registry alone; then Prefect is told.
+"""Commands that change the champion: they act at once, on the registry alone, and are then recorded in Prefect.
 
-Whoever looks at Prefect's pages so sees these commands among the runs of the flows that do the same. Where its server
-does not run, or does not answer, the ledger alone has them.
+So Prefect's pages show these commands among the runs of the flows that do the same. If its server is not running, or
+does not answer, only the ledger has them.
+
+docs/decisions.md, "The command line needs no Prefect server"
 """
 
 from typing import Any
@@ -26,7 +28,7 @@ def promote(version: int, by: str, reason: str, anyway: bool) -> None:
 
 
 def reject(version: int, by: str, reason: str) -> None:
-    """Turn a version down."""
+    """Reject a version."""
     line = champion.reject(MODEL, version, by, reason)
     console.say("reject", line)
     said = {"version": version, "verdict": "reject", "by": by, "reason": reason}
@@ -41,7 +43,7 @@ def rollback(by: str, reason: str) -> None:
 
 
 def _tell(flow: str, name: str, parameters: dict[str, Any], state: str, line: str) -> None:
-    """Let a run stand in Prefect that ended so, when its server is there.
+    """Create a flow run in Prefect that has already ended in this state, if its server is up.
 
     https://docs.prefect.io/v3/api-ref/rest-api/server/flow-runs/create-flow-run
     """

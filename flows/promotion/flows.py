@@ -1,7 +1,7 @@
-"""From a package to the champion: register, judge, promote; and by hand, promote any version or go back.
+"""From a package to the champion: register, judge, promote; and by hand, promote any version or roll back.
 
-Which model is live is written in one place, the aliases of the registry; why, in the ledger. No process waits for a
-person: a version that needs an approval is left waiting, and the flow `promote` is how somebody says yes or no.
+Which model is live is stored in one place, the aliases of the registry; why, in the ledger. No process waits for a
+user: a version that needs approval is left pending, and a user approves or rejects it by the flow `promote`.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -33,13 +33,17 @@ from flows.retraining.settings import Retraining
 
 DEPLOYMENT = "promote/promote"
 
-# What each means stands in the docstrings: the forms of Prefect's pages take it from there alone.
+# The docstrings describe them, since the forms of Prefect's pages read the descriptions only there.
+# docs/decisions.md, "Parameters are described in docstrings"
 Number = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 
 
 def register(recipe: str, flow_run: str = "by hand") -> Version:
-    """Register the package of a recipe with its lineage; the same weights are registered once."""
+    """Register the package of a recipe with its lineage; the same weights are registered once.
+
+    docs/decisions.md, "Registering is not a stage"
+    """
     root, package = Path.cwd(), Path("models/package") / recipe
     if not package.exists():
         raise BadData(f"{package} is not there: run the pipeline first (`lmforge run` or `dvc repro`)")
@@ -58,7 +62,7 @@ def register_model(recipe: str) -> Version:
 
 @task(name="gate", task_run_name="gate", cache_policy=NO_CACHE)
 def gate_model(version: Version) -> Decision:
-    """Judge a version against the champion. Its reports have to be the present ones in reports/evaluation."""
+    """Judge a version against the champion. Its reports must be the current ones in reports/evaluation."""
     number, gone = champion.standing(version.name, version.number), champion.gone(version.name)
     if gone is not None:
         instead = f"@previous, version {number}, stands in for it" if number else "the floors alone decide"
@@ -80,9 +84,9 @@ def gate_model(version: Version) -> Decision:
 
 @task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)
 def promote_model(version: Version, decision: Decision) -> str:
-    """Make a version champion when the gate said so and nobody has to be asked; what became of it, in words.
+    """Make a version champion if the gate passed it and no approval is needed; returns the outcome in words.
 
-    That the gate said no, or that it waits for a person, is a normal end.
+    A version that the gate keeps back, or that waits for a user, is a normal outcome.
     """
     line = _follow(version, decision)
     _say("promote", line)
@@ -104,7 +108,7 @@ def promote(
     anyway: bool = False,
     recipe: str = RECIPE,
 ) -> State[str]:
-    """Say yes or no to a version: what somebody rejected before is not promoted unless `anyway`.
+    """Approve or reject a version; one that a user rejected before is not promoted unless `anyway`.
 
     Args:
         version: Number of the version.
@@ -136,7 +140,7 @@ def rollback(by: Text, reason: Text, recipe: str = RECIPE) -> State[str]:
 
 
 def _judge(version: Version, present: Version | None) -> Decision:
-    """The gate's decision, from the ledger when it was made for the same inputs before."""
+    """The gate's decision, taken from the ledger if it was made for the same inputs before."""
     settings, evaluation = params.read("gate", Gate), params.read("evaluate", Evaluate)
     recipe = version.name.removeprefix(model_name(""))
     reports, gaps = Path("reports/evaluation") / recipe, tags.missing(Path.cwd(), recipe, graph.in_remote)
@@ -159,7 +163,7 @@ def _candidate(version: Version, package: Path) -> Candidate:
 
 
 def _follow(version: Version, decision: Decision) -> str:
-    """Do what follows from a decision of the gate, and say it."""
+    """Act on a decision of the gate, and return the outcome in words."""
     name, number = version.name, version.number
     if not decision.promote:
         present = store.aliases(name).get(store.CHAMPION)
@@ -178,7 +182,7 @@ def _follow(version: Version, decision: Decision) -> str:
 
 
 def _promote_later(version: Version, minutes: float) -> str:
-    """Let the deployment promote the version when the time for objections is over; the same decision does so once."""
+    """Schedule the deployment to promote the version at the end of the veto window, once for each decision."""
     decision = champion.last_decision(version)
     due = datetime.now(UTC) + timedelta(minutes=minutes)
     recipe = version.name.removeprefix(model_name(""))
@@ -208,6 +212,6 @@ def _end(line: str, state: str) -> State[str]:
 
 
 def _say(name: str, line: str) -> None:
-    """To the terminal, and to the log that Prefect keeps."""
+    """Print a line to the terminal, and to Prefect's log."""
     console.say(name, line)
     get_run_logger().info(line)

@@ -1,7 +1,9 @@
-"""`lmforge noise`: how far do seeds differ? Measured, so that the gate knows.
+"""`lmforge noise`: measures the spread of results between seeds, for the gate.
 
 The recipe is trained several times, shortened, with nothing changed but the seed: pretraining and fine-tuning, as the
-gate compares what comes out of both. The validation documents are scored, not those of the test split.
+gate compares the result of both. The validation documents are scored, not those of the test split.
+
+docs/decisions.md, "The spread of seeds belongs to settings and sources, not to rows"
 """
 
 import tempfile
@@ -34,14 +36,14 @@ STAGE = "noise"
 
 Train = Callable[[int], float]
 """From a seed to bits per byte."""
-BEFORE = ("ingest", "prepare", "tokenizer", "encode")  # the trainings
+BEFORE = ("ingest", "prepare", "tokenizer", "encode")  # what training needs
 
 
 def measure(recipe: str, seeds: int, steps: int) -> str:
-    """Train a recipe with several seeds, at most `steps` of each training, and keep how they differ; it in words.
+    """Train a recipe with several seeds, each stage for at most `steps`, and store the spread; returns it in words.
 
-    What was measured before for the same settings, data and steps is kept, and continued. Raises `BadData` when the
-    data are not up to date, and `TryAgain` while a run is at work in this folder.
+    An earlier measurement for the same settings, sources and steps is kept, and continued. Raises `BadData` when the
+    data are not up to date, and `TryAgain` while a run is active in this folder.
     """
     with locks.hold("run", "a run is at work in this folder: wait for it, or stop it"):
         stale = [stage.name for stage in graph.read_plan().stale if stage.name in BEFORE]
@@ -61,7 +63,7 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained, and how it is scored; `steps` at most, of each of the two trainings."""
+    """What is trained, and how it is scored; pretraining and fine-tuning take at most `steps` each."""
 
     pretrain: Pretrain
     finetune: Finetune
@@ -73,7 +75,7 @@ class Recipe:
             raise BadSettings("an encoder that labels has no bits per byte: the gate has no use for their spread")
 
     def train(self, seed: int) -> float:
-        """The bits per byte of validation documents after a training with this seed. It keeps nothing on the disk."""
+        """The bits per byte of validation documents after training with this seed. Keeps nothing on disk."""
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             tokenizer = Tokenizer.load(pretrain.TOKENIZER)
@@ -120,9 +122,9 @@ class Recipe:
 
 
 def train_each(train: Train, seeds: int, record: NoiseRecord, key: str, say: Callable[[str], None]) -> None:
-    """Train with the seeds 1, 2, ... up to `seeds` that the record lacks, and write it after each.
+    """Train with the seeds 1, 2, ... up to `seeds` that the record lacks, and write the record after each.
 
-    `say` takes a line for people.
+    `say` prints a line for the user.
     """
     missing = [seed for seed in range(1, seeds + 1) if seed not in record.bits_per_byte]
     began = time.monotonic()

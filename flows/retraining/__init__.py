@@ -1,1 +1,1 @@
-"""When a model is trained again: the policy, the watch on data, deployments and notifications."""
+"""Automatic retraining: the policy, the watcher of data, deployments and notifications."""

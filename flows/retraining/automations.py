@@ -1,4 +1,4 @@
-"""What Prefect does by itself: start a retraining on an event, and notice runs that fell silent."""
+"""Prefect's automations: start retraining on an event, and notice runs that fell silent."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -44,7 +44,7 @@ def wanted(deployments: Mapping[str, UUID]) -> list[AutomationCore]:
 
 
 def register(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> None:
-    """Make each automation, or bring the one of that name up to date; one that was switched off stays off."""
+    """Create each automation, or update the one of that name; one that was switched off stays off."""
     for automation in wanted(deployments):
         known = client.read_automations_by_name(automation.name)
         if not known:
@@ -55,7 +55,7 @@ def register(client: SyncPrefectClient, deployments: Mapping[str, UUID]) -> None
 
 
 def _retrain_on(event: str, deployment: UUID, trigger: str) -> AutomationCore:
-    """Run the deployment when such an event comes; the name of the run is the text `trigger`."""
+    """Run the deployment on each such event; the name of the run is the text `trigger`."""
     return AutomationCore(
         name=f"retrain on {event}",
         description=f"Starts retrain-on-data on each event {event}. Made by `lmforge up`.",

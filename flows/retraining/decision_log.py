@@ -29,7 +29,7 @@ def note(record: LoggedDecision) -> None:
 
 
 def decisions() -> list[LoggedDecision]:
-    """The log, the oldest line first; one that was cut by a full disk is passed over."""
+    """The log, the oldest line first; a line that was cut by a full disk is skipped."""
     found = []
     for line in DECISIONS.read_text(encoding="utf-8").splitlines() if DECISIONS.exists() else ():
         with suppress(ValueError):
@@ -38,5 +38,5 @@ def decisions() -> list[LoggedDecision]:
 
 
 def decision_of(flow_run: str) -> LoggedDecision | None:
-    """What was decided of a flow run, when it was begun before."""
+    """The earlier decision for a flow run, if it has been started before."""
     return next((record for record in reversed(decisions()) if record.flow_run == flow_run), None)

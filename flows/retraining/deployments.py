@@ -1,7 +1,9 @@
-"""What Prefect can start: the deployments, their schedules and limits. `lmforge up` registers them.
+"""Prefect's deployments, their schedules and limits. `lmforge up` registers them.
 
-A deployment whose definition did not change since it was registered is left alone, and with it what somebody set in
+A deployment whose definition did not change since it was registered is left alone, and with it what a user set in
 Prefect's pages: another schedule, or a pause.
+
+docs/decisions.md, "What is set in Prefect's pages stays"
 """
 
 import hashlib
@@ -36,7 +38,10 @@ _STRATEGIES = {"drop": ConcurrencyLimitStrategy.CANCEL_NEW, "queue": Concurrency
 
 @dataclass(frozen=True)
 class Definition:
-    """One deployment: the flow by its module, and when and where it runs."""
+    """One deployment: the flow by its module, and when and where it runs.
+
+    docs/decisions.md, "Entry points are modules"
+    """
 
     name: str
     entrypoint: str
@@ -47,7 +52,7 @@ class Definition:
     overlap: ConcurrencyLimitStrategy = ConcurrencyLimitStrategy.ENQUEUE
 
     def build(self) -> RunnerDeployment:
-        """As Prefect knows it; its version is a digest of all that it says."""
+        """The deployment for Prefect; its version is a digest of the whole definition."""
         command = f"flows.processes.flow_run {self.entrypoint if self.isolated else ''}".strip()
         built = RunnerDeployment.from_entrypoint(
             self.entrypoint,
@@ -59,7 +64,7 @@ class Definition:
             job_variables={"command": f"python -m {command}", "working_dir": str(Path.cwd())},
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=self.overlap),
         )
-        # No two builds have the same anchor of an interval.
+        # Without Prefect's schedules, as the anchor of an interval differs in each build.
         content = built.model_dump(mode="json", exclude={"schedules", "version"}) | {
             "schedule": [self.cron, self.minutes],
             "form": built._parameter_openapi_schema.model_dump(mode="json"),
@@ -68,7 +73,7 @@ class Definition:
         return built
 
     def _schedule(self) -> Schedule | None:
-        """By the clock of this machine."""
+        """The schedule, in the time zone of this machine."""
         if self.cron:
             return Cron(self.cron, timezone=get_localzone_name())
         return Interval(timedelta(minutes=self.minutes)) if self.minutes else None
@@ -106,7 +111,7 @@ def _make_pool(client: SyncPrefectClient) -> None:
 
 
 def apply(client: SyncPrefectClient, definition: Definition) -> UUID:
-    """The id of a deployment, which is registered if the server does not have it, or has another version of it."""
+    """Register a deployment if the server does not have it, or has another version of it; returns its id."""
     deployment = definition.build()
     try:
         known = client.read_deployment_by_name(deployment.full_name)

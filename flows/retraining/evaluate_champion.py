@@ -1,4 +1,4 @@
-"""The `evaluate-champion` flow: how the model that is live does on the newest test data, night after night."""
+"""The `evaluate-champion` flow: scores the live model on the newest test data, every night."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from components.core import params
 from components.core.errors import BadData
+from components.core.git import git
 from components.evaluation.settings import Evaluate
 from components.registry import nightly_scores, store
 from components.registry.store import Version
@@ -49,14 +50,14 @@ def evaluate_champion(recipe: str = RECIPE) -> State[None]:
 
 
 def take_newest_data(main: Path) -> None:
-    """Bring what a run recorded last into the current worktree, from the cache of the main tree."""
+    """Check out the data that a run recorded last in the current worktree, from the cache of the main tree."""
     Path(graph.RECORD).write_text(newest_record(main), encoding="utf-8")
     graph.share_cache(str(main))
 
 
 def newest_record(main: Path) -> str:
-    """The `dvc.lock` of the main tree or of a branch `runs/…`, whichever is the newest."""
-    newest = worktree.git(
+    """The `dvc.lock` of the main tree or of a branch `runs/…`, whichever is newer."""
+    newest = git(
         main,
         "for-each-ref",
         "--sort=-committerdate",
@@ -66,7 +67,7 @@ def newest_record(main: Path) -> str:
     )
     ours = main / graph.RECORD
     if newest and (not ours.exists() or int(newest.split()[0]) > ours.stat().st_mtime):
-        return worktree.git(main, "show", f"{newest.split()[1]}:{graph.RECORD}") + "\n"
+        return git(main, "show", f"{newest.split()[1]}:{graph.RECORD}") + "\n"
     if not ours.exists():
         raise BadData(f"nothing has run yet, so there are no test data: {graph.RECORD} is not in {main}")
     return ours.read_text(encoding="utf-8")
@@ -81,7 +82,7 @@ def _score(package: Path) -> dict[str, Any]:
 
 
 def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
-    """To MLflow, to Prefect's page, to whoever waits for the event, and in the state of the run."""
+    """Report the scores: to MLflow, as an artifact and an event in Prefect, and in the state of the run."""
     metrics = nightly_scores.metrics(scores)
     run = nightly_scores.append(champion, metrics)
     create_table_artifact(

@@ -1,4 +1,4 @@
-"""What the data hold beyond those that the last training, and the champion, learned from.
+"""What is new in the data since the last training run, and since the champion was trained.
 
 A run that registered a model leaves `.lmforge/retraining/trained/<version>.json`: the listing and the profile of the
 data that it read.
@@ -19,12 +19,12 @@ from flows.retraining.settings import FOLDER
 
 TRAINED = FOLDER / "trained"
 MANIFEST = Path("data/tokens/manifest.json")
-BYTES_PER_TOKEN = 4.0  # until a tokenizer says it better
+BYTES_PER_TOKEN = 4.0  # until there is a tokenizer to measure it
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a version learned from, of the data that can change."""
+    """The data that a version was trained on, as far as they can change."""
 
     version: int
     time: str  # ISO 8601, UTC
@@ -33,7 +33,7 @@ class Trained:
 
 
 def note_trained(version: int) -> None:
-    """Remember that a version learned from the data of the present listing; the first time counts."""
+    """Record that a version was trained on the data of the current listing; the first time counts."""
     path = TRAINED / f"{version}.json"
     if path.exists() and listing.read() == _load(path).listing:
         return
@@ -44,19 +44,19 @@ def note_trained(version: int) -> None:
 
 
 def trained(version: int) -> Trained | None:
-    """What a version learned from, where it is known."""
+    """What a version was trained on, or None if that is not known."""
     with suppress(FileNotFoundError):
         return _load(TRAINED / f"{version}.json")
     return None
 
 
 def last_trained() -> Trained | None:
-    """What the last registered version learned from."""
+    """What the last registered version was trained on."""
     return max(map(_load, TRAINED.glob("*.json")), key=lambda found: found.time, default=None)
 
 
 def new_tokens(now: Listing) -> dict[str, int]:
-    """An estimate of the tokens in the files that the last training did not read, by source."""
+    """An estimate of the tokens in the files that the last training run did not read, by source."""
     last = last_trained()
     sizes: Counter[str] = Counter()
     for source, path in listing.arrived(last.listing if last else {}, now):
@@ -66,7 +66,7 @@ def new_tokens(now: Listing) -> dict[str, int]:
 
 
 def moved(now: Listing, champion: int | None) -> tuple[float, str]:
-    """How far the data have moved since the champion, or else the last training, read them; and in what."""
+    """The drift of the data since the champion, or else the last version, was trained; and its dimension."""
     before = (trained(champion) if champion else None) or last_trained()
     if before is None or before.listing == now:
         return 0.0, ""
@@ -74,7 +74,7 @@ def moved(now: Listing, champion: int | None) -> tuple[float, str]:
 
 
 def _bytes_per_token() -> float:
-    """By the tokens that the present tokenizer made of the documents."""
+    """Measured by the tokens that the current tokenizer made of the documents."""
     with suppress(FileNotFoundError):
         shards = json.loads(MANIFEST.read_text(encoding="utf-8"))["shards"]
         tokens = sum(shard["tokens"] for shard in shards)

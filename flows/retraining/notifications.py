@@ -1,6 +1,6 @@
-"""Who is told when a run fails, a model is promoted, or one waits for approval: a command, a webhook, or both.
+"""Notifications when a run fails, a model is promoted, or one waits for approval: by a command, a webhook, or both.
 
-`retraining.notify` of `params.yaml` names them. One that fails is a line in the log and stops nothing.
+`retraining.notify` of `params.yaml` names them. One that fails is logged and stops nothing.
 """
 
 import os
@@ -27,13 +27,13 @@ def failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def promoted(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001, what Prefect passes
-    """A hook for flows that promote a model, and say so by the name of their state."""
+    """A hook for flows that promote a model, and then end in the state `Promoted`."""
     if state.name == "Promoted":
         tell("promoted", f"{flow_run.name}: {state.message}", flow_run.id)
 
 
 def tell(event: Event, message: str, flow_run: object) -> None:
-    """Tell everyone that the settings name."""
+    """Send a notification in each way that the settings name."""
     try:
         settings = params.read("retraining.notify", Notify)
     except StageError as error:
@@ -47,7 +47,7 @@ def tell(event: Event, message: str, flow_run: object) -> None:
 
 
 def _run(command: tuple[str, ...], body: dict[str, str]) -> None:
-    """The message is one argument, which no shell reads, and stands in the environment with the rest."""
+    """Run the command, without a shell: the message is one argument, and all fields are in the environment."""
     told = {f"LMFORGE_{name.upper()}": value for name, value in body.items()}
     try:
         subprocess.run(

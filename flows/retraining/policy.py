@@ -1,4 +1,4 @@
-"""When a model is trained again without being asked. A pure function of the request, the past and the settings."""
+"""The policy of automatic retraining: a pure function of the request, the past and the settings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ BUDGET_OF = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Request:
-    """Why a training is wanted, and the figures that the data show at that time.
+    """Why a training run is requested, and the metrics of the data at that time.
 
-    A trigger begins with the word `calendar`, `data` or `drift`; whatever else it says, a person asks.
+    A trigger of automatic retraining begins with the word `calendar`, `data` or `drift`; any other is a user's.
     """
 
     trigger: str
-    new_tokens: int  # estimated, since the last training
-    drift: float  # 0 where nothing is known
+    new_tokens: int  # estimated, since the last training run
+    drift: float  # 0 if unknown
 
     def __str__(self) -> str:
         figures = {DATA: f"{DATA}: +{self.new_tokens:,} tokens", DRIFT: f"{DRIFT}: {self.drift:.2f}"}
@@ -30,7 +30,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """What asks: `calendar`, `data`, `drift` or `by hand`."""
+        """The kind of trigger: `calendar`, `data`, `drift` or `by hand`."""
         word = self.trigger.split(" ")[0].rstrip(":")
         return word if word in (CALENDAR, DATA, DRIFT) else BY_HAND
 
@@ -53,9 +53,9 @@ class TrainDecision:
 
 
 def decide(request: Request, history: Iterable[PastTraining], settings: Retraining, now: datetime) -> TrainDecision:
-    """Whether to train now. A person is never refused; the calendar, new data and drift keep to the settings.
+    """Whether to train now. A user is never refused; the calendar, new data and drift are subject to the settings.
 
-    `history` holds every run that trained in the last seven days, and the last one before them, those by hand too.
+    `history` holds every training run of the last seven days, and the last one before them, those by hand too.
     """
     if request.kind == BY_HAND:
         return TrainDecision(True, "asked for by hand")
@@ -74,7 +74,7 @@ def decide(request: Request, history: Iterable[PastTraining], settings: Retraini
 
 
 def spent(history: Iterable[PastTraining], now: datetime) -> float:
-    """The minutes of the trainings that ended in the last seven days."""
+    """The minutes of the training runs that ended in the last seven days."""
     return sum(training.minutes for training in history if training.ended > now - BUDGET_OF)
 
 
@@ -100,7 +100,7 @@ def _too_soon(trainings: list[PastTraining], settings: Retraining, now: datetime
 
 
 def _too_dear(trainings: list[PastTraining], settings: Retraining, now: datetime) -> str | None:
-    """The next training is taken to cost what the last one did."""
+    """The reason to refuse if the budget is too small: the next run is assumed to cost what the last one did."""
     last = trainings[-1].minutes if trainings else 0.0
     left = settings.budget_minutes - spent(trainings, now)
     if last <= left and left > 0:

@@ -8,12 +8,12 @@ from annotated_types import Ge, Gt, MinLen
 from components.core.files import STATE
 
 FOLDER = STATE / "retraining"
-"""What the policy looks back on; all worktrees share it."""
+"""The history that the policy uses; all worktrees share it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notify:
-    """Who is told of failures, of promotions, and of models that wait for approval; None is nobody."""
+    """How to notify of failures, of promotions, and of models that wait for approval; None is not at all."""
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
@@ -28,11 +28,11 @@ class Retraining:
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     cron: str | None
-    watch_minutes: Annotated[float, Gt(0)]  # between two looks at the files of the sources
+    watch_minutes: Annotated[float, Gt(0)]  # between two checks of the files of the sources
     min_new_tokens: Annotated[int, Ge(0)]
     max_drift: Annotated[float, Gt(0)]  # population stability index
-    cooldown_minutes: Annotated[float, Ge(0)]  # from the end of a training to the next
+    cooldown_minutes: Annotated[float, Ge(0)]  # from the end of a training run to the next
     budget_minutes: Annotated[float, Gt(0)]  # of CPU or, added up, of accelerators, in any seven days
     overlap: Literal["queue", "drop"]
-    veto_minutes: Annotated[float, Ge(0)]  # from the gate's yes to the promotion
+    veto_minutes: Annotated[float, Ge(0)]  # from the gate's decision to the promotion
     notify: Notify

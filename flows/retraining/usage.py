@@ -1,4 +1,4 @@
-"""How long the stages had the processor or the GPUs: `.lmforge/retraining/usage`, a file for each stage of each run."""
+"""How long stages used the processor or the GPUs: `.lmforge/retraining/usage`, a file for each stage of each run."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _WRITE_EVERY = 10.0  # seconds
 
 
 def history() -> list[PastTraining]:
-    """The runs that trained, from the time that their stages had the processor or the GPUs."""
+    """All training runs, from the records of their stages' use of the processor or the GPUs."""
     uses: dict[str, list[dict[str, Any]]] = {}
     for path in USAGE.glob("*.json"):
         with suppress(FileNotFoundError):
@@ -34,7 +34,7 @@ def history() -> list[PastTraining]:
 
 
 class UsageMeter:
-    """Notes how long a stage has the processor or the GPUs, as it goes on: what a kill ends counts as well."""
+    """Records how long a stage uses the processor or the GPUs, while it runs: a killed stage counts as well."""
 
     def __init__(self, stage: str, flow_run: str, accelerators: int) -> None:
         self._stage, self._flow_run, self._accelerators = stage, flow_run, accelerators
@@ -43,12 +43,12 @@ class UsageMeter:
         self._written = -_WRITE_EVERY
 
     def update(self) -> None:
-        """Note it up to now, unless that was done a moment ago."""
+        """Record the use up to now, unless that was done a moment ago."""
         if time.monotonic() - self._written >= _WRITE_EVERY:
             self._write()
 
     def finish(self) -> None:
-        """Note the whole of it."""
+        """Record the total use."""
         self._write()
 
     def _write(self) -> None:

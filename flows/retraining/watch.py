@@ -1,4 +1,4 @@
-"""The `watch-data` flow: did the files of the sources change, and is that worth a training?
+"""The `watch-data` flow: checks whether the files of the sources changed, and whether that is worth a training run.
 
 Its events start the deployment `retrain-on-data`, whose flow asks the policy again.
 """
@@ -35,10 +35,10 @@ _OPEN = ["RUNNING", "PENDING", "PAUSED", "CANCELLING", "SCHEDULED"]
 
 @flow(name="watch-data", flow_run_name="watch")
 def watch_data() -> State[None]:
-    """Compare the files of the sources with those that the last training read, and ask for one by an event.
+    """Compare the files of the sources with those that the last training run read, and request one by an event.
 
-    No event is sent while the policy would refuse, while a training is at work or waits, or when one of the very same
-    files was begun.
+    No event is sent while the policy would refuse, while a training run is active or waiting, or when one of the very
+    same files was started before.
     """
     now, settings = listing.look(), params.read("retraining", Retraining)
     last = new_data.last_trained()
@@ -60,14 +60,14 @@ def describe(tokens: dict[str, int], drift: float, dimension: str) -> str:
 
 
 def choose(tokens: int, drift: float, settings: Retraining) -> Request:
-    """What to ask the policy for: a training because of the drift when that alone is reason enough."""
+    """The request for the policy: because of drift if only that is reason enough, otherwise because of new data."""
     if tokens < settings.min_new_tokens and drift > settings.max_drift:
         return Request(f"{DRIFT}: {drift:.2f} > {settings.max_drift:g}", tokens, drift)
     return Request(f"{DATA}: +{tokens:,} tokens", tokens, drift)
 
 
 def _act(request: Request, tokens: dict[str, int], digest: str, settings: Retraining) -> str:
-    """Send the event, or say why not."""
+    """Send the event, or return why not."""
     records, now = decision_log.decisions(), datetime.now(UTC)
     begun = next((record for record in records if record.train and record.listing == digest), None)
     if begun:
@@ -92,9 +92,9 @@ def _act(request: Request, tokens: dict[str, int], digest: str, settings: Retrai
 
 
 def _answer(digest: str, records: list[LoggedDecision], now: datetime) -> LoggedDecision | None:
-    """What the run that was last started for these files decided; after a day one may be started once more.
+    """The decision of the run that was last started for these files; after a day one may be started once more.
 
-    It refuses when the commit has other settings or sources than the main tree, where the watcher looks.
+    Such a run refuses when its commit has other settings or sources than the main tree, which the watcher reads.
     """
     asked: dict[str, str] = json.loads(ASKED.read_text(encoding="utf-8")) if ASKED.exists() else {"listing": ""}
     if asked["listing"] != digest or now - datetime.fromisoformat(asked["time"]) > ASK_AGAIN:
@@ -103,7 +103,7 @@ def _answer(digest: str, records: list[LoggedDecision], now: datetime) -> Logged
 
 
 def _is_one_open() -> bool:
-    """Whether a run of a deployment trains, or is due to."""
+    """Whether a training run of a deployment is active or due."""
     wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": _OPEN}}, "deployment_id": {"is_null_": False}})
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(

@@ -1,1 +1,1 @@
-"""Prefect's and MLflow's servers and the worker: for one run, or kept going in the background by `lmforge up`."""
+"""Prefect's and MLflow's servers and the worker: for one run, or kept running in the background by `lmforge up`."""

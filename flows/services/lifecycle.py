@@ -1,4 +1,4 @@
-"""`lmforge up` and `lmforge down`: start what one team needs on one machine, in the background, and end it."""
+"""`lmforge up` and `lmforge down`: start the services of one machine in the background, and stop them."""
 
 import os
 import signal
@@ -19,9 +19,9 @@ _DOWN_WITHIN = 90.0
 
 
 def up(options: supervisor.ListenOptions) -> dict[str, Any]:
-    """Start the services unless they are there; what is where, once all of it is ready.
+    """Start the services unless they are running; returns their state once all of them are ready.
 
-    Raises `StageError` with the last line of the supervisor when that ends instead.
+    Raises `StageError` with the last line of the supervisor's log when the supervisor ends instead.
     """
     process: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + _UP_WITHIN
@@ -39,7 +39,7 @@ def up(options: supervisor.ListenOptions) -> dict[str, Any]:
 
 
 def down() -> None:
-    """End the services, and the runs that their worker has at work."""
+    """Stop the services, and the runs that their worker has started."""
     with suppress(FileNotFoundError, ProcessLookupError, ValueError):
         os.kill(int(state.LOCK.read_text()), signal.SIGTERM)
     deadline = time.monotonic() + _DOWN_WITHIN
@@ -50,7 +50,7 @@ def down() -> None:
 
 
 def warning(host: str) -> str:
-    """What to know before others can reach the services; empty when they cannot."""
+    """The security warning to show when other machines can reach the services; empty when they cannot."""
     if host == "localhost" or host.startswith("127.") or host == "::1":
         return ""
     if "PREFECT_SERVER_API_AUTH_STRING" in os.environ:
@@ -62,7 +62,7 @@ def warning(host: str) -> str:
 
 
 def _start(options: supervisor.ListenOptions) -> "subprocess.Popen[bytes]":
-    """The supervisor, in a session of its own, which outlives this process."""
+    """Start the supervisor in a session of its own, so that it outlives this process."""
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("w") as output:
         return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Addresses and ports of this machine, and whether somebody answers there."""
+"""Addresses and ports of this machine, and whether a server answers there."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers at the address, whatever it says."""
+    """Whether a server answers at the address, with whatever status."""
     try:
         with _direct.open(url, timeout=2):
             return True
@@ -33,7 +33,7 @@ def answers(url: str) -> bool:
 
 
 def listens(pid: int, url: str) -> bool:
-    """Whether a process, or one below it, is who listens at the port of an address."""
+    """Whether a process, or a descendant of it, listens on the port of an address."""
     port = urlsplit(url).port
     with suppress(psutil.Error):
         process = psutil.Process(pid)
@@ -44,7 +44,7 @@ def listens(pid: int, url: str) -> bool:
 
 
 def free_port(wanted: int, host: str = HOST) -> int:
-    """The wanted port, or another one when that is taken, be it by a server elsewhere that is just starting."""
+    """The wanted port, or another one if it is taken, even if only by a server elsewhere that is just starting."""
     claim = Path(tempfile.gettempdir()) / f"lmforge-{os.getuid()}-port-{wanted}"
     for port in (wanted, 0):
         with socket.socket() as probe:
@@ -57,15 +57,15 @@ def free_port(wanted: int, host: str = HOST) -> int:
 
 
 def reached_at(host: str) -> str:
-    """The address by which others reach what listens at a host, which may be all addresses of the machine."""
+    """The address at which other machines reach a server that listens on `host`, which may be a wildcard."""
     if host not in _WILDCARDS:
         return host
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
-        probe.connect(("192.0.2.1", 9))  # an address of nobody (RFC 5737); nothing is sent
+        probe.connect(("192.0.2.1", 9))  # a reserved address (RFC 5737); nothing is sent
         return str(probe.getsockname()[0])
     return HOST
 
 
 def url(host: str, port: int) -> str:
-    """The address by which programs of this machine reach what listens at a host."""
+    """The address at which programs on this machine reach a server that listens on `host`."""
     return f"http://{HOST if host in _WILDCARDS else host}:{port}"

@@ -1,4 +1,4 @@
-"""Where the pages of Prefect and MLflow are."""
+"""Addresses of the pages of Prefect and MLflow, and of the pages of runs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,11 +11,11 @@ from flows.services import network, service, state
 
 REPORT = Path("reports/report.html")
 
-_MODE = "workflowType=machine_learning"  # or else MLflow opens its pages for generative AI, which show no curves
+_MODE = "workflowType=machine_learning"  # otherwise MLflow opens its pages for generative AI, which show no curves
 
 
 def addresses(told: Mapping[str, Any], model: str) -> Iterator[str]:
-    """A line for each page that a person may want, from the state of the services."""
+    """A line for each page that a user may want, from the state of the services."""
     found = told["services"]
     yield f"Prefect (runs, schedules)       {found['prefect']['page']}/runs"
     if "mlflow" in found:
@@ -27,14 +27,14 @@ def addresses(told: Mapping[str, Any], model: str) -> Iterator[str]:
 
 
 def mlflow() -> str:
-    """Where MLflow's pages are, or will be when `lmforge up` finds their usual port free."""
+    """The address of MLflow's pages, or the default one while they are not served."""
     with suppress(KeyError):
         return str(state.read()["services"]["mlflow"]["page"])
     return f"http://{network.HOST}:{service.MLFLOW_PORT}"
 
 
 def of_run(path: Path) -> str | None:
-    """Address of a page that the current run leaves, such as its report; None when `lmforge up` serves none."""
+    """Address of a page of the current run, such as its report; None when `lmforge up` serves no pages."""
     with suppress(KeyError):
         page = state.read()["services"]["pages"]["page"]
         return f"{page}/{Path.cwd().name if worktree.main_tree() else worktree.BY_HAND}/{path}"

@@ -1,4 +1,4 @@
-"""Prefect's REST API, asked directly: its own client takes longer to import than most commands take, and 90 MB."""
+"""Direct calls to Prefect's REST API: importing its own client takes longer than most commands, and 90 MB."""
 
 import os
 from contextlib import suppress
@@ -9,14 +9,14 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 _WITHIN = 10.0  # seconds for an answer
-# 503 says that the database is busy and nothing was written: Prefect's own client asks again as well.
+# 503 means that the database is busy and nothing was written: Prefect's own client retries it as well.
 _PATIENCE = Retry(4, connect=0, read=0, status_forcelist=[503], allowed_methods=None, backoff_factor=0.5)
 
 
 def ask(api: str, method: str, path: str, body: Any = None, patience: Retry = _PATIENCE) -> Any:
-    """An answer of the API at an address such as `http://127.0.0.1:4200/api`, parsed; None when it is empty.
+    """Call the API at an address such as `http://127.0.0.1:4200/api`; returns the parsed answer, None if it is empty.
 
-    Raises `requests.RequestException` when the server is away or refuses.
+    Raises `requests.RequestException` when the server is unreachable or refuses.
     """
     name, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     with requests.Session() as session:
@@ -29,9 +29,9 @@ def ask(api: str, method: str, path: str, body: Any = None, patience: Retry = _P
 
 
 def takes_work(api: str) -> bool:
-    """Whether the server writes what it is told: one that just began may answer before its database is ready.
+    """Whether the server accepts writes: one that has just started may answer before its database is ready.
 
-    A flow that is made twice is made once.
+    Creating the flow a second time changes nothing.
     """
     with suppress(requests.RequestException):
         ask(api, "POST", "/flows/", {"name": "train"}, Retry(0))

@@ -1,7 +1,9 @@
-"""What becomes of flow runs whose process died without a word: trainings are started again, the others are closed.
+"""Recovery of flow runs whose process died silently: training runs are restarted, the others are closed.
 
-The same flow run goes on, so that it finds its worktree and its checkpoint. All here raise
-`requests.RequestException` when the server is away.
+The same flow run continues, so that it finds its worktree and its checkpoint. Functions here raise
+`requests.RequestException` when the server is unreachable.
+
+docs/decisions.md, "Crashed trainings are started again by the supervisor, not by an automation"
 """
 
 import subprocess
@@ -20,14 +22,14 @@ from flows.services import service
 from flows.services.prefect_api import ask
 
 TRAININGS = ("train", "retrain-on-data")
-"""The deployments whose runs are started again."""
-PAUSES = (0, 60, 300)  # seconds before each restart; there are no more of them
+"""The deployments whose runs are restarted after a crash."""
+PAUSES = (0, 60, 300)  # seconds before each restart; there are no further restarts
 MOST = len(PAUSES)
 
 BY_HAND = locks.LOCKS / "by-hand"
-"""A file for each run by hand, locked by its process: one whose file is not locked has none."""
+"""A file for each run by hand, locked by its process: if it is not locked, the process is gone."""
 
-_LOOKED_AT = 50  # runs, of which few were dropped before they began
+_LOOKED_AT = 50  # newest runs; few of them were dropped before they began
 _TAG = "restarted "
 _OPEN = ("RUNNING", "PENDING", "CANCELLING")
 _GRACE = timedelta(minutes=1)  # for a run that is due just now
@@ -36,21 +38,21 @@ RunRecord = dict[str, Any]
 
 
 def release_lost(api: str) -> None:
-    """Deal with the runs that this machine's worker had, when none is alive."""
+    """Restart or close the open runs of this machine's worker; to be called while no worker is alive."""
     for run in _runs(api, {"state": {"type": {"any_": _OPEN}}}):
         if _is_ours(run):
             _settle(api, run)
 
 
 def note_by_hand(flow_run: str) -> None:
-    """Let other commands know that a run by hand has a process, for as long as this one lives."""
+    """Mark a run by hand as alive for other commands, for as long as this process lives."""
     locks.keep(BY_HAND / flow_run)
 
 
 def close_lost(api: str) -> None:
-    """Close the runs by hand of this folder that have no process any more.
+    """Close the runs by hand of this folder whose process is gone.
 
-    What a server that is away could not be told the next command tells it.
+    If the server is unreachable, the next command tries again.
     """
     for path in (path for path in BY_HAND.glob("*") if not locks.is_held(path)):
         with suppress(requests.RequestException):
@@ -61,9 +63,9 @@ def close_lost(api: str) -> None:
 
 
 def start_crashed(api: str) -> None:
-    """Start the newest training again if it crashed; a later one has taken the place of those before it.
+    """Restart the newest training run if it crashed; it supersedes those before it.
 
-    One that never began, such as one that was dropped because another was at work, takes the place of none.
+    A run that never began, such as one that was dropped because another was running, supersedes none.
     """
     newest = _newest_training(api)
     if newest is None or newest["state"]["type"] != "CRASHED" or not _is_ours(newest):
@@ -73,20 +75,20 @@ def start_crashed(api: str) -> None:
 
 
 def at_work(api: str) -> list[RunRecord]:
-    """The trainings that this machine's worker has at work."""
+    """The training runs that this machine's worker is running."""
     runs = _runs(api, {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}, deployments={"name": {"any_": TRAININGS}})
     return [run for run in runs if _is_ours(run)]
 
 
 def set_aside(api: str, runs: Iterable[RunRecord]) -> None:
-    """Let trainings that were ended on purpose go on when a worker is there again."""
+    """Reschedule training runs that were ended on purpose: they continue when a worker is available again."""
     for run in runs:
         message = "ended by `lmforge down`; it goes on from its last checkpoint when lmforge is up again"
         _schedule(api, run, message, datetime.now(UTC))
 
 
 def drop_missed(api: str) -> None:
-    """Of the runs that were due while nothing was up leave only the last of each deployment."""
+    """Cancel the runs that were due while no service was up, except the last of each deployment."""
     wanted = {
         "state": {"type": {"any_": ["SCHEDULED"]}},
         "next_scheduled_start_time": {"before_": (datetime.now(UTC) - _GRACE).isoformat()},
@@ -96,7 +98,7 @@ def drop_missed(api: str) -> None:
 
 
 def superseded(runs: Iterable[RunRecord]) -> Iterator[RunRecord]:
-    """Of runs that are due, the latest first, those of the calendar that a later one of their deployment follows."""
+    """Of due runs, the latest first, yield the scheduled ones that a later run of their deployment follows."""
     followed = set()
     for run in runs:
         if run["auto_scheduled"] and run["run_count"] == 0 and run["deployment_id"] in followed:
@@ -105,32 +107,32 @@ def superseded(runs: Iterable[RunRecord]) -> Iterator[RunRecord]:
 
 
 def restarts(run: RunRecord) -> int:
-    """How often a run was started again."""
+    """How often a run was restarted."""
     return max((int(tag.removeprefix(_TAG)) for tag in run["tags"] if tag.startswith(_TAG)), default=0)
 
 
 def _runs(api: str, wanted: dict[str, Any], **more: Any) -> list[RunRecord]:
-    """Runs of our work pool, the one that started last first."""
+    """Runs of our work pool, the most recently started first."""
     body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [service.POOL]}}, "sort": "START_TIME_DESC"} | more
     found: list[RunRecord] = ask(api, "POST", "/flow_runs/filter", body)
     return found
 
 
 def _runs_by_id(api: str, flow_run: str) -> list[RunRecord]:
-    """The run, or none when the server does not know it."""
+    """The run with this id, or no run when the server does not know it."""
     found: list[RunRecord] = ask(api, "POST", "/flow_runs/filter", {"flow_runs": {"id": {"any_": [flow_run]}}})
     return found
 
 
 def _newest_training(api: str) -> RunRecord | None:
-    """Of the trainings that began, be it that they wait to go on; Prefect has a time of start of dropped ones too."""
+    """The newest training run that began, even if it waits to continue; Prefect gives dropped runs a start time too."""
     begun = {"start_time": {"is_null_": False}}
     runs = _runs(api, begun, deployments={"name": {"any_": TRAININGS}}, limit=_LOOKED_AT)
     return next((run for run in runs if run["run_count"]), None)
 
 
 def _is_ours(run: RunRecord) -> bool:
-    """Whether this machine's worker has it; one that has no worker's name yet cannot have been started."""
+    """Whether it belongs to this machine's worker; so does one without a worker's name, as it was never started."""
     ours = service.worker_name()
     return bool(run["labels"].get("prefect.worker.name", ours) == ours)
 
@@ -148,13 +150,13 @@ def _settle(api: str, run: RunRecord) -> None:
 
 
 def _is_over(run: RunRecord) -> bool:
-    """Whether its process is gone. One that fell silent and is still there is killed, for the next look to find it so.
+    """Whether its process is gone. A silent process that is still there is killed, and found gone by the next check.
 
-    Its successor must not meet it, and the worker that watched it must have had its say.
+    It must not overlap with its successor, and its worker must have reported its end first.
     """
-    with suppress(psutil.Error, TypeError):  # it is gone, is another user's by now, or never was
+    with suppress(psutil.Error, TypeError):  # gone, another user's by now, or never started
         process = psutil.Process(int(run["infrastructure_pid"]))
-        here = Path(process.cwd()).is_relative_to(Path.cwd())  # or else of the folder from which this one was copied
+        here = Path(process.cwd()).is_relative_to(Path.cwd())  # otherwise of the folder that this one was copied from
         if here and process.environ().get("PREFECT__FLOW_RUN_ID") == run["id"]:
             process.kill()
             return False
@@ -182,7 +184,7 @@ def _set_state(
 
 
 def _tell(run: RunRecord, message: str) -> None:
-    """Nobody else does: the hooks of a flow end with its process. In a child, as it imports Prefect."""
+    """Send the notification, as the hooks of a flow die with its process. In a child, as it imports Prefect."""
     code = "import sys; from flows.retraining import notifications; notifications.tell('failed', *sys.argv[1:])"
     command = [sys.executable, "-c", code, f"{run['name']}: Crashed: {message}", run["id"]]
     subprocess.run(command, env=environment.for_children())

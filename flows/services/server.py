@@ -1,4 +1,7 @@
-"""The Prefect server that a run talks to: one that was found, or a child of the run's own, on loopback."""
+"""The Prefect server that a run uses: one that is already running, or a child process of the run, on loopback.
+
+docs/decisions.md, "A resident Prefect server"
+"""
 
 import os
 import signal
@@ -16,15 +19,15 @@ from flows.services.service import PREFECT_HEALTH, Service
 
 LOG = STATE / "logs/prefect-server.log"
 
-PAUSES = (0.0, 1.0, 5.0, 20.0)  # seconds before each new start; one that dies again after that stays dead
+PAUSES = (0.0, 1.0, 5.0, 20.0)  # seconds before each restart; one that dies again after that stays dead
 
-_START_WITHIN = 180.0  # seconds; a new database takes 9 of them on 2 cores that do nothing else
+_START_WITHIN = 180.0  # seconds; a new database takes 9 of them on 2 idle cores
 _STOP_WITHIN = 10.0
 _SEND_WITHIN = 10.0
 
 
 class _Revived:
-    """A child from a function that starts it, until `end`. The function gets the mode in which to open a log."""
+    """A child process that is restarted until `end`. `start` starts it, and gets the mode in which to open its log."""
 
     def __init__(self, start: Callable[[str], "subprocess.Popen[str]"]) -> None:
         self.process = start("w")
@@ -34,7 +37,7 @@ class _Revived:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def end(self) -> "subprocess.Popen[str]":
-        """Start it no more; gives the process, for the caller to stop."""
+        """Stop restarting it; returns the process, for the caller to stop."""
         with self._starting:
             self._ending.set()
         return self.process
@@ -47,13 +50,13 @@ class _Revived:
                 if self._ending.is_set():
                     return
                 with suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, signal.SIGKILL)  # what the dead one started
+                    os.killpg(self.process.pid, signal.SIGKILL)  # children of the dead process
                 self.process = self._start("a")
-        self._ending.wait()  # the last one is on the leash of this thread
+        self._ending.wait()  # the last process dies with this thread
 
 
 class Server:
-    """A server that was found running; its end is not ours to bring about."""
+    """A server that was already running, and that is not ours to stop."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -67,14 +70,14 @@ class Server:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Leave it as it was found."""
+        """Leave it running."""
 
     def _is_ready(self) -> bool:
         return network.answers(self.url + PREFECT_HEALTH)
 
 
 class OwnServer(Server):
-    """A child of this process; it comes back at its address when it dies, and what talks to it tries for a minute."""
+    """A child of this process; when it dies it is restarted at the same address, and its clients retry for a minute."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(service.url)
@@ -84,13 +87,13 @@ class OwnServer(Server):
         state.announce(self.url, os.getpid())
 
     def close(self) -> None:
-        """End it and all that it started, once it heard the last of the run."""
+        """End it and all that it started, after sending it the last logs and states of the run."""
         _send_what_is_left()
         child.stop(self._revived.end(), _STOP_WITHIN)
         state.ADDRESS.unlink(missing_ok=True)
 
     def _is_ready(self) -> bool:
-        """Whether it takes work, and it is not somebody else who took the port while it started."""
+        """Whether it accepts work, and no other process took the port while it started."""
         if self._first.poll() is not None:
             raise TryAgain(f"the Prefect server ended as it started: see {LOG}")
         return network.listens(self._first.pid, self.url) and self._service.is_ready
@@ -98,7 +101,7 @@ class OwnServer(Server):
 
 @contextmanager
 def prefect_server() -> Iterator[Server]:
-    """A Prefect server to talk to, with `PREFECT_API_URL` set; it is left running when it was found running.
+    """Provide a Prefect server, with `PREFECT_API_URL` set; one that was already running is left running.
 
     It may still be starting: call `wait_until_ready` before the first request.
     """
@@ -123,13 +126,13 @@ def found_prefect() -> Server | None:
             raise TryAgain(f"no Prefect server answers at {chosen}: start it, or unset PREFECT_API_URL")
         return Server(url)
     found = state.announced()
-    if found and (network.answers(found + PREFECT_HEALTH) or state.is_up()):  # and starts it again when it died
+    if found and (network.answers(found + PREFECT_HEALTH) or state.is_up()):  # which restarts it if it died
         return Server(found)
     return None
 
 
 def _is_lost(error: Exception) -> bool:
-    """Whether an error is the server's: it does not answer, though its client tried for a minute, or says it cannot."""
+    """Whether the server caused an error: it did not answer within a minute of retries, or with a server error."""
     import httpx
 
     if isinstance(error, httpx.HTTPStatusError):
@@ -138,7 +141,7 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _send_what_is_left() -> None:
-    """Let Prefect send the last lines and states, which it does in the background, while the server is there."""
+    """Let Prefect send the last log lines and states, which it does in the background, before the server ends."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

@@ -1,4 +1,4 @@
-"""What `lmforge up` can start, and how: the servers of Prefect and MLflow, the pages of runs, the worker."""
+"""The services that `lmforge up` starts: the servers of Prefect and MLflow, the pages of runs, the worker."""
 
 import socket
 import subprocess
@@ -23,31 +23,31 @@ POOL = "lmforge"
 
 @dataclass(frozen=True)
 class Service:
-    """How a service is started, and where it is then: for programs of this machine, and for people."""
+    """How a service is started, and its addresses: `url` for programs of this machine, `page` for users."""
 
     name: str
     module: str
     arguments: tuple[str, ...]
     settings: Mapping[str, str]
-    url: str = ""  # empty: it listens to nobody
+    url: str = ""  # empty: it does not listen
     page: str = ""
     health: str = ""
-    takes_work: Callable[[], bool] = lambda: True  # asked of one that may answer before it does its work
+    takes_work: Callable[[], bool] = lambda: True  # for one that may answer before it can do its work
 
     @property
     def log(self) -> Path:
-        """The file with all that it says."""
+        """The file with its output."""
         return STATE / "logs" / f"{self.name}-server.log"
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers and takes work; one without an address is ready as soon as it runs."""
+        """Whether it answers and accepts work; one without an address is ready as soon as it runs."""
         if not self.url:
             return True
         return network.answers(self.url + self.health) and self.takes_work()
 
     def start(self, mode: str = "w") -> "subprocess.Popen[str]":
-        """Start it on the leash of the calling thread; `mode` is that in which its log is opened."""
+        """Start it as a child that dies with the calling thread; its log is opened in the mode `mode`."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open(mode) as output:
             env = environment.for_children(**self.settings)
@@ -66,7 +66,8 @@ def prefect(port: int, host: str = HOST) -> Service:
             "PREFECT_SERVER_API_PORT": str(port),
             "PREFECT_SERVER_UI_API_URL": f"{page}/api",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-            # In memory, as they are by default, a restart of the server would end every run that holds one.
+            # By default leases are in memory, and a restart of the server would end every run that holds one.
+            # docs/decisions.md, "Leases on disk"
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         },
         url=network.url(host, port),
@@ -77,7 +78,10 @@ def prefect(port: int, host: str = HOST) -> Service:
 
 
 def mlflow(store: str, port: int, host: str = HOST) -> Service:
-    """MLflow's pages over a store, such as `sqlite:////path/mlflow.db`."""
+    """MLflow's server with its pages, on a store such as `sqlite:////path/mlflow.db`.
+
+    docs/decisions.md, "Runs write to MLflow's SQLite file, not through its server"
+    """
     return Service(
         "mlflow",
         "mlflow",
@@ -90,11 +94,11 @@ def mlflow(store: str, port: int, host: str = HOST) -> Service:
 
 
 def pages(port: int, host: str = HOST) -> Service:
-    """Reports and Data Docs, so that Prefect's pages can lead to them: no browser follows a link to a file."""
+    """A server of reports and Data Docs, to which Prefect's pages link: no browser follows a link to a file."""
     for folder in (Path("reports"), STATE / "data-docs"):
         link = RUNS / BY_HAND / folder
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)  # it leads elsewhere when this folder was moved or copied
+        link.unlink(missing_ok=True)  # it points elsewhere when this folder was moved or copied
         link.symlink_to(folder.absolute())
     return Service(
         "pages",
@@ -121,5 +125,5 @@ def worker(api: str) -> Service:
 
 
 def worker_name() -> str:
-    """One for each machine, so that it can be told whose run it was."""
+    """One name for each machine, so that each run shows which worker had it."""
     return socket.gethostname()

@@ -1,4 +1,4 @@
-"""What the services of a folder tell of themselves: whether they are up, and where each of them is."""
+"""The recorded state of the services of a folder: whether they are up, and where each of them is."""
 
 import fcntl
 import json
@@ -10,15 +10,15 @@ from flows.processes import environment
 
 SERVICES = STATE / "services"
 LOCK = SERVICES / "lock"
-"""Held by `lmforge up` as long as it is at work; it has its process id in it."""
+"""Held by `lmforge up` while it runs; it contains its process id."""
 UP = SERVICES / "state.json"
-"""What is where; a `lmforge up` that was killed leaves it."""
+"""Addresses and processes of the services; stays behind when `lmforge up` is killed."""
 ADDRESS = environment.PREFECT_HOME / "server.json"
-"""Of the Prefect server of this folder, be it of `lmforge up` or of a run."""
+"""The address of this folder's Prefect server, whether `lmforge up` or a run started it."""
 
 
 def is_up() -> bool:
-    """Whether a `lmforge up` of this folder is at work; its lock goes with it."""
+    """Whether a `lmforge up` of this folder is running; its lock is released when it ends."""
     with suppress(FileNotFoundError), LOCK.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -28,22 +28,22 @@ def is_up() -> bool:
 
 
 def read() -> dict[str, Any]:
-    """What the supervisor tells of itself and of its services; empty when there is none, or it just began."""
+    """The state that the supervisor recorded of itself and its services; empty if there is none, or it just began."""
     if is_up():
         with suppress(FileNotFoundError, ValueError):
             found: dict[str, Any] = json.loads(UP.read_text())
-            if found["pid"] == int(LOCK.read_text()):  # or else a supervisor left it that was killed
+            if found["pid"] == int(LOCK.read_text()):  # otherwise a killed supervisor left it
                 return found
     return {}
 
 
 def announce(url: str, pid: int) -> None:
-    """Tell other commands of this folder where its Prefect server is."""
+    """Record for other commands where this folder's Prefect server is."""
     write_atomically(ADDRESS, json.dumps({"url": url, "pid": pid, "folder": str(ADDRESS.parent.resolve())}))
 
 
 def announced() -> str | None:
-    """Where the Prefect server of this folder is, or was; that of the folder from which this one was copied is not."""
+    """Where this folder's Prefect server is or was; a record copied along from another folder does not count."""
     with suppress(FileNotFoundError):
         found = json.loads(ADDRESS.read_text())
         return str(found["url"]) if found.get("folder") == str(ADDRESS.parent.resolve()) else None

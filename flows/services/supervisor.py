@@ -1,6 +1,8 @@
-"""The process behind `lmforge up`: it starts the services, and again whatever of them dies, until it is told to end.
+"""The supervisor, the process behind `lmforge up`: starts the services and restarts those that die, until stopped.
 
-It imports little, as it stays: what needs Prefect's own library runs in a child.
+It imports little, to stay small: what needs Prefect's own library runs in a child.
+
+docs/decisions.md, "A supervisor of our own"
 """
 
 import json
@@ -30,12 +32,12 @@ _LOOK_EVERY = 0.5  # seconds
 _RECOVER_EVERY = 10.0
 _READY_WITHIN = 300.0
 _LONGEST_PAUSE = 60.0
-_STEADY = 60.0  # seconds after which a service counts as started well
-_LET_GO = 20.0  # seconds for a worker whose runs end their stages
+_STEADY = 60.0  # seconds after which a service counts as stable, which resets its restart back-off
+_LET_GO = 20.0  # seconds to stop, for a worker whose runs end their stages
 
 
 class Watched:
-    """A service and its process; `permit` is asked before each start."""
+    """A service and its process; `permit` is called before each start."""
 
     def __init__(self, service: Service, permit: Callable[[], bool] = lambda: True) -> None:
         self.service = service
@@ -48,11 +50,11 @@ class Watched:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that was started here, if one is."""
+        """The id of the process that was started here, if there is one."""
         return self._process.pid if self._process else None
 
     def look(self) -> bool:
-        """Start the service when it is not there and its pause is over; whether anything changed."""
+        """Start the service if it is not running and its restart back-off is over; returns whether anything changed."""
         if self._process is not None:
             if self._process.poll() is None:
                 return False
@@ -71,11 +73,11 @@ class Watched:
             child.stop(self._process, within)
 
     def _is_there_already(self) -> bool:
-        """A `lmforge run` that began before has a server of its own, which is used as long as that run lasts."""
+        """Whether the server of an earlier `lmforge run` answers; it is used as long as that run lasts."""
         return bool(self.service.url) and network.answers(self.service.url + self.service.health)
 
     def _on_exit(self, process: "subprocess.Popen[str]") -> None:
-        """Kill what is left of its process group, and wait before the next start, longer the sooner it ended."""
+        """Kill what is left of its process group, and set the restart back-off, which grows while it keeps dying."""
         child.signal_group(process, signal.SIGKILL)
         steady = time.time() - self.since > _STEADY
         self._pause = 0.0 if steady else min(2 * self._pause + 1, _LONGEST_PAUSE)
@@ -86,14 +88,14 @@ class Watched:
 
 @dataclass(frozen=True)
 class ListenOptions:
-    """Where the services listen; no port: the usual one, or another that is free."""
+    """Where the services listen; no port: the default one, or another that is free."""
 
     host: str = network.HOST
     prefect_port: int | None = None
     mlflow_port: int | None = None
 
     def arguments(self) -> list[str]:
-        """As this module's command takes them."""
+        """The options as arguments of this module's command."""
         ports = {"--prefect-port": self.prefect_port, "--mlflow-port": self.mlflow_port}
         return ["--host", self.host, *(f"{name}={port}" for name, port in ports.items() if port)]
 
@@ -114,7 +116,7 @@ class Supervisor:
         self._ready = False
 
     def run(self) -> None:
-        """Start everything, and keep it going until SIGTERM or Ctrl-C; then end everything."""
+        """Start all services and keep them running until SIGTERM or Ctrl-C; then stop them."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         try:
@@ -151,7 +153,7 @@ class Supervisor:
     def _keep(self) -> None:
         looked = 0.0
         while not self._stopping.wait(_LOOK_EVERY):
-            with suppress(OSError):  # a full disk, or a server that is away: the next look will do
+            with suppress(OSError):  # a full disk, or a server that does not answer: the next check tries again
                 self._look()
                 if time.monotonic() - looked > _RECOVER_EVERY:
                     looked = time.monotonic()
@@ -163,14 +165,14 @@ class Supervisor:
             self._write()
 
     def _may_work(self) -> bool:
-        """Before a worker starts: of the runs of the one before it none has a process any more."""
+        """Called before a worker starts, when none of the runs of the one before it has a process any more."""
         with suppress(requests.RequestException):
             recovery.release_lost(self._api)
             return True
         return False
 
     def _write(self) -> None:
-        """Tell other commands what is where."""
+        """Record the state of the services for other commands."""
         prefect = self._servers[0]
         if prefect.pid is not None:
             state.announce(prefect.service.url, prefect.pid)
@@ -184,7 +186,7 @@ class Supervisor:
         write_atomically(state.UP, json.dumps(content, indent=2))
 
     def _end(self) -> None:
-        """The worker first, whose runs still have something to tell the servers."""
+        """Stop the worker first, as its runs still report to the servers."""
         self._ready = False
         with suppress(OSError):
             self._write()
@@ -205,7 +207,7 @@ class Supervisor:
 
 
 def supervise(options: ListenOptions) -> None:
-    """Be the supervisor of the current folder until SIGTERM or Ctrl-C. Raises `TryAgain` when there is one."""
+    """Be the supervisor of the current folder until SIGTERM or Ctrl-C. Raises `TryAgain` if it has one already."""
     if not locks.keep(state.LOCK):
         raise TryAgain("lmforge is up already in this folder: `lmforge status` says where")
     state.LOCK.write_text(str(os.getpid()))
@@ -220,7 +222,7 @@ def main(host: str = network.HOST, prefect_port: int | None = None, mlflow_port:
 
 
 def _prefect(options: ListenOptions) -> Watched:
-    """The server of our own; one that somebody chose by `PREFECT_API_URL` is not ours to start."""
+    """Our own server; one that a user chose by `PREFECT_API_URL` is not ours to start."""
     found = server.found_prefect()
     if found is None:
         return Watched(service.prefect(_port(options.prefect_port, service.PREFECT_PORT, options.host), options.host))
@@ -230,7 +232,7 @@ def _prefect(options: ListenOptions) -> Watched:
 
 
 def _mlflow(options: ListenOptions) -> list[Service]:
-    """MLflow's pages over the store, unless that is a server itself."""
+    """MLflow's server on the store, unless the store is a server itself."""
     migrate = "from components import tracking; tracking.uri()"  # in a child, as it imports MLflow
     subprocess.run([sys.executable, "-c", migrate], check=True)
     store = tracking.uri()
@@ -251,7 +253,7 @@ def _port(chosen: int | None, usual: int, host: str) -> int:
 
 
 def _register(url: str) -> None:
-    """Bring deployments and automations up to date, in a process that then gives its memory back."""
+    """Bring deployments and automations up to date, in a child process, to free its memory afterwards."""
     env = environment.for_children(PREFECT_API_URL=f"{url}/api")
     done = subprocess.run([sys.executable, "-m", "flows.retraining.deployments"], env=env, stdin=subprocess.DEVNULL)
     if done.returncode:

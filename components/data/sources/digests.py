@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from components.core.files import STATE, write_atomically
-from components.data.sources.index import digest
+from components.core.files import STATE, sha256, write_atomically
 
 KEPT = STATE / "listing" / "digests.json"
 
@@ -33,7 +32,7 @@ def digests(paths: Iterable[Path]) -> dict[str, str]:
     for path in paths:
         now, name = signature(path), os.path.realpath(path)
         before, known = kept.get(name, (None, ""))
-        found[str(path)] = known if before == now else digest(path)
+        found[str(path)] = known if before == now else sha256(path)
         if before != now and time.time_ns() - now[1] > _SETTLED:
             new[name] = now, found[str(path)]
     if new:

@@ -1,6 +1,5 @@
 """Pinned files of the Python package index that pip is configured for, kept by their sha256."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import requests
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 from pypi_simple.classes import DistributionPackage
 
+from components.core import files
 from components.core.errors import BadData, BadSettings, TryAgain
 from components.core.files import STATE
 
@@ -25,15 +25,9 @@ def fetch(project: str, filename: str, sha256: str, where: str) -> Path:
     does not have, `TryAgain` when the index does not answer.
     """
     kept = DOWNLOADS / sha256 / filename
-    if not kept.exists() or digest(kept) != sha256:
+    if not kept.exists() or files.sha256(kept) != sha256:
         _download(project, filename, sha256, kept, where)
     return kept
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(project: str, filename: str, sha256: str, target: Path, where: str) -> None:
@@ -50,7 +44,7 @@ def _download(project: str, filename: str, sha256: str, target: Path, where: str
             f"{where}: cannot get {filename} from the package index {address} ({type(error).__name__}): "
             "check the network or pip's index-url, then run again"
         ) from error
-    found = digest(part)
+    found = files.sha256(part)
     if found != sha256:
         part.unlink()
         raise BadData(

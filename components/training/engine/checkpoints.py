@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from components.core.errors import BadSettings
-from components.core.files import flush
+from components.core.files import flush, sha256
+from components.core.nested import MISSING, differences, flat
 from components.core.stage import log
 from components.training.engine import distributed
 
@@ -46,7 +47,7 @@ def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
         for path in inputs
         for file in ([path] if path.is_file() else sorted([*path.rglob("*.py"), *path.glob("*.parquet")]))
     ]
-    digests = {str(file): _code_digest(file) if file.suffix == ".py" else _sha256(file) for file in files}
+    digests = {str(file): _code_digest(file) if file.suffix == ".py" else sha256(file) for file in files}
     made_from = {"settings": asdict(settings), "files": digests}
     plain: Manifest = json.loads(json.dumps(made_from))  # as it is read back from disk
     return plain
@@ -253,7 +254,7 @@ def _newest_step(folder: Path) -> int:
         try:
             record = json.loads((path / "state.json").read_text())
             for name, digest in record["files"].items():
-                if _sha256(path / name) != digest:
+                if sha256(path / name) != digest:
                     raise ValueError(f"the checksum of {name} differs")
             return int(record["step"])
         except (OSError, ValueError, KeyError) as error:
@@ -262,22 +263,16 @@ def _newest_step(folder: Path) -> int:
 
 
 def _refuse_other(path: Path, old: Manifest, new: Manifest) -> None:
-    before, now = dict(_flat("", old)), dict(_flat("", new))
-    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if changed:
-        lines = [f"{name}: {before.get(name, 'none')} -> {now.get(name, 'none')}" for name in changed]
+    lines = [f"{name}: {_shown(before)} -> {_shown(now)}" for name, before, now in differences(flat(old), flat(new))]
+    if lines:
         raise BadSettings(
             f"the checkpoint {path} was made from other settings or data ({'; '.join(lines)}): "
             f"set them back to go on from it, or remove {path.parent} to start afresh"
         )
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _flat(f"{prefix}.{name}" if prefix else name, inner)
-    else:
-        yield prefix, str(value)
+def _shown(value: object) -> str:
+    return "none" if value is MISSING else str(value)
 
 
 def _code_digest(path: Path) -> str:
@@ -294,8 +289,3 @@ def _code_digest(path: Path) -> str:
 
 def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

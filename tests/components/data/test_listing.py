@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from components.core.errors import BadSettings
+from components.core.files import sha256
 from components.data import listing
 from components.data.sources import digests
-from components.data.sources.index import digest
 from tests.support import corpus
 
 NOTES = corpus.notes("corpus/**/*.txt")
@@ -38,7 +38,7 @@ def test_it_has_the_files_that_nothing_pins(folder: Path) -> None:
     write(folder, NOTES, NOTES | pinned, *(NOTES | other for other in others))
     found = listing.refresh()
     names = ["corpus/b.txt", "corpus/more/a.txt"]
-    assert found == listing.read() == {"notes": {name: digest(Path(name)) for name in names}}
+    assert found == listing.read() == {"notes": {name: sha256(Path(name)) for name in names}}
     assert list(json.loads(listing.LISTING.read_text())["notes"]) == names
 
 
@@ -69,7 +69,7 @@ def test_what_was_read_is_not_read_again_unless_it_changed(folder: Path, monkeyp
 
     def counting(path: Path) -> str:
         read.append(path.name)
-        return digest(path)
+        return sha256(path)
 
     monkeypatch.setattr(digests, "digest", counting)
     assert listing.look() == first

@@ -1,5 +1,6 @@
 """The `lmforge` command, as people call it."""
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -46,6 +47,17 @@ def test_help_is_quick_and_complete() -> None:
     services = ("up", "down", "status")
     for command in ("run", "plan", "register", "promote", "rollback", "chat", *services, "doctor", "preset"):
         assert re.search(rf"\b{command}\b", result.stdout)
+
+
+def test_the_version_is_told_anywhere(tmp_path: Path) -> None:
+    assert lmforge("--version", cwd=tmp_path).stdout == f"lmforge {importlib.metadata.version('lmforge')}\n"
+
+
+def test_the_shell_can_complete_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_LMFORGE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "lmforge pro")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert lmforge(cwd=tmp_path).stdout.split() == ["promote"]
 
 
 def test_it_wants_a_repository(tmp_path: Path) -> None:

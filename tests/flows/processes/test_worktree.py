@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.core.errors import BadSettings
 from components.core.files import STATE
+from components.core.git import git
 from flows.dvc import graph
 from flows.processes import locks, worktree
 from tests.flows.support import toy
@@ -76,8 +77,8 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def save(folder: Path, *names: str) -> None:
     """Commit what is named, or everything."""
-    worktree.git(folder, "add", *(names or ["-A"]))
-    worktree.git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A commit")
+    git(folder, "add", *(names or ["-A"]))
+    git(folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "A commit")
 
 
 def test_a_worktree_has_what_is_committed_and_no_edit(main: Path) -> None:
@@ -86,8 +87,8 @@ def test_a_worktree_has_what_is_committed_and_no_edit(main: Path) -> None:
     tree = worktree.make(main, "a-run")
     assert (tree / "source.txt").read_text() == "source"
     assert not (tree / "new.txt").exists()
-    assert worktree.git(tree, "rev-parse", "HEAD") == worktree.git(main, "rev-parse", "HEAD")
-    assert worktree.git(main, "status", "--porcelain").split() == ["M", "source.txt", "??", "new.txt"]
+    assert git(tree, "rev-parse", "HEAD") == git(main, "rev-parse", "HEAD")
+    assert git(main, "status", "--porcelain").split() == ["M", "source.txt", "??", "new.txt"]
 
 
 def test_state_that_runs_share_is_the_main_trees_and_the_rest_their_own(main: Path) -> None:
@@ -128,8 +129,8 @@ def test_a_copied_folder_makes_the_worktrees_anew_that_lead_to_the_original(main
     (ours / STATE / "ledger" / "file").write_text("of the copy")
     assert (copy / STATE / "ledger" / "file").exists()
     assert not (main / STATE / "ledger" / "file").exists()
-    assert Path(worktree.git(ours, "rev-parse", "--absolute-git-dir")).is_relative_to(copy)
-    assert worktree.git(tree, "rev-parse", "HEAD") == worktree.git(main, "rev-parse", "HEAD")
+    assert Path(git(ours, "rev-parse", "--absolute-git-dir")).is_relative_to(copy)
+    assert git(tree, "rev-parse", "HEAD") == git(main, "rev-parse", "HEAD")
     assert worktree.make(copy, "a-run") == ours
 
 
@@ -143,7 +144,7 @@ def test_what_links_lead_to_outlives_the_worktree(main: Path) -> None:
     assert not tree.exists()
     assert (main / "corpus" / "a.txt").read_text() == "text"
     assert (main / STATE / "ledger" / "ledger.jsonl").exists()
-    assert str(tree) not in worktree.git(main, "worktree", "list")
+    assert str(tree) not in git(main, "worktree", "list")
 
 
 def test_data_that_git_does_not_have_are_linked_and_what_it_has_is_the_commits(main: Path) -> None:
@@ -166,22 +167,22 @@ def test_data_that_git_does_not_have_are_linked_and_what_it_has_is_the_commits(m
 
 
 def test_a_result_goes_to_a_branch_of_its_own_once(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    branch = worktree.git(main, "branch", "--show-current")
-    before = worktree.git(main, "rev-parse", "HEAD")
+    branch = git(main, "branch", "--show-current")
+    before = git(main, "rev-parse", "HEAD")
     tree = worktree.make(main, "a-run")
     monkeypatch.chdir(tree)
     (tree / "out").mkdir()
     (tree / "out" / "report.html").write_text("a page")  # which git ignores
     name = worktree.commit([Path("out/report.html")], "0123abcd", "data: +10 tokens: version 1", TODAY)
     assert name == "runs/2026-11-24-0123abcd"
-    assert worktree.git(main, "show", f"{name}:out/report.html") == "a page"
-    assert worktree.git(main, "rev-parse", f"{name}^") == before
-    assert worktree.git(main, "log", "-1", "--format=%an %s", name) == "lmforge data: +10 tokens: version 1"
-    assert (worktree.git(main, "branch", "--show-current"), worktree.git(main, "rev-parse", "HEAD")) == (branch, before)
-    assert worktree.git(main, "status", "--porcelain") == ""
-    commit = worktree.git(main, "rev-parse", name)
+    assert git(main, "show", f"{name}:out/report.html") == "a page"
+    assert git(main, "rev-parse", f"{name}^") == before
+    assert git(main, "log", "-1", "--format=%an %s", name) == "lmforge data: +10 tokens: version 1"
+    assert (git(main, "branch", "--show-current"), git(main, "rev-parse", "HEAD")) == (branch, before)
+    assert git(main, "status", "--porcelain") == ""
+    commit = git(main, "rev-parse", name)
     assert worktree.commit([Path("out/report.html")], "0123abcd", "again", date(2026, 11, 25)) == name
-    assert worktree.git(main, "rev-parse", name) == commit
+    assert git(main, "rev-parse", name) == commit
 
 
 def test_a_run_that_was_killed_as_it_committed_can_commit(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +301,7 @@ def test_a_night_in_a_folder_with_letters_beyond_ascii_and_a_blank(
     save(main)
     monkeypatch.setenv("LC_ALL", "C")
     run, _ = isolated(main, prefect_url, "night.night")
-    branch = worktree.git(main, "branch", "--list", "--format=%(refname:short)", "runs/*")
+    branch = git(main, "branch", "--list", "--format=%(refname:short)", "runs/*")
     assert run.state.name == "Completed"
     assert run.state.message == f"recorded on {branch}, the main tree has join five"
     again, _ = isolated(main, prefect_url, "night.night")

@@ -6,27 +6,27 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import BadData
-from flows.processes import worktree
+from components.core.git import git
 from flows.retraining import evaluate_champion
 
 
 @pytest.fixture
 def main(tmp_path: Path) -> Path:
     """A repository in which a run of some night was recorded."""
-    worktree.git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "init", "-q", "-b", "main")
     for name, value in (("user.name", "t"), ("user.email", "t@example.org")):
-        worktree.git(tmp_path, "config", name, value)
-    worktree.git(tmp_path, "commit", "-q", "--allow-empty", "-m", "before")
+        git(tmp_path, "config", name, value)
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "before")
     return tmp_path
 
 
 def record(main: Path, branch: str, text: str) -> None:
     """Commit a record to a branch, and leave it."""
-    worktree.git(main, "checkout", "-q", "-b", branch)
+    git(main, "checkout", "-q", "-b", branch)
     (main / "dvc.lock").write_text(text)
-    worktree.git(main, "add", "dvc.lock")
-    worktree.git(main, "commit", "-q", "-m", branch)
-    worktree.git(main, "checkout", "-q", "main")
+    git(main, "add", "dvc.lock")
+    git(main, "commit", "-q", "-m", branch)
+    git(main, "checkout", "-q", "main")
 
 
 def test_the_newest_record_wins(main: Path) -> None:
