@@ -12,12 +12,11 @@ from components.evaluation.settings import Evaluate
 REPORTS = Path("reports/evaluation")
 
 
-def main() -> None:
+def main(name: str, folder: str, training: str) -> None:
     context_window.check()
-    name, folder, training = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    taught = pq.read_table(training / "examples.parquet", columns=["example"])["example"].unique().to_pylist()
-    evaluate(folder, params.read("evaluate", Evaluate), name, taught=taught).write(REPORTS / name)
+    taught = pq.read_table(Path(training) / "examples.parquet", columns=["example"])["example"].unique().to_pylist()
+    evaluate(Path(folder), params.read("evaluate", Evaluate), name, taught=taught).write(REPORTS / name)
 
 
 if __name__ == "__main__":
-    stage.run(f"evaluate@{sys.argv[1]}", main)
+    stage.run(f"evaluate@{sys.argv[1]}", lambda: main(*sys.argv[1:]))

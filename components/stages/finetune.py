@@ -138,4 +138,4 @@ def main(recipe: str) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(f"finetune@{sys.argv[1]}", lambda: main(sys.argv[1]))
+    stage.run(f"finetune@{sys.argv[1]}", lambda: main(*sys.argv[1:]))

@@ -52,9 +52,8 @@ def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Packa
     return content
 
 
-def main() -> None:
+def main(recipe: str) -> None:
     context_window.check()
-    recipe = sys.argv[1]
     build(
         model=Path("models/finetuned") / recipe,
         reports=Path("reports/evaluation") / recipe,
@@ -66,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(f"package@{sys.argv[1]}", main)
+    stage.run(f"package@{sys.argv[1]}", lambda: main(*sys.argv[1:]))

@@ -164,18 +164,17 @@ def _run(
     )
 
 
-def main() -> None:
-    data = sys.argv[1]
+def main(table: str) -> None:
     settings = params.read("validate", Validate)
     licenses = params.read("ingest", Ingest).licenses
-    report = validate(data, Path("data") / data, settings, licenses, STATE / "data-docs" / data)
+    report = validate(table, Path("data") / table, settings, licenses, STATE / "data-docs" / table)
     text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    kept = STATE / "validation" / f"{data}.json"
+    kept = STATE / "validation" / f"{table}.json"
     write_atomically(kept, text)
     for rule in report["rules"]:
         if rule["severity"] == "warning" and not rule["success"]:
             print(f"warning: {explain([rule])}", flush=True)
-    out = REPORTS / f"{data}.json"
+    out = REPORTS / f"{table}.json"
     out.unlink(missing_ok=True)
     if failures := blocking_failures(report["rules"]):
         raise BadData(f"{explain(failures)} (the whole report: {kept})")
@@ -183,4 +182,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(f"validate@{sys.argv[1]}", main)
+    stage.run(f"validate@{sys.argv[1]}", lambda: main(*sys.argv[1:]))

@@ -72,7 +72,7 @@ def reproduce(name: str, ref: str, keep: bool) -> Outcome:
 @contextlib.contextmanager
 def made_again(main: Path, commit: str, kept: Kept, keep: bool) -> Iterator[tuple[Path, dict[str, tuple[str, ...]]]]:
     """Yield a worktree in which everything was computed again, and the outs that differ, by stage."""
-    with _tree(main, commit, keep) as tree:
+    with dvc_process.supervised(), _tree(main, commit, keep) as tree:
         _put_in_place(tree, kept)
         _get_data(main, tree)
         yield tree, dict(_run(tree, kept))

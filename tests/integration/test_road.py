@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.support.running import wait_until
+from tests.flows.support.running import still_alive, wait_until
 from tests.integration.support.road import WorkingCopy, copy
 
 pytestmark = pytest.mark.xdist_group("road")
@@ -110,7 +110,7 @@ def kill(process: "subprocess.Popen[str]") -> None:
     """kill -9 of a run, with which all has to end that it started."""
     below = family(process)
     process.kill()
-    assert psutil.wait_procs(below, timeout=10)[1] == []
+    assert still_alive(below, 10) == []
     process.communicate()
 
 

@@ -1,7 +1,6 @@
 """What has to fit into the window, refused before anything starts."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,12 @@ def test_the_rules_name_settings_that_are_there() -> None:
 
 @pytest.mark.parametrize(
     "main",
-    [pretrain.main, lambda: finetune.main("assistant"), evaluate.main, package.main],
+    [
+        pretrain.main,
+        lambda: finetune.main("assistant"),
+        lambda: evaluate.main("base", "models/pretrained", "reports"),
+        lambda: package.main("assistant"),
+    ],
     ids=["pretrain", "finetune", "evaluate", "package"],
 )
 def test_a_stage_refuses_before_it_starts(
@@ -107,7 +111,6 @@ def test_a_stage_refuses_before_it_starts(
     content["pretrain"]["sequence_length"] = 64
     YAML().dump(content, tmp_path / "params.yaml")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["stage", "assistant", "model", "training"])
     with pytest.raises(BadSettings, match=r"verbatim_tokens \(\d+\) needs \d+ tokens, and 64 are free with pretrain"):
         main()
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]

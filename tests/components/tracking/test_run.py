@@ -199,7 +199,7 @@ def test_the_next_stage_sends_what_another_left(
     assert len(spool.waiting()) == 2
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     with tracking.start("finetune@assistant", key[::-1], {}):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while len(spool.waiting()) > 1 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert len(spool.waiting()) == 1, "only its own is left"

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -40,10 +39,8 @@ def lmforge(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedPr
     return subprocess.run([sys.executable, "-c", code, *arguments], cwd=cwd, env=env, capture_output=True, text=True)
 
 
-def test_help_is_quick_and_complete() -> None:
-    began = time.monotonic()
+def test_help_is_complete() -> None:
     result = lmforge("--help")
-    assert time.monotonic() - began < 2
     services = ("up", "down", "status")
     for command in ("run", "plan", "register", "promote", "rollback", "chat", *services, "doctor", "preset"):
         assert re.search(rf"\b{command}\b", result.stdout)

@@ -15,7 +15,7 @@ from flows.dvc import graph
 from flows.processes import environment
 from flows.retraining.usage import USAGE
 from tests.flows.support import toy
-from tests.flows.support.running import Flow, wait_until
+from tests.flows.support.running import Flow, still_alive, wait_until
 
 Start = Callable[[str], Flow]
 
@@ -154,7 +154,7 @@ def test_nothing_is_left_when_the_flow_is_killed(pipeline: Path, run_flow: Start
     family = flow.family()
     assert {"left", "pretrain"} <= running_stages(flow)
     os.kill(flow.process.pid, number)
-    _, alive = psutil.wait_procs(family, timeout=20)
+    alive = still_alive(family, 20)
     assert alive == []
     flow.process.wait(20)
     if number != signal.SIGKILL:

@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from tests.flows.support.running import REPOSITORY, wait_until
+from tests.flows.support.running import REPOSITORY, still_alive, wait_until
 
 
 def test_a_child_on_the_leash_leaves_no_grandchild() -> None:
@@ -25,5 +25,5 @@ def test_a_child_on_the_leash_leaves_no_grandchild() -> None:
         assert len(family) == 2
         time.sleep(0.5)  # the child is on the leash before it starts the grandchild, but the kernel may be slow
         parent.kill()
-        _, alive = psutil.wait_procs(family, timeout=5)
+        alive = still_alive(family, 5)
         assert alive == []

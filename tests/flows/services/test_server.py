@@ -18,7 +18,7 @@ from flows.processes import environment
 from flows.services import network, service, state
 from flows.services.server import OwnServer, found_prefect, prefect_server
 from flows.services.service import PREFECT_HEALTH, Service
-from tests.flows.support.running import REPOSITORY
+from tests.flows.support.running import REPOSITORY, still_alive
 
 RUN = """
 import time
@@ -66,7 +66,7 @@ def test_a_server_is_shared_and_dies_with_the_run_that_started_it() -> None:
         family = psutil.Process(first.pid).children(recursive=True)
         assert family
         os.kill(first.pid, signal.SIGKILL)
-        _, alive = psutil.wait_procs(family, timeout=10)
+        alive = still_alive(family, 10)
         assert alive == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from flows.retraining.watch import CHANGED, DRIFTED
 from flows.services import network
-from tests.flows.support.running import wait_until
+from tests.flows.support.running import still_alive, wait_until
 from tests.flows.support.team import Team, at_work
 
 pytestmark = pytest.mark.xdist_group("team")
@@ -95,7 +95,7 @@ def test_a_server_that_dies_is_back(team: Team, name: str) -> None:
     dead = psutil.Process(team.pid(name))
     below = dead.children(recursive=True)
     dead.kill()
-    assert psutil.wait_procs(below, timeout=20)[1] == []
+    assert still_alive(below, 20) == []
     found = wait_until(lambda: team.state()["services"][name], lambda found: found["pid"] not in (None, dead.pid), 90)
     assert found["restarts"] == 1, team.logs()
     assert wait_until(lambda: network.answers(found["url"] + found["health"]), bool, 90), team.logs()
@@ -129,7 +129,7 @@ def test_a_training_goes_on_when_its_worker_dies(team: Team) -> None:
     worker = psutil.Process(team.pid("worker"))
     below = worker.children(recursive=True)
     worker.kill()
-    assert psutil.wait_procs([*below, stage], timeout=20)[1] == []
+    assert still_alive([*below, stage], 20) == []
     end = team.completed(run)
     assert end["run_count"] == 2
     assert "restarted 1" in end["tags"]
@@ -141,7 +141,7 @@ def test_down_ends_everything_and_a_training_goes_on_after(team: Team) -> None:
     stage = team.stage("left")
     family = team.family()
     team.down()
-    assert psutil.wait_procs([*family, stage], timeout=5)[1] == []
+    assert still_alive([*family, stage], 5) == []
     assert not (team.folder / ".lmforge/prefect/server.json").exists()
     team.down()  # there is nothing to end, and that is no error
     assert team.status().startswith("BAD services")
@@ -157,7 +157,7 @@ def test_nothing_outlives_the_supervisor_and_a_training_goes_on_after(team: Team
     stage = team.stage("left")
     family = team.family()
     family[0].kill()
-    assert psutil.wait_procs([*family, stage], timeout=20)[1] == []
+    assert still_alive([*family, stage], 20) == []
     team.up()
     end = team.completed(run)
     assert end["run_count"] == 2

@@ -87,3 +87,20 @@ def wait_until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: fl
     while not good(seen := look()) and time.monotonic() < deadline:
         time.sleep(every)
     return seen
+
+
+def still_alive(processes: Collection[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those of the processes that have not ended in that time; a zombie has ended, though its parent has not noticed."""
+
+    def look() -> list[psutil.Process]:
+        return [process for process in processes if _is_alive(process)]
+
+    alive: list[psutil.Process] = wait_until(look, lambda found: not found, seconds)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -15,7 +15,7 @@ import requests
 
 from flows.services import prefect_api
 from tests.flows.support import toy
-from tests.flows.support.running import REPOSITORY, wait_until
+from tests.flows.support.running import REPOSITORY, still_alive, wait_until
 
 SETTINGS = """\
 retraining:
@@ -178,7 +178,7 @@ class Team:
         except (FileNotFoundError, psutil.NoSuchProcess):
             return
         self.down()
-        for process in psutil.wait_procs(family, timeout=20)[1]:
+        for process in still_alive(family, 20):
             process.send_signal(signal.SIGKILL)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from components.core import params
 from components.core.errors import BadData, BadSettings
+from components.core.files import sha256
 from components.data.sources.digests import digests
 from components.data.sources.files import FilesSource
-from components.data.sources.index import digest
 from components.data.tables.records import Document, Example, Record
 
 TEXT = {"text": "text"}
@@ -115,7 +115,7 @@ def test_an_unreadable_row_is_named_by_file_and_line(folder: Path, name: str, co
 
 def test_a_pin_is_checked(folder: Path) -> None:
     (folder / "a.txt").write_text("one")
-    assert len(read(source("a.txt", digest(folder / "a.txt")))) == 1
+    assert len(read(source("a.txt", sha256(folder / "a.txt")))) == 1
     with pytest.raises(BadData, match=r"`notes`: a.txt has the sha256 .*, pinned is 0000"):
         source("a.txt", "0" * 64).records({})
 

@@ -18,7 +18,7 @@ from components.training import initialization
 from components.training.engine import distributed
 from tests.components.support import toy
 from tests.components.support.sizes import pretrain
-from tests.components.support.toy import Row, StoppingAt, WithoutTargets, run, together
+from tests.components.support.toy import Metrics, StoppingAt, WithoutTargets, run, together
 
 ROOT = Path(__file__).parents[4]
 LAST = "step-00000012"
@@ -37,7 +37,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def curve(folder: Path) -> Iterator[Row]:
+def curve(folder: Path) -> Iterator[Metrics]:
     history = json.loads((folder / LAST / "state.json").read_text())["state"]["history"]
     yield from [*history["training"], *history["validation"]]
 
