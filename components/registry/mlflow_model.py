@@ -23,7 +23,6 @@ IMPORTED = (  # by pyfunc.py
     "serving/__init__.py",
     "serving/answering.py",
     "serving/request.py",
-    "serving/streaming.py",
     "tasks",
     "tokenizer/__init__.py",
     "tokenizer/tokenizer.py",

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from components.registry import mlflow_model, store
-from components.serving.streaming import before
+from components.serving.answering import before
 
 REPOSITORY = Path(__file__).parents[3]
 

@@ -90,7 +90,7 @@ def wait_until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: fl
 
 
 def still_alive(processes: Collection[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Those of the processes that have not ended in that time; a zombie has ended, though its parent has not noticed."""
+    """Those of the processes that have not ended in that time; a zombie has ended, and its parent has not noticed."""
 
     def look() -> list[psutil.Process]:
         return [process for process in processes if _is_alive(process)]
