@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # A virtual environment holds its own path: in a folder that was moved or copied it is made anew.
 MOVED := $(shell test ! -e .venv/bin/activate || grep -qF "$$(realpath .venv)" .venv/bin/activate || echo moved)
-WORKERS ?= 4
+WORKERS ?= 2
 QUICK := -m 'not chaos and not slow and not services'
 
 .PHONY: help run check unit lint format types test slow chaos $(MOVED)

@@ -16,8 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A worker has a core, so that trainings of two workers do not wait for each other; more workers than cores fill
-    the time in which tests wait. What is compiled belongs to this run, and all its workers share it.
+    """Keep a worker to a core, so that trainings of two workers do not wait for each other; share compiled code.
+
+    docs/decisions.md, "Two workers, each on a core"
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")[len("gw") :]
     if worker and sys.platform == "linux":
