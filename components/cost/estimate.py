@@ -64,14 +64,14 @@ def steps(stage: str, training: TrainingEstimate) -> tuple[float, str]:
     return training.seconds, "by a probe of this machine"
 
 
-def total(road: RunEstimate, stages: Iterable[str]) -> float:
+def total(run: RunEstimate, stages: Iterable[str]) -> float:
     """Seconds of these stages, one after the other."""
-    return sum(road.seconds(stage) or 0.0 for stage in stages)
+    return sum(run.seconds(stage) or 0.0 for stage in stages)
 
 
-def foretell(road: RunEstimate, stages: Sequence[str]) -> str:
+def foretell(run: RunEstimate, stages: Sequence[str]) -> str:
     """One line about the stages that will run: an upper bound of their total duration, and the longest of them."""
-    parts = {stage: seconds for stage in stages if (seconds := road.seconds(stage)) is not None}
+    parts = {stage: seconds for stage in stages if (seconds := run.seconds(stage)) is not None}
     unknown = [stage for stage in stages if stage not in parts]
     longest = sorted(parts, key=parts.__getitem__, reverse=True)[:PARTS]
     named = ", ".join(f"{stage} {duration(parts[stage])}" for stage in longest)

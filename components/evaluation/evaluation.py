@@ -60,37 +60,41 @@ def evaluate(
     documents = selection.documents(prepared / "documents/test", settings.max_bytes_per_source)
     examples = _examples(prepared, tasks(folder, model), settings)
     stage = f"evaluate@{name}"
-    found: dict[str, Any] = {
-        "model": name,
-        "architecture": model.config.architecture,
-        "parameters": sum(weight.numel() for weight in model.parameters()),
-    }
-    # bf16 halves the time where the hardware has it. Measured on a trained model of 4M parameters: it differs from fp32
-    # by 2e-5 of all nats. With other batches a document's nats move by up to 2e-4 of themselves (fp32: 1e-8), their sum
-    # by 1e-7; the batches follow from data and settings, so that the scores of a model stay the same.
+    prompt_tokens = _prompt_tokens(folder, model, tokenizer, settings)
+    predictor = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
     # docs/decisions.md, "Evaluation in bf16"
     with arithmetic.autocast(arithmetic.CPU):
         losses = bits_per_byte.SCHEMA.empty_table()
         if layout is not None:
             batch = settings.tokens_per_batch
             losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
-            found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
-        longest = max(settings.max_new_tokens, prompts.longest_label(tokenizer))
-        prompt_tokens = prompts.budget(folder) or model.config.max_prompt_tokens(longest)
-        speaker = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
-        answers = _answers(speaker, examples, stage)
-        reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
-        first = _first_of_each(documents, "source", settings.samples)
-        texts = samples.of_documents(model, layout, tokenizer, [row["text"] for row in first], settings.seed)
+        answers = _answers(predictor, examples, stage)
+        first = [row["text"] for row in _first_of_each(documents, "source", settings.samples)]
+        texts = samples.of_documents(model, layout, tokenizer, first, settings.seed)
         completed = safety.completions(model, layout, tokenizer, prepared / "documents/train", settings)
+    reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
+    found = _about(name, model)
     found["tasks"] = {
         task: _score(TASKS[task], table, *examples[task], reader, settings) for task, table in answers.items()
     }
-    all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
+    if layout is not None:
+        found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
     if model.config.architecture != "encoder":
         written = [*_written(texts, answers), *(tokenizer.decode(said) for said, _ in completed)]
         found["safety"] = scores.safety(safety.verbatim(completed), safety.personal(written), settings)
+    all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
     return Evaluation(found, losses, all_answers, _samples(texts, all_answers, settings))
+
+
+def _about(name: str, model: Transformer) -> dict[str, Any]:
+    weights = sum(weight.numel() for weight in model.parameters())
+    return {"model": name, "architecture": model.config.architecture, "parameters": weights}
+
+
+def _prompt_tokens(folder: Path, model: Transformer, tokenizer: Tokenizer, settings: Evaluate) -> int:
+    """The budget of prompts that the model was trained with, or else all of the window that an answer leaves."""
+    longest = max(settings.max_new_tokens, prompts.longest_label(tokenizer))
+    return prompts.budget(folder) or model.config.max_prompt_tokens(longest)
 
 
 def tasks(folder: Path, model: Transformer) -> Collection[str]:

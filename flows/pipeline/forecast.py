@@ -54,27 +54,27 @@ def lines(plan: "Plan") -> list[str]:
     stale = [each.name for each in plan.stale]
     if not stale:
         return []
-    roads = _wait()
-    if roads is None:
+    runs = _wait()
+    if runs is None:
         return [f"how long it takes is not known: {stage.outcome('cost')[1]}"] if _counting else []
     names = [*stale, AFTER]
-    total = estimate.total(roads[PRESENT], names)
-    others = {name: estimate.total(road, road.stages) for name, road in roads.items() if name != PRESENT}
-    return [estimate.foretell(roads[PRESENT], names), *estimate.quicker(total, others)]
+    total = estimate.total(runs[PRESENT], names)
+    others = {name: estimate.total(run, run.stages) for name, run in runs.items() if name != PRESENT}
+    return [estimate.foretell(runs[PRESENT], names), *estimate.quicker(total, others)]
 
 
 def trainings(plan: "Plan") -> dict[str, str]:
     """The estimated cost of each training stage that would run, by its name."""
-    roads = _wait() if plan.stale else None
-    known = roads[PRESENT].trainings if roads else {}
+    runs = _wait() if plan.stale else None
+    known = runs[PRESENT].trainings if runs else {}
     return {each.name: estimate.describe(each.name, known[each.name]) for each in plan.stale if each.name in known}
 
 
 def remember(name: str, seconds: float) -> None:
     """Record how long a stage took, for the next estimate."""
-    roads = _load()
-    if roads is not None:
-        roads[PRESENT].remember(name, seconds)
+    runs = _load()
+    if runs is not None:
+        runs[PRESENT].remember(name, seconds)
 
 
 def _wait() -> dict[str, RunEstimate] | None:
@@ -85,14 +85,14 @@ def _wait() -> dict[str, RunEstimate] | None:
 
 def _load() -> dict[str, RunEstimate] | None:
     """The cached estimates for the current settings, by preset name; None if there are none."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, KeyError):  # an older version named it otherwise
         kept = json.loads(KEPT.read_text())
         if kept["digest"] == _digest():
-            return {name: _road(**road) for name, road in kept["roads"].items()}
+            return {name: _estimate(**run) for name, run in kept["runs"].items()}
     return None
 
 
-def _road(trainings: Mapping[str, Any], others: Mapping[str, float]) -> RunEstimate:
+def _estimate(trainings: Mapping[str, Any], others: Mapping[str, float]) -> RunEstimate:
     return RunEstimate({name: TrainingEstimate(**training) for name, training in trainings.items()}, others)
 
 
@@ -105,19 +105,19 @@ def _digest() -> str:
 
 def main() -> None:
     """Estimate the current settings, and the presets that compute less."""
-    from components.cost import road, sizes
+    from components.cost import run_estimate, sizes
 
     digest = _digest()
     present = params.load(params.PARAMS)
     settings = {PRESENT: present} | {name: presets.settings_of([name], present) for name in presets.names()}
     trainings = {name: sizes.of_settings(each) for name, each in settings.items()}
     flops = {name: sum(size.flops for size in each.values()) for name, each in trainings.items()}
-    roads = {
-        name: asdict(road.expect(settings[name], trainings[name]))
+    runs = {
+        name: asdict(run_estimate.expect(settings[name], trainings[name]))
         for name in settings
         if name == PRESENT or flops[name] < flops[PRESENT]
     }
-    write_atomically(KEPT, json.dumps({"digest": digest, "roads": roads}))
+    write_atomically(KEPT, json.dumps({"digest": digest, "runs": runs}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from components.model import hf
 from components.registry import mlflow_model
 from flows import presets
 from flows.dvc import graph
-from tests.integration.support.road import WorkingCopy
+from tests.integration.support.working_copy import WorkingCopy
 
 pytestmark = pytest.mark.services
 

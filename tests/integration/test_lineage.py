@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.integration.support.road import WorkingCopy
+from tests.integration.support.working_copy import WorkingCopy
 
-pytestmark = pytest.mark.xdist_group("road")
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 
 def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tuple[WorkingCopy, str]) -> None:
@@ -38,7 +38,7 @@ def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[WorkingCopy, 
 
 
 @pytest.mark.slow(
-    reason="tests/flows/pipeline/test_reproduce.py has the command, tests/integration/test_road.py the weights"
+    reason="tests/flows/pipeline/test_reproduce.py has the command, tests/integration/test_pipeline.py the weights"
 )
 def test_reproduced_the_weights_are_identical(finished: tuple[WorkingCopy, str]) -> None:
     road, _ = finished

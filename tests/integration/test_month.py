@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.support.road import WorkingCopy, copy
+from tests.integration.support.working_copy import WorkingCopy, copy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("month")]
 

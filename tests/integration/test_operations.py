@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from flows.services import prefect_api
 from tests.flows.support.running import wait_until
-from tests.integration.support.road import WorkingCopy, copy, git
+from tests.integration.support.working_copy import WorkingCopy, copy, git
 
 pytestmark = pytest.mark.xdist_group("operations")
 

@@ -45,9 +45,9 @@ def folder(counted: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def flops_per_token() -> int:
-    roads = forecast._load()
-    assert roads is not None
-    return roads[forecast.PRESENT].trainings["pretrain"].flops_per_token
+    runs = forecast._load()
+    assert runs is not None
+    return runs[forecast.PRESENT].trainings["pretrain"].flops_per_token
 
 
 @pytest.mark.usefixtures("folder")

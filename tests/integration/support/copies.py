@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.data import listing
-from tests.integration.support.road import WorkingCopy, copy, git
+from tests.integration.support.working_copy import WorkingCopy, copy, git
 from tests.support import corpus
 from tests.support.shared import made_once
 

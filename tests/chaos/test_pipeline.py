@@ -18,9 +18,9 @@ from tests.chaos.support.faults import Recovered, Start, fill, small_disk
 from tests.chaos.support.running import Clock, Run
 from tests.flows.support.running import wait_until
 from tests.integration.support.copies import finished, fresh  # noqa: F401, fixtures
-from tests.integration.support.road import WorkingCopy, copy
+from tests.integration.support.working_copy import WorkingCopy, copy
 
-pytestmark = pytest.mark.xdist_group("road")
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 RUN = ("flows.cli.main", "run")
 

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from tests.flows.support.running import still_alive, wait_until
-from tests.integration.support.road import WorkingCopy, copy
+from tests.integration.support.working_copy import WorkingCopy, copy
 
-pytestmark = pytest.mark.xdist_group("road")
+pytestmark = pytest.mark.xdist_group("pipeline")
 
 STAGES = (
     "ingest",
