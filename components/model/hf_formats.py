@@ -178,6 +178,7 @@ _MARIAN_DECODER = _MARIAN_ENCODER | {
     "cross_attention.out": ("encoder_attn.out_proj",),
     "cross_norm": ("encoder_attn_layer_norm",),
 }
+_MARIAN_ACTIVATIONS = ("relu", "gelu")
 _MARIAN_NORM_EPS = 1e-5  # PyTorch's default, which Marian's configuration does not name
 
 
@@ -187,7 +188,7 @@ def _is_marian(config: ModelConfig) -> bool:
     return (
         style == ("encoder_decoder", "sinusoidal", "layer", "post", None)
         and sizes == (config.hidden_size, config.num_heads, _MARIAN_NORM_EPS)
-        and config.activation != "swiglu"
+        and config.activation in _MARIAN_ACTIVATIONS
         and not config.qk_norm
         and config.tie_embeddings
     )
@@ -226,7 +227,7 @@ def _write_marian(config: ModelConfig) -> dict[str, object]:
 def _read_marian(content: Mapping[str, Any]) -> ModelConfig:
     if not content["scale_embedding"] or content["encoder_layers"] != content["decoder_layers"]:
         raise Unknown("embeddings that are not scaled, or halves of different depth")
-    if content["activation_function"] not in ("relu", "gelu"):
+    if content["activation_function"] not in _MARIAN_ACTIVATIONS:
         raise Unknown(f"activation_function = {content['activation_function']!r}")
     return ModelConfig(
         architecture="encoder_decoder",

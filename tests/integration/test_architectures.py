@@ -44,7 +44,7 @@ def test_the_stages_of_a_preset_end_in_a_package_that_answers(
     answer_prompts(str(tmp_path / "model"), made)
 
 
-@pytest.mark.slow(reason="the stages run above, and the flow with the decoder in test_road.py")
+@pytest.mark.slow(reason="the stages run above, and the flow with the decoder in test_pipeline.py")
 @pytest.mark.parametrize(
     ("preset", "form", "tasks"),
     [*PRESETS, ("bigrams", "lmforge", CLASSIFICATION | {"question_answering", "description"})],

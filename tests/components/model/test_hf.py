@@ -30,6 +30,7 @@ def test_logits_and_gradients_are_those_of_transformers(tmp_path: Path, name: st
     changes, kind = FORMS[name]
     ours = model(config(**changes))
     hf.save(ours, tmp_path)
+    assert hf.load(tmp_path).config == ours.config
     theirs = getattr(transformers, kind).from_pretrained(tmp_path)
     assert theirs.config.model_type == name.partition(",")[0]
     batch, source = tokens(), tokens(length=11, seed=2)
