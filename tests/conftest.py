@@ -1,7 +1,6 @@
 """What holds for all tests, for the processes that they start, and for what their workers share."""
 
 import os
-import sys
 import tempfile
 
 import pytest
@@ -16,14 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a worker to a core, so that trainings of two workers do not wait for each other; share compiled code.
-
-    docs/decisions.md, "Two workers, each on a core"
-    """
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")[len("gw") :]
-    if worker and sys.platform == "linux":
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[int(worker) % len(cores)]})
+    """What is compiled belongs to this run, and all its workers share it."""
     if not hasattr(config, "workerinput"):
         compiled = tempfile.TemporaryDirectory()
         config.add_cleanup(compiled.cleanup)
