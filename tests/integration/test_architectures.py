@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.data import listing
 from components.model import hf
 from components.registry import mlflow_model
 from flows import presets
@@ -75,6 +76,7 @@ def run_stages(preset: str, finished: WorkingCopy, folder: Path, monkeypatch: py
     store = finished.folder / ".lmforge/mlflow/mlflow.db"  # a new one takes seconds
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(store, folder.parent)}")
     presets.apply([preset, "smoke"])
+    listing.refresh()
     for stage in graph.read_plan().stale:
         for out in map(Path, stage.outs):
             shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
