@@ -98,7 +98,7 @@ def test_a_process_that_dies_is_started_again_and_the_run_goes_on(tmp_path: Path
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "size", lambda: 3)
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
     with pytest.raises(BadSettings, match="batch_size of pretrain is 4, which 3 processes cannot share"):
         run(tmp_path / "x")
 
