@@ -27,8 +27,10 @@ def start(
 
     Linux ties the parent-death signal to the calling thread: the thread must live as long as the child may.
     """
+    # -P: another folder, such as a worktree of an old commit, may have a package `flows` without this module.
+    path = ["-P"] if folder != Path() else []
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.processes.child", str(os.getpid()), module, *arguments],
+        [sys.executable, *path, "-m", "flows.processes.child", str(os.getpid()), module, *arguments],
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,

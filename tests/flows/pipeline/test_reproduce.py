@@ -16,7 +16,12 @@ WHO = ("-c", "user.name=test", "-c", "user.email=test@example.org")
 
 @pytest.fixture
 def made(pipeline: Path) -> tuple[str, Kept]:
-    """A commit, and what is kept of a run that had an edit in no commit; the tree has moved on since."""
+    """A commit, and what is kept of a run that had an edit in no commit; the tree has moved on since.
+
+    The commit is of a time when the modules of `flows` had other names.
+    """
+    (pipeline / "flows").mkdir()
+    (pipeline / "flows/__init__.py").touch()
     git(pipeline, "add", ".")
     git(pipeline, *WHO, "commit", "-q", "-m", "first")
     commit = git(pipeline, "rev-parse", "HEAD")
