@@ -7,6 +7,7 @@ from components.data.parsers import (
     bible,
     catalogues,
     chinese_dictionary,
+    conversations,
     english_dictionary,
     factbook,
     news,
@@ -14,6 +15,7 @@ from components.data.parsers import (
     reviews,
     service_models,
     wikipedia,
+    wordnet,
 )
 from components.data.tables.records import Record
 
@@ -23,15 +25,21 @@ Parser = Callable[..., Iterator[Record]]
 PARSERS: dict[str, Parser] = {
     "articles": articles.parse,
     "bible": bible.parse,
+    "catalogue_pages": catalogues.parse_pages,
     "catalogues": catalogues.parse,
     "chinese_characters": chinese_dictionary.parse_characters,
     "chinese_words": chinese_dictionary.parse_words,
+    "conversations": conversations.parse,
     "english_dictionary": english_dictionary.parse,
     "factbook": factbook.parse,
+    "factbook_interviews": factbook.parse_interviews,
+    "headlines": articles.parse_headlines,
     "news": news.parse,
+    "recipe_examples": recipes.parse_examples,
     "recipes": recipes.parse,
     "reviews_by_column": reviews.parse_column,
     "reviews_by_file": reviews.parse_files,
     "service_models": service_models.parse,
     "wikipedia": wikipedia.parse,
+    "wordnet_relations": wordnet.parse_relations,
 }

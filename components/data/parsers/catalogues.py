@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from components.data.sources.archive import Archive
-from components.data.tables.records import Example, Record
+from components.data.tables.records import Document, Example, Record
 
 MIN_WORDS = 2
 
@@ -45,6 +45,17 @@ def parse(archive: Archive, members: str, tasks: tuple[str, ...], max_characters
                 place = sha256(said.encode()).digest()[0] % len(tasks)
                 source, target = (translation, text) if place else (text, translation)
                 yield Example(text, tasks[place], {"text": source}, target)
+
+
+def parse_pages(archive: Archive, members: str, messages_per_document: int) -> Iterator[Record]:
+    """Documents of the translations in a catalogue, each once, some on a page, a line each."""
+    seen: set[str] = set()
+    for member in archive.names(members):
+        said = [_on_one_line(message).translation for message in messages(archive.read(member).decode())]
+        new = [text for text in dict.fromkeys(said) if text not in seen and len(_words(text)) >= MIN_WORDS]
+        seen.update(new)
+        for place in range(0, len(new), messages_per_document):
+            yield Document(f"{member}/{place}", "\n".join(new[place : place + messages_per_document]))
 
 
 def messages(catalogue: str) -> Iterator[CatalogueMessage]:

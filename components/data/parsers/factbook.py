@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from components.data.parsers.conversations import as_messages
 from components.data.parsers.markup import one_line, plain
 from components.data.sources.archive import Archive
 from components.data.tables.records import Document, Example, Record
@@ -30,29 +31,58 @@ def parse(archive: Archive, members: str, context_characters: int, answer_charac
     name, with the document as its context, so that both fall into the same split.
     docs/decisions.md, "Short contexts in the factbook"
     """
+    for key, text, facts in _documents(archive, members, context_characters):
+        yield Document(key, text)
+        yield from _question(key, text, facts, answer_characters)
+
+
+def parse_interviews(
+    archive: Archive, members: str, context_characters: int, answer_characters: int, task: str, questions: int
+) -> Iterator[Record]:
+    """Conversations about the documents of `parse`, each with up to `questions` of its fields, at least two.
+
+    The first message has the document, which also stands among the inputs, so that both fall into the same split.
+    """
+    for key, text, facts in _documents(archive, members, context_characters):
+        asked = sorted(_short(facts, answer_characters), key=lambda fact: _hash(key, fact))[:questions]
+        if len(asked) > 1:
+            turns = [turn for fact in asked for turn in (fact.field, fact.value)]
+            messages = as_messages([f"{text}\nQuestion: {turns[0]}", *turns[1:-1]])
+            yield Example(key, task, {"context": text, "messages": messages}, turns[-1])
+
+
+def _documents(archive: Archive, members: str, characters: int) -> Iterator[tuple[str, str, list[Fact]]]:
+    """Key, text and facts of each document."""
     for member in archive.names(members):
         profile = json.loads(archive.read(member))
         code = PurePosixPath(member).stem
         country = _name(profile, code)
         for section, fields in profile.items():
             header = f"{country} — {section}"
-            for number, facts in enumerate(_pages(_facts(fields), context_characters - len(header))):
-                key = f"{code}/{section}/{number}"
+            for number, facts in enumerate(_pages(_facts(fields), characters - len(header))):
                 text = "\n".join([header, *(f"{fact.field}: {fact.value}" for fact in facts)])
-                yield Document(key, text)
-                yield from _question(key, text, facts, answer_characters)
+                yield f"{code}/{section}/{number}", text, facts
 
 
 def _question(key: str, text: str, facts: list[Fact], answer_characters: int) -> Iterator[Example]:
+    short = _short(facts, answer_characters)
+    if short and len(facts) > 1:
+        fact = min(short, key=lambda fact: _hash(key, fact))
+        yield Example(key, "question_answering", {"context": text, "question": fact.field}, fact.value)
+
+
+def _short(facts: list[Fact], answer_characters: int) -> list[Fact]:
+    """The facts that can be asked for: short values of fields that stand in the document once."""
     names = [fact.field for fact in facts]
-    short = [
+    return [
         fact
         for fact in facts
         if len(fact.value) <= answer_characters and not fact.is_note and names.count(fact.field) == 1
     ]
-    if short and len(facts) > 1:
-        fact = min(short, key=lambda fact: sha256(f"{key}\n{fact.field}".encode()).digest())
-        yield Example(key, "question_answering", {"context": text, "question": fact.field}, fact.value)
+
+
+def _hash(key: str, fact: Fact) -> bytes:
+    return sha256(f"{key}\n{fact.field}".encode()).digest()
 
 
 def _pages(facts: list[Fact], characters: int) -> Iterator[list[Fact]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.data.sources.archive import Archive
-from components.data.tables.records import Document, Record
+from components.data.tables.records import Document, Example, Record
 
 
 def parse(archive: Archive, member: str) -> Iterator[Record]:
@@ -14,11 +14,21 @@ def parse(archive: Archive, member: str) -> Iterator[Record]:
         yield Document(key, "\n".join(_lines(recipe)))
 
 
+def parse_examples(archive: Archive, member: str, task: str) -> Iterator[Record]:
+    """Examples that ask for the ingredients and steps of a dish, by its name."""
+    for key, recipe in json.loads(archive.read(member)).items():
+        yield Example(key, task, {"text": recipe["title"]}, "\n".join(_body(recipe)).strip())
+
+
 def _lines(recipe: dict[str, Any]) -> Iterator[str]:
     yield recipe["title"]
     for name in ("category", "servings", "time", "difficulty"):
         if recipe[name]:
             yield f"{name.capitalize()}: {recipe[name]}"
+    yield from _body(recipe)
+
+
+def _body(recipe: dict[str, Any]) -> Iterator[str]:
     yield "\nIngredients"
     yield from (f"- {ingredient}" for ingredient in recipe["ingredients"])
     yield "\nSteps"

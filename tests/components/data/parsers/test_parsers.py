@@ -12,12 +12,15 @@ from components.data.parsers import (
     bible,
     catalogues,
     chinese_dictionary,
+    conversations,
     english_dictionary,
     factbook,
     news,
+    recipes,
     reviews,
     service_models,
     wikipedia,
+    wordnet,
 )
 from components.data.parsers.markup import one_line, plain
 from components.data.tables.records import Document, Example
@@ -33,10 +36,10 @@ def test_wikipedia_gives_documents_and_examples_over_the_same_text() -> None:
         "Tea": {"title": "Tea", "extract": "Tea is a drink.", "description": "Hot drink", "topic": "Everyday life"},
         "Moss": {"title": "Moss", "extract": "Moss grows.", "description": None, "topic": "Uncategorized"},
     }
-    assert list(wikipedia.parse(archive({"w.json": encoded(pages)}), "w.json")) == [
+    assert list(wikipedia.parse(archive({"w.json": encoded(pages)}), "w.json", "topic", "line")) == [
         Document("Tea", "Tea is a drink."),
         Example("Tea", "topic", {"text": "Tea is a drink."}, "Everyday life"),
-        Example("Tea", "description", {"title": "Tea", "text": "Tea is a drink."}, "Hot drink"),
+        Example("Tea", "line", {"title": "Tea", "text": "Tea is a drink."}, "Hot drink"),
         Document("Moss", "Moss grows."),
     ]
 
@@ -69,6 +72,73 @@ def test_a_question_of_the_factbook_stands_over_a_document_that_has_its_answer()
         assert f"{question.inputs['question']}: {question.target}" in documents[question.key].split("\n")
         assert question.target is not None
         assert len(question.target) <= 30
+
+
+def test_an_interview_asks_for_several_facts_of_one_document() -> None:
+    pages = archive({"data/x/mo.json": encoded(COUNTRY)})
+    documents = {
+        record.key: record.text
+        for record in factbook.parse(pages, "data/*/*.json", 120, 30)
+        if isinstance(record, Document)
+    }
+    made = factbook.parse_interviews(pages, "data/*/*.json", 120, 30, "interview", 3)
+    [interview] = [record for record in made if isinstance(record, Example) and "Geography" in record.key]
+    assert interview.inputs["context"] == documents[interview.key]
+    asked, answer, again = json.loads(str(interview.inputs["messages"]))
+    assert [turn["role"] for turn in (asked, answer, again)] == ["user", "assistant", "user"]
+    assert asked["content"].startswith(f"{documents[interview.key]}\nQuestion: ")
+    first = asked["content"].rpartition("Question: ")[2]
+    assert {first: answer["content"], again["content"]: interview.target} == {
+        "Area, total": "5 sq km",
+        "Area, land": "4 sq km",
+    }
+
+
+NOUNS = """  1 This software and database is being provided
+00000001 03 n 01 dog 0 003 @ 00000002 n 0000 #p 00000003 n 0000 + 00000009 v 0101 | a pet; "the dog barked"
+00000002 03 n 02 animal 0 living_being 0 001 ~ 00000001 n 0000 | what lives
+00000003 03 n 01 dog_pack 0 001 ! 00000004 n 0101 | dogs
+00000004 03 n 01 cat_pack 0 001 ! 00000003 n 0101 | cats
+"""
+
+
+def test_relations_of_wordnet_stand_between_two_defined_nouns() -> None:
+    made = list(wordnet.parse_relations(archive({"data.noun": NOUNS.encode()}), "data.noun", "relation", 5))
+    assert [(record.inputs["text"], record.target) for record in made if isinstance(record, Example)] == [
+        ("dog: a pet\nanimal: what lives", "kind of"),
+        ("dog: a pet\ndog pack: dogs", "part of"),
+        ("dog pack: dogs\ncat pack: cats", "opposite of"),  # once, though both name the other
+    ]
+
+
+def test_conversations_end_with_the_assistant() -> None:
+    said = b"conversations:\n- [Hi, Hello, 'Who are you?']\n- [Hi, Hello]\n- [One?, 1, Two?, 2]\n"
+    files = archive({"c/a.yml": said})
+    assert list(conversations.parse(files, "c/*.yml", "chat", 2)) == [
+        Example("c/a.yml/0", "chat", {"messages": '[{"role": "user", "content": "Hi"}]'}, "Hello"),
+        Example(
+            "c/a.yml/2",
+            "chat",
+            {"messages": conversations.as_messages(["One?", "1", "Two?"])},
+            "2",
+        ),
+    ]
+    assert len(list(conversations.parse(files, "c/*.yml", "chat", 4))) == 1
+
+
+def test_recipes_and_headlines_can_be_asked_for() -> None:
+    recipe = {"title": "Tea", "category": None, "servings": "2", "time": None, "difficulty": None}
+    recipe |= {"ingredients": ["tea"], "steps": ["Brew it."]}
+    files = archive({"r.json": encoded({"t": recipe}), "n/1.txt": b"Moss wins\n\nIt grew."})
+    assert list(recipes.parse(files, "r.json")) == [
+        Document("t", "Tea\nServings: 2\n\nIngredients\n- tea\n\nSteps\n1. Brew it.")
+    ]
+    assert list(recipes.parse_examples(files, "r.json", "writing")) == [
+        Example("t", "writing", {"text": "Tea"}, "Ingredients\n- tea\n\nSteps\n1. Brew it.")
+    ]
+    assert list(articles.parse_headlines(files, "n/*.txt", "headline")) == [
+        Example("n/1.txt", "headline", {"text": "It grew."}, "Moss wins")
+    ]
 
 
 def test_service_models_repeat_no_sentence() -> None:
@@ -230,3 +300,9 @@ def test_markup_becomes_plain_lines() -> None:
     fragment = "<p>One &amp; <b>two</b>.</p><ul><li><p>first</p></li>\n <li>a &lt; b</li></ul>"
     assert plain(fragment) == "One & two.\n- first\n- a < b"
     assert one_line(fragment) == "One & two. - first - a < b"
+
+
+def test_pages_of_a_catalogue_are_its_translations() -> None:
+    entries = ('msgid "Save it"\nmsgstr "Jetzt speichern"', 'msgid "OK"\nmsgstr "OK"', 'msgid "a"\nmsgstr "Ein\\nWort"')
+    made = catalogues.parse_pages(archive({"de.po": "\n\n".join(entries).encode()}), "*.po", 1)
+    assert list(made) == [Document("de.po/0", "Jetzt speichern"), Document("de.po/1", "Ein Wort")]
