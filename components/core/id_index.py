@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from components.core.errors import BadSettings
 
 DIGITS = 16  # of an id, in hexadecimal, that are stored
+PART_DIGITS = 8  # at the end of the id of a document's part, which count the parts; the others are the document's
 
 
 def write(path: Path, ids: Sequence[str], numbers: ArrayLike) -> None:
@@ -25,6 +26,11 @@ def write(path: Path, ids: Sequence[str], numbers: ArrayLike) -> None:
     numbers = np.asarray(numbers, np.uint64)
     order = np.lexsort((numbers, keys))
     np.save(path, np.stack([keys[order], numbers[order]]))
+
+
+def part(document: str, number: int) -> str:
+    """The id of the part of a document with a number from 1: it begins as the document's id does."""
+    return f"{document[:-PART_DIGITS]}{number:0{PART_DIGITS}x}"
 
 
 def find(path: Path, beginning: str) -> NDArray[np.int64]:

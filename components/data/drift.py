@@ -15,7 +15,7 @@ from components.core.files import STATE, write_atomically
 from components.data.cleaning.language import identify
 from components.data.listing import Listing
 from components.data.sources.source import Source
-from components.data.tables.records import Document, Record, main_input
+from components.data.tables.records import Document, Record, main_text
 
 KEPT = STATE / "listing" / "profiles"
 LEAST_SHARE = 1e-4  # of a bucket: a share of zero would make the index infinite
@@ -91,7 +91,7 @@ def _texts(source: Source, records: Iterable[Record]) -> Iterator[tuple[str, str
         if isinstance(record, Document):
             text, language, kind = record.text, record.language or only, "documents"
         else:
-            text, language, kind = record.inputs[main_input(record.inputs)], only, record.task
+            text, language, kind = main_text(record.inputs), only, record.task
         if text and kind in source.yields:
             yield text, language or identify(text)[0]
 

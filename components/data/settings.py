@@ -1,7 +1,7 @@
 """The sections `ingest`, `validate` and `prepare` of params.yaml, apart from the stages so that they import quickly."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Interval, Len
 
@@ -23,7 +23,7 @@ class Validate:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    max_characters: Annotated[int, Ge(1)]
+    max_characters: Annotated[int, Ge(1)]  # of the main text of an example
     max_duplicates: Annotated[float, Interval(ge=0, le=1)]  # share of raw rows, beyond which it warns
     min_rows_per_source: Annotated[int, Ge(0)]
     min_rows_per_task: Annotated[int, Ge(0)]
@@ -38,7 +38,7 @@ class DocumentLimits:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     min_characters: Annotated[int, Ge(1)]
-    max_characters: Annotated[int, Ge(1)]
+    max_characters: Annotated[int, Ge(1)]  # a longer one is divided into parts
     max_symbols: Annotated[float, Interval(ge=0, le=1)]
     max_unreadable: Annotated[float, Interval(ge=0, le=1)]
     max_repeated_lines: Annotated[float, Interval(ge=0, le=1)]
@@ -59,6 +59,7 @@ class Shares:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    unit: Literal["document", "part"]  # what falls into a split as a whole: a document, or each part of a long one
     validation: Annotated[float, Interval(gt=0, lt=0.5)]
     test: Annotated[float, Interval(gt=0, lt=0.5)]
 

@@ -21,6 +21,7 @@ from components.core import params, stage
 from components.core.errors import BadData
 from components.core.files import STATE, write_atomically
 from components.data.settings import Ingest, Validate
+from components.data.tables.records import SCHEMAS
 from components.data.validation.expectations import SEVERITIES, add_columns, rules
 from components.data.validation.measures import measure
 
@@ -32,7 +33,7 @@ Report = dict[str, Any]
 
 
 def validate(data: str, root: Path, settings: Validate, licenses: tuple[str, ...], docs: Path) -> Report:
-    """Check both tables of `raw` or `prepared` data below a folder against their rules.
+    """Check the tables of `raw` or `prepared` data below a folder against their rules; one without rows has none.
 
     Returns the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
     """
@@ -47,9 +48,9 @@ def validate(data: str, root: Path, settings: Validate, licenses: tuple[str, ...
     return {
         "table": data,
         "success": not blocking_failures(results),
-        "rows": {table: len(frame) for table, frame in frames.items()},
-        "sources": _sources(frames["documents"]),
-        "tasks": _tasks(frames["examples"]),
+        "rows": {table: len(frames.get(table, ())) for table in SCHEMAS},
+        "sources": _sources(frames["documents"]) if "documents" in frames else [],
+        "tasks": _tasks(frames["examples"]) if "examples" in frames else [],
         "rules": sorted(results, key=lambda rule: (rule["table"], rule["name"])),
     }
 

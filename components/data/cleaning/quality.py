@@ -34,8 +34,6 @@ def _reasons(text: str, limits: DocumentLimits) -> Iterator[str]:
     if len(text) < limits.min_characters:
         yield "too short"
         return
-    if len(text) > limits.max_characters:
-        yield "too long"
     if symbols(text) > limits.max_symbols:
         yield "too many symbols"
     if unreadable(text) > limits.max_unreadable:

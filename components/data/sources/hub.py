@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 from components.core.errors import BadData, BadSettings, TryAgain
+from components.data.sources.columns import Columns, records
 from components.data.sources.digests import digests
-from components.data.sources.rows import DocumentColumns, ExampleColumns, RawRow, check, records
+from components.data.sources.readers import RawRow
+from components.data.sources.rows import Row
 from components.data.sources.source import LIST_ANEW, Source
 from components.data.tables.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubSource(Source):
+class HubSource(Source, Columns):
     """A split of a dataset; one on the hub needs the `revision` (a commit) that pins it."""
 
     kind: Literal["hub"]
@@ -21,8 +23,6 @@ class HubSource(Source):
     split: str
     subset: str | None = None
     revision: str | None = None
-    documents: DocumentColumns | None = None
-    examples: ExampleColumns | None = None
 
     @property
     def origin(self) -> str:
@@ -38,20 +38,20 @@ class HubSource(Source):
         return sorted(path for path in Path(self.dataset).rglob("*") if path.is_file())
 
     def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
-        check(self.documents, self.examples, self.where)
+        self.check(self.where)
         if not self.revision and not Path(self.dataset).is_dir():
             raise BadSettings(f"{self.where}: `revision` is missing: pin the dataset to one commit of the hub")
         if digests(self.local_files()) != dict(listed):
             raise TryAgain(f"{self.where}: {self.dataset} is no longer as data/listing.json has it: {LIST_ANEW}")
-        return records(_rows(self), self.documents, self.examples)
+        return records(_rows(self), self)
 
 
-def _rows(source: HubSource) -> Iterator[tuple[str, str, RawRow]]:
+def _rows(source: HubSource) -> Iterator[Row]:
     number = 0
     try:
-        for row in _open(source):
+        for values in _open(source):
             number += 1
-            yield f"{source.split}:{number}", f"{source.dataset}, {source.split} row {number}", row
+            yield Row(f"{source.split}:{number}", f"{source.dataset}, {source.split} row {number}", values)
     except OSError as error:
         raise TryAgain(f"{source.where}: the hub stopped answering after row {number}: {_line(error)}") from error
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
+from functools import partial
 from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Len
@@ -9,22 +10,28 @@ from annotated_types import Len
 from components.core import params
 from components.core.errors import BadSettings
 from components.data.parsers import PARSERS, Parser
-from components.data.sources.archive import open_archive
+from components.data.sources import readers
+from components.data.sources.archive import Archive, open_archive
+from components.data.sources.columns import Columns, records
 from components.data.sources.index import fetch
+from components.data.sources.readers import DataFile
+from components.data.sources.rows import Row
 from components.data.sources.source import Source
 from components.data.tables.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackageSource(Source):
-    """A file of the package index, and the parser that reads it."""
+class PackageSource(Source, Columns):
+    """A file of the package index, and which of its members are files of rows, or the parser that reads them."""
 
     kind: Literal["package"]
     project: str
     version: str
     filename: str
     sha256: Annotated[str, Len(64, 64)]
-    parser: str
+    members: str | None = None  # a shell pattern
+    columns: Annotated[tuple[str, ...], Len(1)] | None = None  # of CSV and TSV without a header, and of CoNLL
+    parser: str | None = None
     options: dict[str, Any] = field(default_factory=dict)  # the parser's own
 
     @property
@@ -32,9 +39,22 @@ class PackageSource(Source):
         return f"pkg:pypi/{self.project}@{self.version}"  # a package URL, https://github.com/package-url
 
     def records(self, listed: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG002, all of it is pinned
-        parser = _parser(self.parser, self.options, self.where)
-        path = fetch(self.project, self.filename, self.sha256, self.where)
-        return parser(open_archive(path), **self.options)
+        if (self.parser is None) == (self.members is None):
+            raise BadSettings(f"{self.where}: needs `members` with sections of columns, or else a `parser`")
+        if self.parser is not None:
+            parser = _parser(self.parser, self.options, self.where)
+            return parser(self._archive(), **self.options)
+        self.check(self.where)
+        return records(self._rows(self._archive()), self)
+
+    def _archive(self) -> Archive:
+        return open_archive(fetch(self.project, self.filename, self.sha256, self.where))
+
+    def _rows(self, archive: Archive) -> Iterator[Row]:
+        for member in archive.names(self.members or ""):
+            readers.check(member)
+            for number, values in readers.read(DataFile.in_memory(member, partial(archive.read, member), self.columns)):
+                yield Row(f"{member}:{number}", f"{self.where}: {member}, row {number}", values)
 
 
 def _parser(name: str, options: dict[str, Any], where: str) -> Parser:

@@ -1,77 +1,103 @@
-"""From the rows of files and datasets to documents and examples, by the names of columns."""
+"""A row of a file or a dataset, and its values by the names of columns.
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+A name with dots leads into nested values: `answers.text` is the `text` of the object in `answers`, and of a list the
+value of each of its members. A column whose own name has dots comes first.
+"""
 
-from annotated_types import Len
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeGuard
 
-from components.core.errors import BadData, BadSettings
-from components.data.tables.records import MAIN_INPUTS, Document, Example, Record
+from components.core.errors import BadData
+from components.data.sources.readers import RawRow
 
-RawRow = Mapping[str, object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DocumentColumns:
-    """The columns that make a document."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    text: str
-    language: str | None = None
+PAGE_BREAK = "\n\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExampleColumns:
-    """The columns that make an example of a task; `labels` renames targets (class numbers to names)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    task: str
-    inputs: Annotated[dict[str, str], Len(1)]  # input -> column
-    target: str
-    labels: dict[str, str] = field(default_factory=dict)
+def is_list(value: object) -> TypeGuard[Sequence[object]]:
+    """Whether a value is a list of values, which a text is not."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def check(documents: DocumentColumns | None, examples: ExampleColumns | None, where: str) -> None:
-    """Raise `BadSettings` when no columns are named, or an example would have no main text."""
-    if documents is None and examples is None:
-        raise BadSettings(f"{where}: name the columns under `documents`, `examples` or both")
-    if examples and not set(MAIN_INPUTS) & set(examples.inputs):
-        raise BadSettings(f"{where}: examples.inputs needs one of {' and '.join(MAIN_INPUTS)}")
+class Row(NamedTuple):
+    """A row: its key, its place for error lines, and its values. All methods raise `BadData` with the place."""
 
+    key: str
+    place: str
+    values: RawRow
 
-def records(
-    rows: Iterator[tuple[str, str, RawRow]], documents: DocumentColumns | None, examples: ExampleColumns | None
-) -> Iterator[Record]:
-    """The records of rows given as (key, place for error lines, columns)."""
-    for key, place, row in rows:
-        if documents:
-            language = _text(row, documents.language, place) if documents.language else None
-            yield Document(key, _text(row, documents.text, place), language)
-        if examples:
-            inputs = {name: _text(row, column, place) for name, column in examples.inputs.items()}
-            yield Example(key, examples.task, inputs, _target(row, examples, place))
+    def value(self, column: str) -> object:
+        """The value of a column."""
+        if column in self.values:
+            return self.values[column]
+        found: object = self.values
+        for part in column.split("."):
+            found = self._inside(found, part, column)
+        return found
 
-
-def _target(row: RawRow, examples: ExampleColumns, place: str) -> str | None:
-    if not examples.labels:
-        return _text(row, examples.target, place)
-    value = str(_value(row, examples.target, place))
-    if value not in examples.labels:
-        raise BadData(f"{place}: `{examples.target}` is {value!r}, which `labels` does not name")
-    return examples.labels[value]
-
-
-def _text(row: RawRow, column: str, place: str) -> str | None:
-    value = _value(row, column, place)
-    if value is None or isinstance(value, str):
+    def items(self, column: str) -> Sequence[object]:
+        """The members of a column that holds a list."""
+        value = self.value(column)
+        if not is_list(value):
+            raise BadData(f"{self.place}: `{column}` is not a list but {type(value).__name__}")
         return value
-    raise BadData(f"{place}: `{column}` is not text but {type(value).__name__}")
 
+    def text(self, column: str) -> str | None:
+        """The text of a column, None when it has none."""
+        return self._text(self.value(column), column)
 
-def _value(row: RawRow, column: str, place: str) -> object:
-    if column not in row:
-        raise BadData(f"{place}: no column `{column}`; there are {', '.join(map(str, row))}")
-    return row[column]
+    def optional_text(self, column: str) -> str:
+        """The text of a column, "" where the row has no such column or no text in it."""
+        there = column in self.values or column.split(".")[0] in self.values
+        return (self.text(column) if there else None) or ""
+
+    def pages(self, column: str) -> str | None:
+        """The text of a column, or the texts of its list in their order, with an empty line between two."""
+        value = self.value(column)
+        if not is_list(value):
+            return self._text(value, column)
+        return PAGE_BREAK.join(filter(None, (self._text(page, column) for page in value)))
+
+    def label(self, column: str, names: Mapping[str, str]) -> str | None:
+        """A text, number or truth value as text, of a list the first, by its name where there are names."""
+        value = self.value(column)
+        return self._label(next(iter(value), None) if is_list(value) else value, column, names)
+
+    def labels(self, column: str, names: Mapping[str, str]) -> list[str]:
+        """The same for each member of a column that holds a list; "" for none."""
+        return [self._label(value, column, names) or "" for value in self.items(column)]
+
+    def _label(self, value: object, column: str, names: Mapping[str, str]) -> str | None:
+        label = self._written(value, column)
+        if label is None or not names:
+            return label
+        if label not in names:
+            raise BadData(f"{self.place}: `{column}` is {label!r}, which `labels` does not name")
+        return names[label]
+
+    def _written(self, value: object, column: str) -> str | None:
+        """A value as it is written in JSON, a whole number without its point; None for none and for not a number."""
+        match value:
+            case None | str():
+                return value
+            case bool():
+                return str(value).lower()
+            case int():
+                return str(value)
+            case float() if math.isnan(value):
+                return None
+            case float():
+                return str(int(value)) if value.is_integer() else str(value)
+        raise BadData(f"{self.place}: `{column}` is not text, a number or a truth value but {type(value).__name__}")
+
+    def _text(self, value: object, column: str) -> str | None:
+        if value is None or isinstance(value, str):
+            return value
+        raise BadData(f"{self.place}: `{column}` is not text but {type(value).__name__}")
+
+    def _inside(self, value: object, part: str, column: str) -> object:
+        if is_list(value):
+            return [self._inside(member, part, column) for member in value]
+        if isinstance(value, Mapping) and part in value:
+            return value[part]
+        raise BadData(f"{self.place}: no column `{column}`; there are {', '.join(map(str, self.values))}")

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -11,8 +11,9 @@ DOCUMENTS = pa.schema([(name, pa.string()) for name in ("id", "source", "text", 
 EXAMPLES = pa.schema([(name, pa.string()) for name in ("id", "source", "task", "inputs", "target", "license")])
 SCHEMAS = {"documents": DOCUMENTS, "examples": EXAMPLES}
 
-MAIN_INPUTS = ("text", "context")
-"""The inputs that can be the main text of an example, which decides its split."""
+MESSAGES = "messages"  # the input of a conversation: the turns before the answer, as JSON
+REJECTED = "rejected"  # the input of a preference: the answer that is worse than the target
+TEXTS = ("text", "context")  # inputs that are the whole text that an example is about, where they are not empty
 
 
 class Document(NamedTuple):
@@ -24,7 +25,7 @@ class Document(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A labelled example as read from a source; `inputs` holds a `text` or a `context`."""
+    """A labelled example as read from a source."""
 
     key: str
     task: str
@@ -45,6 +46,31 @@ def dump(inputs: Mapping[str, str | None]) -> str:
     return json.dumps(inputs, ensure_ascii=False, sort_keys=True)
 
 
-def main_input(inputs: Mapping[str, object]) -> str:
-    """The name of the input that is the example's main text."""
-    return next(name for name in MAIN_INPUTS if name in inputs)
+def dump_turns(turns: Sequence[Mapping[str, Any]]) -> str:
+    """The turns of a conversation as the JSON string that is its input `messages`."""
+    return json.dumps(turns, ensure_ascii=False)
+
+
+def main_text(inputs: Mapping[str, str | None]) -> str | None:
+    """The text that an example is about: its `text` or `context` or, where both are empty, all of its inputs.
+
+    Of a conversation, all that is said before the answer. None when an input is missing.
+    """
+    if None in inputs.values():
+        return None
+    given = {name: value or "" for name, value in inputs.items()}
+    if MESSAGES in given:
+        return "\n".join(turn["content"] for turn in json.loads(given[MESSAGES]))
+    whole = [given[name] for name in TEXTS if given.get(name, "").strip()]
+    return whole[0] if whole else "\n".join(given[name] for name in sorted(given) if name != REJECTED)
+
+
+def split_text(inputs: Mapping[str, str]) -> str:
+    """The text that decides the split of an example: what the user says first in a conversation, else its main text.
+
+    docs/decisions.md, "The split is a hash of the text"
+    """
+    if MESSAGES in inputs:
+        turns = json.loads(inputs[MESSAGES])
+        return next((str(turn["content"]) for turn in turns if turn["role"] == "user"), inputs[MESSAGES])
+    return main_text(inputs) or ""

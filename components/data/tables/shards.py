@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 ROWS_PER_SHARD = 20_000
 ROWS_PER_BATCH = 1_000
+CHARACTERS_PER_BATCH = 50_000_000  # of long documents fewer rows make a batch, so that it stays far below Arrow's 2 GB
 
 
 class ShardWriter:
@@ -25,7 +26,9 @@ class ShardWriter:
         self._folder = folder
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
-        self._written = 0
+        self._characters = 0  # in those rows
+        self._written = 0  # rows of the open shard
+        self._shards = 1
         self._shard = self._open(0)
 
     def __enter__(self) -> Self:
@@ -40,18 +43,20 @@ class ShardWriter:
     def write(self, row: dict[str, Any]) -> None:
         """Add a row, given as a dict of the schema's columns."""
         self._rows.append(row)
-        if len(self._rows) == ROWS_PER_BATCH:
+        self._characters += sum(len(value or "") for value in row.values())
+        if len(self._rows) == ROWS_PER_BATCH or self._characters > CHARACTERS_PER_BATCH:
             self._flush()
 
     def _flush(self) -> None:
         if not self._rows:
             return
-        if self._written and self._written % ROWS_PER_SHARD == 0:
+        if self._written + len(self._rows) > ROWS_PER_SHARD:
             self._shard.close()
-            self._shard = self._open(self._written // ROWS_PER_SHARD)
+            self._shard, self._written = self._open(self._shards), 0
+            self._shards += 1
         self._shard.write_batch(pa.RecordBatch.from_pylist(self._rows, self._schema))
         self._written += len(self._rows)
-        self._rows = []
+        self._rows, self._characters = [], 0
 
     def _open(self, number: int) -> pq.ParquetWriter:
         return pq.ParquetWriter(self._folder / f"part-{number:05d}.parquet", self._schema, compression="zstd")
@@ -78,9 +83,7 @@ def read(group: RowGroup) -> pa.RecordBatch:
 
 def batches(folder: Path) -> Iterator[pa.RecordBatch]:
     """The record batches of a folder of shards, in order, one in memory at a time."""
-    for path in sorted(folder.glob("part-*.parquet")):
-        with pq.ParquetFile(path) as shard:
-            yield from shard.iter_batches(batch_size=ROWS_PER_BATCH)
+    yield from map(read, row_groups(folder))
 
 
 @contextmanager

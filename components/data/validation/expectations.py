@@ -14,7 +14,7 @@ SEVERITIES = {"critical": "blocking", "warning": "warning"}  # Great Expectation
 
 def rules(stage: str, table: str, settings: Validate, licenses: tuple[str, ...]) -> list[Expectation]:
     """The rules for a table, `documents` or `examples`, at a stage, `raw` or `prepared`."""
-    common = [*_rows(licenses), *_text(settings), *_contents(stage, settings)]
+    common = [*_rows(licenses), *_text(table, settings), *_contents(stage, settings)]
     if stage == "prepared":
         common += _splits()
     return common + (_documents(settings) if table == "documents" else _examples(settings))
@@ -22,12 +22,13 @@ def rules(stage: str, table: str, settings: Validate, licenses: tuple[str, ...])
 
 def add_columns(frames: dict[str, pd.DataFrame], settings: Validate) -> None:
     """Add the columns that the rules need too: each language's share of the text, and labels with their tasks."""
-    documents, examples = frames["documents"], frames["examples"]
-    for language in settings.min_language_share:
-        of_language = documents["bytes"].where(documents["language"] == language, 0)
-        documents[_share_column(language)] = of_language / documents["bytes"].sum()
-    labelled = examples["task"].isin([task for task, labels in settings.tasks.items() if labels])
-    examples["label"] = (examples["task"] + ": " + examples["target"]).where(labelled)
+    if (documents := frames.get("documents")) is not None:
+        for language in settings.min_language_share:
+            of_language = documents["bytes"].where(documents["language"] == language, 0)
+            documents[_share_column(language)] = of_language / documents["bytes"].sum()
+    if (examples := frames.get("examples")) is not None:
+        labelled = examples["task"].isin([task for task, labels in settings.tasks.items() if labels])
+        examples["label"] = (examples["task"] + ": " + examples["target"]).where(labelled)
 
 
 def _share_column(language: str) -> str:
@@ -46,11 +47,14 @@ def _rows(licenses: tuple[str, ...]) -> list[Expectation]:
     ]
 
 
-def _text(settings: Validate) -> list[Expectation]:
-    limits = {"min_value": 1, "max_value": settings.max_characters}
+def _text(table: str, settings: Validate) -> list[Expectation]:
+    """Documents may have any length, since `prepare` divides the long ones."""
+    name, limits = "text is not empty", {"min_value": 1}
+    if table == "examples":
+        name, limits = "text is not empty nor too long", {"min_value": 1, "max_value": settings.max_characters}
     return [
         _blocking("text is present", gxe.ExpectColumnValuesToNotBeNull, column="characters"),
-        _blocking("text is not empty nor too long", gxe.ExpectColumnValuesToBeBetween, column="characters", **limits),
+        _blocking(name, gxe.ExpectColumnValuesToBeBetween, column="characters", **limits),
     ]
 
 

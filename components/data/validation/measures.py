@@ -13,7 +13,7 @@ import pandas as pd
 
 from components.core.errors import BadData
 from components.data.cleaning.privacy import EMAIL
-from components.data.tables.records import MAIN_INPUTS, SCHEMAS
+from components.data.tables.records import SCHEMAS, main_text
 from components.data.tables.shards import batches
 from components.data.tables.split import SPLITS
 
@@ -22,14 +22,15 @@ GROUPS = {"documents": "source", "examples": "task"}
 
 
 def measure(root: Path) -> dict[str, pd.DataFrame]:
-    """The measures of the tables `documents` and `examples` below a folder, raw or prepared.
+    """The measures of those of the tables `documents` and `examples` below a folder that have rows.
 
-    Raises `BadData` for a table without rows.
+    Raises `BadData` when none has.
     """
-    frames = {table: pd.DataFrame(_rows(root, table)) for table in SCHEMAS}
+    measured = {table: pd.DataFrame(_rows(root, table)) for table in SCHEMAS}
+    frames = {table: frame for table, frame in measured.items() if not frame.empty}
+    if not frames:
+        raise BadData(f"{root} has neither documents nor examples: see what the sources yield")
     for table, frame in frames.items():
-        if frame.empty:
-            raise BadData(f"{root / table} has no rows: see what the sources yield")
         for column, group in {"rows_of_group": GROUPS[table], "copies": "content"}.items():
             frame[column] = frame.groupby(group)[group].transform("size")
     _add_splits_of_text(frames)
@@ -52,7 +53,7 @@ def _document(row: Measures) -> Measures:
 
 def _example(row: Measures) -> Measures:
     inputs, problem = _inputs(row.pop("inputs"))
-    text = next((inputs[name] for name in MAIN_INPUTS if name in inputs), None)
+    text = None if problem else main_text(inputs)
     target = row["target"]
     return row | {
         **_text(text),
@@ -79,11 +80,11 @@ def _inputs(encoded: str | None) -> tuple[dict[str, str], str]:
         return {}, "not JSON"
     if not isinstance(inputs, dict):
         return {}, "not an object"
-    empty = [name for name, value in inputs.items() if not isinstance(value, str) or not value.strip()]
-    if empty:
-        return {}, f"`{empty[0]}` is empty"
-    if not set(MAIN_INPUTS) & set(inputs):
-        return inputs, f"none of {', '.join(MAIN_INPUTS)}"
+    missing = next((name for name, value in inputs.items() if not isinstance(value, str)), None)
+    if missing:
+        return {}, f"`{missing}` is missing"
+    if not (main_text(inputs) or "").strip():
+        return {}, "all are empty"
     return inputs, ""
 
 

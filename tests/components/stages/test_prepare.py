@@ -22,7 +22,7 @@ SETTINGS = Prepare(
         min_characters=10, max_characters=2000, max_symbols=0.5, max_unreadable=0.01, max_repeated_lines=0.3
     ),
     examples=ExampleLimits(max_characters=1000),
-    splits=Shares(validation=0.2, test=0.3),
+    splits=Shares(unit="document", validation=0.2, test=0.3),
 )
 FRENCH = "Le gouvernement a annoncé hier que les nouvelles mesures seront présentées au parlement avant l'été. " * 3
 

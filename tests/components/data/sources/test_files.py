@@ -128,8 +128,8 @@ def test_a_pin_is_checked(folder: Path) -> None:
         ("a.txt", {"documents": None}, "name the columns under"),
         (
             "a.txt",
-            {"examples": {"task": "topic", "inputs": {"title": "text"}, "target": "text"}},
-            "examples.inputs needs one of text and context",
+            {"examples": {"task": "topic", "inputs": {"text": "text"}, "optional": ["title"], "target": "text"}},
+            "examples.optional names 'title', which is none of the inputs",
         ),
     ],
 )
