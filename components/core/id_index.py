@@ -33,6 +33,11 @@ def part(document: str, number: int) -> str:
     return f"{document[:-PART_DIGITS]}{number:0{PART_DIGITS}x}"
 
 
+def is_part(identity: str, document: str) -> bool:
+    """Whether an id is that of a part of the document with a given whole id."""
+    return len(identity) == len(document) and identity[:-PART_DIGITS] == document[:-PART_DIGITS]
+
+
 def find(path: Path, beginning: str) -> NDArray[np.int64]:
     """The numbers of the id that begins with these digits, ascending; empty when there is no such id.
 

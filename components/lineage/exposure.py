@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from components.core import id_index
 from components.core.errors import BadData, BadSettings
 from components.lineage import objects
 from components.lineage.objects import Cache
 from components.lineage.snapshot import Kept
-from components.lineage.tokens import TokenIndex
+from components.lineage.tokens import EncodedDocument, TokenIndex
 from components.lineage.trainings import RecordedTraining
 from components.registry import store
 from components.registry.store import Version
@@ -140,17 +141,25 @@ def _sighting(known: Owned, beginning: str) -> Sighting:
 def _describe(known: list[Owned], beginning: str, sightings: list[Sighting]) -> tuple[str, str, str]:
     """The whole id, the kind, and where it is stored."""
     for one in known:
-        document = None
+        parts: list[EncodedDocument] = []
         with suppress(BadData):  # its index is gone: another training run may have the document too
-            document = one.training.document(beginning)
-        if document:
-            where = f"{document.length} tokens in {TOKENS}/{document.shard}, from token {document.offset} on"
-            return document.id, "document", f"{document.source}, split {document.split}, {where}"
+            parts = one.training.document(beginning)
+        if parts:
+            shared = parts[0].id if len(parts) == 1 else parts[0].id[: -id_index.PART_DIGITS]
+            return shared, "document", _where(parts)
     for one, sighting in zip(known, sightings, strict=True):
         for step in sighting.steps[:1]:
             seen = next(row for row in one.training.seen(step) if row.id.startswith(beginning.lower()))
             return seen.id, "example", seen.source
     raise BadData(f"no training of the tree or of a registered version knows {beginning}")
+
+
+def _where(parts: list[EncodedDocument]) -> str:
+    """Where a document, or the parts of a divided one, are stored."""
+    first, tokens = parts[0], sum(part.length for part in parts)
+    divided = f"in {len(parts)} parts, " if len(parts) > 1 else ""
+    where = f"{divided}{tokens} tokens in {TOKENS}/{first.shard}, from token {first.offset} on"
+    return f"{first.source}, split {first.split}, {where}"
 
 
 def _reports(stage: str) -> str:

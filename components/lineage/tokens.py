@@ -42,13 +42,15 @@ class TokenIndex:
         self._files = files
         self._tables: dict[int, pa.Table] = {}
 
-    def find(self, beginning: str) -> EncodedDocument | None:
-        """The document whose id begins with `beginning`. Raises `BadSettings` when there are several."""
-        for row in id_index.find(self._files("lookup.npy"), beginning).tolist():
-            document = self._document(row)
-            if document.id.startswith(beginning.lower()):
-                return document
-        return None
+    def find(self, beginning: str) -> list[EncodedDocument]:
+        """The document whose id begins with `beginning`: one that was divided as its parts, in their order.
+
+        Raises `BadSettings` when there are several documents.
+        """
+        rows = map(self._document, id_index.find(self._files("lookup.npy"), beginning).tolist())
+        near, beginning = list(rows), beginning.lower()
+        found = [document for document in near if document.id.startswith(beginning)]
+        return found or [document for document in near if id_index.is_part(document.id, beginning)]
 
     def windows(self, document: EncodedDocument, reading: Reading) -> np.ndarray:
         """The windows of a training run that contain some of its tokens; empty for a document of another split."""

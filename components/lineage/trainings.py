@@ -37,10 +37,10 @@ class RecordedTraining:
 
     def steps_with_document(self, beginning: str) -> list[int]:
         """The steps that read some of a document, ascending, without those that were rolled back."""
-        document = self._tokens.find(beginning)
-        if document is None or not self._reads("documents"):
+        if not self._reads("documents"):
             return []
-        return self._steps(self._tokens.windows(document, self.reading))
+        windows = [self._tokens.windows(document, self.reading) for document in self._tokens.find(beginning)]
+        return self._steps(np.concatenate(windows)) if windows else []
 
     def steps_with_example(self, beginning: str) -> list[int]:
         """The steps that read an example, ascending."""
@@ -59,8 +59,8 @@ class RecordedTraining:
             found[row.id] = replace(row, tokens=before + row.tokens)
         return list(found.values())
 
-    def document(self, beginning: str) -> EncodedDocument | None:
-        """The document whose id begins with `beginning`."""
+    def document(self, beginning: str) -> list[EncodedDocument]:
+        """The document whose id begins with `beginning`, or its parts."""
         return self._tokens.find(beginning)
 
     def _reads(self, table: Table) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ def identity(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def write(folder: Path, shards: Sequence[Sequence[int]]) -> TokenIndex:
+def write(folder: Path, shards: Sequence[Sequence[int]], identity: Callable[[int], str] = identity) -> TokenIndex:
     """What `encode` would leave of documents with so many tokens; each token is the number of its document."""
     entries, number = [], 1
     with pq.ParquetWriter(folder / "index.parquet", INDEX) as writer:
@@ -96,11 +96,24 @@ def test_documents_and_steps_find_each_other(
 
 def test_a_beginning_of_the_id_will_do(tmp_path: Path) -> None:
     index = write(tmp_path, [[9, 9], [4], [9]])
-    document = index.find(identity(3)[:8])
-    assert document is not None
+    (document,) = index.find(identity(3)[:8])
     assert (document.id, document.split, document.offset, document.length) == (identity(3), "test", 0, 4)
-    assert index.find(identity(9)) is None
-    assert index.find(identity(3)[:20] + identity(9)[:9]) is None
+    assert index.find(identity(9)) == []
+    assert index.find(identity(3)[:20] + identity(9)[:9]) == []
+
+
+def test_a_divided_document_is_found_by_its_own_id_and_each_part_by_its(tmp_path: Path) -> None:
+    def named(number: int) -> str:
+        """The documents 2 and 3 are parts of one."""
+        return id_index.part(identity(7), number - 1) if number in (2, 3) else identity(number)
+
+    found = training(write(tmp_path, [[9, 30, 30, 9], [4]], named))
+    for own in (identity(7), identity(7)[:12], identity(7).upper()):
+        assert [part.id for part in found.document(own)] == [named(2), named(3)]
+    assert [part.id for part in found.document(named(3))] == [named(3)]
+    both, *one = (found.steps_with_document(name) for name in (identity(7), named(2), named(3)))
+    assert both == sorted({step for steps in one for step in steps})
+    assert len(both) > max(map(len, one))
 
 
 def test_a_step_that_never_was_is_told(tmp_path: Path) -> None:
