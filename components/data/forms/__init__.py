@@ -1,1 +1,1 @@
-"""The forms that rows of users come in: conversations, entities, and how a form is recognised. Pure functions."""
+"""The forms that rows of users come in: conversations, entities. Pure functions."""
