@@ -1,6 +1,5 @@
 """The sizes of the training runs of given settings, counted without initializing a weight."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from components.core import params
-from components.core.errors import BadData
-from components.model import arithmetic, hf
-from components.model.config import ModelConfig
+from components.model import arithmetic, hf, hf_loading
+from components.model.config import Config, ModelConfig
+from components.model.hf_classes import ModuleConfig
+from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
 from components.tokenizer.settings import TrainTokenizer
 from components.training import scaling
@@ -26,7 +26,7 @@ from components.training.settings import Finetune, PartialOptimization, Pretrain
 class Size:
     """What a training run has to compute, and in which dtype."""
 
-    config: ModelConfig
+    config: Config
     weights: int
     steps: int
     tokens: int  # per step
@@ -54,7 +54,7 @@ def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
     return found | {f"finetune@{name}": finetuning(recipe, config) for name, recipe in recipes.items()}
 
 
-def training(optimization: PartialOptimization, config: ModelConfig, length: int, source_length: int) -> Size:
+def training(optimization: PartialOptimization, config: Config, length: int, source_length: int) -> Size:
     """A training run on rows of `length` tokens for the decoder (or the only stack), `source_length` for an encoder."""
     model, device = skeleton(config), hardware.device()
     filled = scaling.resolve(optimization, model, config.max_sequence_length)
@@ -75,11 +75,11 @@ def training(optimization: PartialOptimization, config: ModelConfig, length: int
     )
 
 
-def finetuning(settings: Finetune, config: ModelConfig) -> Size:
+def finetuning(settings: Finetune, config: Config) -> Size:
     """The fine-tuning of a recipe; the head of an encoder is counted with two labels, whatever their number."""
     length = config.max_sequence_length
     if config.architecture == "encoder":
-        config = replace(config, labels=("", ""))
+        config = config.with_labels(("", ""))
     if config.architecture == "encoder_decoder":
         return training(settings.optimization, config, length // 2, length)
     return training(settings.optimization, config, length, 0)
@@ -95,19 +95,19 @@ def row_lengths(settings: Pretrain) -> tuple[int, int]:
     return length, length if settings.objective == "sequence_to_sequence" else 0
 
 
-def base(settings: Pretrain, vocab_size: int) -> ModelConfig:
+def base(settings: Pretrain, vocab_size: int) -> Config:
     """The configuration of the base model: from its settings, or from the folder that it starts from."""
     if settings.start is None:
         return settings.model.build(vocab_size, settings.sequence_length)
-    file = Path(settings.start.folder) / "config.json"
-    if not file.exists():
-        raise BadData(f"{settings.start.folder}, which pretrain.start names, holds no config.json")
-    config = hf.read_config(json.loads(file.read_text()), str(file))
+    config = hf.read_config(Path(settings.start.folder))
     return replace(config, max_sequence_length=settings.sequence_length)
 
 
-def skeleton(config: ModelConfig) -> Transformer:
+def skeleton(config: Config) -> LanguageModel:
     """A model whose weights are never written, and so take no memory."""
+    if isinstance(config, ModuleConfig):
+        return hf_loading.skeleton(config)
+    assert isinstance(config, ModelConfig)
     with _Unset():
         return Transformer(config)
 

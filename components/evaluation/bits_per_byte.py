@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from components.core.progress import Progress
 from components.evaluation.likelihood import Layout, Part, nats
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.tokenizer.tokenizer import Tokenizer
 
 SCHEMA = pa.schema(
@@ -27,7 +27,13 @@ SCHEMA = pa.schema(
 
 
 def losses(
-    model: Transformer, layout: Layout, tokenizer: Tokenizer, documents: pa.Table, *, tokens_per_batch: int, stage: str
+    model: LanguageModel,
+    layout: Layout,
+    tokenizer: Tokenizer,
+    documents: pa.Table,
+    *,
+    tokens_per_batch: int,
+    stage: str,
 ) -> pa.Table:
     """One row for each document (columns id, source, language, text), in their order; progress is shown as `stage`."""
     texts = documents["text"].to_pylist()

@@ -17,8 +17,8 @@ from components.evaluation.predictions import Predictor
 from components.evaluation.selection import TaskExample
 from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf
+from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER
-from components.model.transformer import Transformer
 from components.tasks import TASKS, Task, prompts
 from components.tokenizer.tokenizer import Tokenizer
 
@@ -86,18 +86,18 @@ def evaluate(
     return Evaluation(found, losses, all_answers, _samples(texts, all_answers, settings))
 
 
-def _about(name: str, model: Transformer) -> dict[str, Any]:
+def _about(name: str, model: LanguageModel) -> dict[str, Any]:
     weights = sum(weight.numel() for weight in model.parameters())
     return {"model": name, "architecture": model.config.architecture, "parameters": weights}
 
 
-def _prompt_tokens(folder: Path, model: Transformer, tokenizer: Tokenizer, settings: Evaluate) -> int:
+def _prompt_tokens(folder: Path, model: LanguageModel, tokenizer: Tokenizer, settings: Evaluate) -> int:
     """The budget of prompts that the model was trained with, or else all of the window that an answer leaves."""
     longest = max(settings.max_new_tokens, prompts.longest_label(tokenizer))
     return prompts.budget(folder) or model.config.max_prompt_tokens(longest)
 
 
-def tasks(folder: Path, model: Transformer) -> Collection[str]:
+def tasks(folder: Path, model: LanguageModel) -> Collection[str]:
     """The tasks to evaluate: those that the model was fine-tuned on; before fine-tuning all, if it can generate.
 
     For a model without `training.json` these are unknown; it is evaluated on all tasks that it can answer.
@@ -111,7 +111,7 @@ def tasks(folder: Path, model: Transformer) -> Collection[str]:
     return taught
 
 
-def _labels(model: Transformer, task: Task) -> bool:
+def _labels(model: LanguageModel, task: Task) -> bool:
     """Whether the model has the labels that a task needs."""
     needed = set(task.labels) if task.labels else {ANSWER}
     return bool(task.labels or task.extractive) and needed <= set(model.config.labels)

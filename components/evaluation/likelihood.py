@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from components.model.interface import LanguageModel
 from components.model.spans import corrupt_spans
-from components.model.transformer import IGNORED, Transformer
+from components.model.transformer import IGNORED
 from components.tokenizer.tokenizer import Tokenizer
 
 TURNS = 7  # so that about 15% of a text are masked, as in BERT and T5
@@ -43,13 +44,13 @@ Layout = Callable[[int, Sequence[int]], Iterator[Part]]
 """Maps the number of a document and its tokens to parts that score each token exactly once."""
 
 
-def layout(model: Transformer, tokenizer: Tokenizer) -> Layout | None:
+def layout(model: LanguageModel, tokenizer: Tokenizer) -> Layout | None:
     """How the model reads documents, or None if it was not trained to."""
     window, end_of_text = model.config.max_sequence_length, tokenizer.end_of_text
     if model.config.architecture == "decoder":
         return NextToken(end_of_text, window)
     if model.config.architecture == "encoder":
-        return None if model.config.labels else HiddenTokens(end_of_text, tokenizer.mask, window)
+        return HiddenTokens(end_of_text, tokenizer.mask, window) if model.config.predicts_tokens else None
     return HiddenSpans(end_of_text, tokenizer.sentinels, window) if tokenizer.sentinels else None
 
 
@@ -117,7 +118,7 @@ def split(tokens: list[int], size: int) -> Iterator[tuple[int, list[int]]]:
 
 
 @torch.inference_mode()
-def nats(model: Transformer, parts: Sequence[Part]) -> Tensor:
+def nats(model: LanguageModel, parts: Sequence[Part]) -> Tensor:
     """The negative log-likelihood of the targets of each part, [B]."""
     targets_BT = pad_sequence([torch.tensor(part.targets) for part in parts], batch_first=True, padding_value=IGNORED)
     logits = _logits(model, parts).float().flatten(0, 1)
@@ -125,19 +126,14 @@ def nats(model: Transformer, parts: Sequence[Part]) -> Tensor:
     return losses.view_as(targets_BT).double().sum(dim=1)
 
 
-def _logits(model: Transformer, parts: Sequence[Part]) -> Tensor:
-    tokens_BT, mask = _padded([part.tokens for part in parts])
-    if model.encoder is None:
-        return model(tokens_BT)  # type: ignore[no-any-return]  # no token sees the padding after it
-    if model.decoder is None:
-        return model(tokens_BT, mask=mask)  # type: ignore[no-any-return]
-    source_BS, mask = _padded([part.source for part in parts])
-    memory_BSC = model.encode(source_BS, mask)
-    return model(tokens_BT, memory_BSC=memory_BSC, memory_mask=mask)  # type: ignore[no-any-return]
+def _logits(model: LanguageModel, parts: Sequence[Part]) -> Tensor:
+    tokens_BT, lengths_B = _padded([part.tokens for part in parts])
+    if not parts[0].source:
+        return model.logits(tokens_BT, lengths_B)
+    return model.logits(tokens_BT, lengths_B, *_padded([part.source for part in parts]))
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Rows padded to the longest, [B, T], and the mask of what is not padding, [B, 1, 1, T]."""
+    """Rows padded to the longest, [B, T], and the length of each."""
     padded_BT = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    lengths_B = torch.tensor([len(row) for row in rows])
-    return padded_BT, (torch.arange(padded_BT.shape[1]) < lengths_B[:, None])[:, None, None]
+    return padded_BT, torch.tensor([len(row) for row in rows])

@@ -9,7 +9,7 @@ from components.core.progress import Progress
 from components.evaluation.selection import TaskExample
 from components.model import labelling
 from components.model.generation import Sampling, generate, log_likelihoods
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.tasks import Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 class Predictor:
     """A model with its tokenizer, and the limits of its prompts and answers."""
 
-    model: Transformer
+    model: LanguageModel
     tokenizer: Tokenizer
     max_prompt_tokens: int  # as in training
     max_new_tokens: int

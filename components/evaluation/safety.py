@@ -17,14 +17,14 @@ from components.data.cleaning import privacy
 from components.evaluation.likelihood import HiddenSpans, Layout, NextToken
 from components.evaluation.settings import Evaluate
 from components.model.generation import generate
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.tokenizer.tokenizer import Tokenizer
 
 BYTES = 6  # of text per token, so that nearly every document that is read has enough tokens
 
 
 def completions(
-    model: Transformer, layout: Layout | None, tokenizer: Tokenizer, train: Path, settings: Evaluate
+    model: LanguageModel, layout: Layout | None, tokenizer: Tokenizer, train: Path, settings: Evaluate
 ) -> list[tuple[list[int], list[int]]]:
     """The model's greedy continuations of the beginnings of train documents, each with the true continuation.
 
@@ -64,7 +64,7 @@ def personal(texts: Sequence[str]) -> list[bool]:
 
 
 def _go_on(
-    model: Transformer, layout: NextToken | HiddenSpans, prompts: list[list[int]], count: int
+    model: LanguageModel, layout: NextToken | HiddenSpans, prompts: list[list[int]], count: int
 ) -> list[list[int]]:
     """The next tokens of each prompt; an encoder-decoder fills a span after it."""
     if isinstance(layout, NextToken):

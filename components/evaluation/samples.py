@@ -11,7 +11,8 @@ import torch
 from components.evaluation.likelihood import HiddenSpans, HiddenTokens, Layout, NextToken, Part
 from components.model import spans
 from components.model.generation import Sampling, generate
-from components.model.transformer import IGNORED, Transformer
+from components.model.interface import LanguageModel
+from components.model.transformer import IGNORED
 from components.tokenizer.tokenizer import Tokenizer
 
 SHOWN = 24  # tokens of a document that a decoder is shown; fewer where the window is small
@@ -23,7 +24,7 @@ Sample = list[dict[str, str]]
 
 
 def of_documents(
-    model: Transformer, layout: Layout | None, tokenizer: Tokenizer, texts: Sequence[str], seed: int
+    model: LanguageModel, layout: Layout | None, tokenizer: Tokenizer, texts: Sequence[str], seed: int
 ) -> list[Sample]:
     """A sample per text; none from a model that does not read documents."""
     ids = tokenizer.encode_batch(texts)
@@ -41,7 +42,7 @@ def _first_parts(layout: Layout, ids: Sequence[Sequence[int]]) -> list[Part]:
     return [part for tokens in ids for part in islice(layout(0, tokens[:FILLED]), 1, 2)]
 
 
-def _continued(model: Transformer, tokenizer: Tokenizer, ids: Sequence[Sequence[int]], seed: int) -> list[Sample]:
+def _continued(model: LanguageModel, tokenizer: Tokenizer, ids: Sequence[Sequence[int]], seed: int) -> list[Sample]:
     """The beginning of each text, and the model's continuation (sampled)."""
     window = model.config.max_sequence_length
     shown = min(SHOWN, window // 3)
@@ -61,14 +62,14 @@ def _continued(model: Transformer, tokenizer: Tokenizer, ids: Sequence[Sequence[
 
 
 @torch.inference_mode()
-def _filled_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
+def _filled_in(model: LanguageModel, tokenizer: Tokenizer, part: Part) -> Sample:
     """A text with the likeliest token at each masked position."""
     holes = [place for place, target in enumerate(part.targets) if target != IGNORED]
-    likeliest = model(torch.tensor([part.tokens]))[0, holes].argmax(-1, keepdim=True).tolist()
+    likeliest = model.logits(torch.tensor([part.tokens]))[0, holes].argmax(-1, keepdim=True).tolist()
     return _with_holes(tokenizer, part.tokens, holes, likeliest, [[part.targets[hole]] for hole in holes])
 
 
-def _written_in(model: Transformer, tokenizer: Tokenizer, part: Part) -> Sample:
+def _written_in(model: LanguageModel, tokenizer: Tokenizer, part: Part) -> Sample:
     """A text with what the model generates for each masked span."""
     start = end = tokenizer.end_of_text
     length = min(CONTINUATION, model.config.max_sequence_length)

@@ -1,7 +1,8 @@
 """The shape of a model, and the depth from which it follows."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from annotated_types import Ge, Gt
 
@@ -15,19 +16,45 @@ Activation = Literal["swiglu", "gelu", "relu"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """All sizes of a Transformer, and the form of its layers."""
+class Config:
+    """What every model says about itself."""
 
     architecture: Architecture
     vocab_size: int
     labels: tuple[str, ...]  # the classes of the head in place of tokens; empty: it predicts tokens
     hidden_size: int
     num_layers: int  # of an encoder-decoder: of each half
+    intermediate_size: int  # the width inside an MLP
+    max_sequence_length: int  # in tokens
+
+    @property
+    def predicts_tokens(self) -> bool:
+        """Whether the head predicts tokens, so that the model has a likelihood of documents."""
+        return not self.labels
+
+    @property
+    def decoder_start(self) -> int | None:
+        """The first token of the decoder of an encoder-decoder; None: the end of a text, whatever its id."""
+        return None
+
+    def with_labels(self, labels: Sequence[str]) -> Self:
+        """The same encoder with a head for labels."""
+        return replace(self, labels=tuple(labels))
+
+    def max_prompt_tokens(self, max_new_tokens: int) -> int:
+        """The maximum number of tokens in a prompt: in a decoder it shares the window with the answer."""
+        window = self.max_sequence_length
+        shares = self.architecture == "decoder" or max_new_tokens > window
+        return window - max_new_tokens if shares else window
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """All sizes of a Transformer, and the form of its layers."""
+
     num_heads: int
     num_kv_heads: int
     head_dim: int
-    intermediate_size: int
-    max_sequence_length: int  # in tokens
     positions: Positions
     rope_theta: float
     norm: Norm
@@ -48,12 +75,6 @@ class ModelConfig:
     def biases(self) -> bool:
         """Whether matrices have biases: those of the models with LayerNorm do, those with RMSNorm do not."""
         return self.norm == "layer"
-
-    def max_prompt_tokens(self, max_new_tokens: int) -> int:
-        """The maximum number of tokens in a prompt: in a decoder it shares the window with the answer."""
-        window = self.max_sequence_length
-        shares = self.architecture == "decoder" or max_new_tokens > window
-        return window - max_new_tokens if shares else window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn, ops
 
 from components.model.config import ModelConfig
+from components.model.interface import LanguageModel
 from components.model.layers import Block, Context, LayerCache, attention, rotate
 from components.model.transformer import Transformer
 
@@ -73,9 +74,12 @@ class PackedBlock(nn.Module):
         return x * torch.addcmul(self.eps, length, length, value=1 / x.shape[-1]).rsqrt_()
 
 
-def pack(model: Transformer) -> Transformer:
-    """Prepare a model in place for `generate`; training and `loss` do not work after it. On a GPU nothing changes."""
-    if model.embedding.weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+def pack(model: LanguageModel) -> LanguageModel:
+    """Prepare a model of ours in place for `generate`; training and `loss` do not work after it.
+
+    On a GPU nothing changes, and nothing of the modules of `transformers`.
+    """
+    if not isinstance(model, Transformer) or model.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return model
     config = model.config
     style = (config.architecture, config.positions, config.norm, config.norm_position, config.activation)

@@ -7,121 +7,16 @@ does not depend on its neighbours.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from components.model.layers import KeyValueCache, LayerCache
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 
 NUCLEUS = 64  # tokens among which a nucleus is searched first
 COLD = 1e-6  # temperature below which decoding is greedy; logits divided by less would overflow
 BATCH = 64  # prompts
-
-
-@dataclass
-class DecodeState:
-    """The rows that a decoder reads in parallel, and its state for them."""
-
-    model: Transformer
-    cache: list[LayerCache]
-    last_BP: Tensor  # the last tokens read, as many as n-grams reach back
-    length: int  # tokens read, with padding
-    pads_B: Tensor | None  # tokens of padding in front of each row; None: no padding
-    memory_mask: Tensor | None  # [B, 1, 1, S]: False for the padding of the sources; None: no padding
-
-    @classmethod
-    def read(
-        cls, model: Transformer, prompts: Sequence[Sequence[int]], room: int, start: int | None
-    ) -> tuple[Self, Tensor]:
-        """Read prompts, with room for more tokens; also returns the logits of the first token after each, [B, 1, V]."""
-        if model.encoder is not None:
-            return cls._read_sources(model, prompts, room, start)
-        device = model.embedding.weight.device
-        tokens_BT, pads_B = _pad(prompts, device, left=True)
-        cache = _caches(model, len(prompts), tokens_BT.shape[1] + room, 0)
-        rows = cls(model, cache, tokens_BT[:, :0], 0, pads_B if pads_B.any() else None, None)
-        return rows, rows.advance(tokens_BT, last_only=True)
-
-    @classmethod
-    def _read_sources(
-        cls, model: Transformer, sources: Sequence[Sequence[int]], room: int, start: int | None
-    ) -> tuple[Self, Tensor]:
-        assert start is not None, "the decoder of an encoder-decoder needs a first token"
-        device = model.embedding.weight.device
-        source_BS, pads_B = _pad(sources, device, left=False)
-        length = source_BS.shape[1]
-        mask = (
-            (torch.arange(length, device=device) < (length - pads_B)[:, None])[:, None, None] if pads_B.any() else None
-        )
-        tokens_B1 = torch.full((len(sources), 1), start, device=device)
-        rows = cls(model, _caches(model, len(sources), 1 + room, length), tokens_B1[:, :0], 0, None, mask)
-        return rows, rows.advance(tokens_B1, memory_BSC=model.encode(source_BS, mask))
-
-    def advance(self, tokens_BT: Tensor, *, memory_BSC: Tensor | None = None, last_only: bool = False) -> Tensor:
-        """Read more tokens; returns the logits after each, [B, T, V], or after the last, [B, 1, V]."""
-        positions_T = torch.arange(self.length, self.length + tokens_BT.shape[1], device=tokens_BT.device)
-        positions_BT = positions_T[None]
-        if self.pads_B is not None:
-            positions_BT = (positions_BT - self.pads_B[:, None]).clamp(min=0)
-        mask = self._mask(positions_T)
-        self.length += tokens_BT.shape[1]
-        logits: Tensor = self.model(
-            tokens_BT,
-            mask=mask,
-            positions_BT=positions_BT,
-            memory_BSC=memory_BSC,
-            memory_mask=self.memory_mask,
-            previous_BP=self.last_BP,
-            cache=self.cache,
-            last_only=last_only,
-        )
-        read_BP = torch.cat([self.last_BP, tokens_BT], dim=1)
-        self.last_BP = read_BP[:, max(0, read_BP.shape[1] - len(self.model.config.ngram_rows)) :]
-        return logits
-
-    def select(self, rows: Tensor) -> "DecodeState":
-        """The state of the rows with these numbers, which may repeat."""
-        return DecodeState(
-            self.model,
-            [layer.select(rows) for layer in self.cache],
-            self.last_BP[rows],
-            self.length,
-            None if self.pads_B is None else self.pads_B[rows],
-            None if self.memory_mask is None else self.memory_mask[rows],
-        )
-
-    def _mask(self, queries_T: Tensor) -> Tensor | None:
-        """The mask of new tokens: each sees those up to itself without padding; padding sees itself. None: no mask."""
-        if self.pads_B is None and (self.length == 0 or len(queries_T) == 1):
-            return None
-        keys_S = torch.arange(self.length + len(queries_T), device=queries_T.device)
-        queries_T1 = queries_T[:, None]
-        seen_BTS = (keys_S <= queries_T1)[None]
-        if self.pads_B is not None:
-            seen_BTS = seen_BTS & (keys_S >= self.pads_B[:, None, None]) | (keys_S == queries_T1)
-        return seen_BTS[:, None]
-
-
-def _pad(rows: Sequence[Sequence[int]], device: torch.device, *, left: bool) -> tuple[Tensor, Tensor]:
-    """Rows padded to equal length, [B, T], and the number of padding tokens in each, [B]."""
-    longest = max(map(len, rows))
-    padding = [[0] * (longest - len(row)) for row in rows]
-    padded = [[*pad, *row] if left else [*row, *pad] for pad, row in zip(padding, rows, strict=True)]
-    return torch.tensor(padded, device=device), torch.tensor([len(pad) for pad in padding], device=device)
-
-
-def _caches(model: Transformer, batch: int, room: int, memory_room: int) -> list[LayerCache]:
-    config, like = model.config, model.embedding.weight
-    return [
-        LayerCache(
-            KeyValueCache.empty(config, batch, room, like),
-            KeyValueCache.empty(config, batch, memory_room, like) if memory_room else None,
-        )
-        for _ in range(config.num_layers)
-    ]
 
 
 @dataclass(frozen=True)
@@ -202,7 +97,7 @@ Ended = Callable[[Sequence[int]], bool]
 
 
 def generate(
-    model: Transformer,
+    model: LanguageModel,
     prompts: Sequence[Prompt],
     *,
     max_new_tokens: int,
@@ -228,7 +123,7 @@ def generate(
 
 
 def stream(
-    model: Transformer,
+    model: LanguageModel,
     prompt: Prompt,
     *,
     max_new_tokens: int,
@@ -244,18 +139,18 @@ def stream(
 
 @torch.inference_mode()
 def log_likelihoods(
-    model: Transformer, prompts: Sequence[Prompt], choices: Sequence[Sequence[int]], *, start: int | None = None
+    model: LanguageModel, prompts: Sequence[Prompt], choices: Sequence[Sequence[int]], *, start: int | None = None
 ) -> Tensor:
     """The log-probability, in nats, of each choice after each prompt: [prompts, choices].
 
     A prompt is read once; the choices share its keys and values.
     """
-    width, device = max(map(len, choices)), model.embedding.weight.device
+    width, device = max(map(len, choices)), model.device
     ids_CL = torch.tensor([[*choice, *[0] * (width - len(choice))] for choice in choices], device=device)
     real_CL = torch.tensor([[place < len(choice) for place in range(width)] for choice in choices], device=device)
     scores = torch.empty(len(prompts), len(choices), device=device)
     for places in _batches(prompts, max(1, 8 * BATCH // len(choices))):
-        rows, logits_BLV = DecodeState.read(model, [prompts[place] for place in places], width, start)
+        rows, logits_BLV = model.read([prompts[place] for place in places], width, start)
         copies = torch.arange(len(places), device=device).repeat_interleave(len(choices))
         tokens_BL, logits_BLV = ids_CL.repeat(len(places), 1), logits_BLV[copies]
         if width > 1:
@@ -267,7 +162,7 @@ def log_likelihoods(
 
 @torch.inference_mode()
 def _continue(
-    model: Transformer,
+    model: LanguageModel,
     prompts: Sequence[Prompt],
     count: int,
     start: int | None,
@@ -277,7 +172,7 @@ def _continue(
     seed: int,
 ) -> Iterator[dict[int, int]]:
     """Yield step by step the next token of each prompt whose answer is not complete, by the prompt's place."""
-    rows, logits_B1V = DecodeState.read(model, prompts, count, start)
+    rows, logits_B1V = model.read(prompts, count, start)
     device = logits_B1V.device
     drawn_BN = np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
     chances_BN = torch.from_numpy(drawn_BN).to(device)

@@ -1,7 +1,8 @@
 """Models as folders that `transformers` loads: `config.json` and `model.safetensors`, export and import.
 
 A model that fits a format of `transformers` is written in that format (`hf_formats.py`); any other under our own
-names, with the model type `lmforge`.
+names, with the model type `lmforge`. A checkpoint that our layers cannot represent exactly runs as the module of
+`transformers`, and is written by it (`hf_loading.py`).
 docs/decisions.md, "Forms of `transformers` by table"
 """
 
@@ -14,33 +15,40 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from components.core.errors import BadData
-from components.model import hf_formats
-from components.model.config import ModelConfig
+from components.model import hf_classes, hf_formats, hf_loading
+from components.model.config import Config, ModelConfig
+from components.model.hf_module import HfModule
+from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
 
 OURS = "lmforge"
 
 
-def save(model: Transformer, folder: Path) -> None:
+def save(model: LanguageModel, folder: Path) -> None:
     """Write `config.json` and `model.safetensors` (fp32)."""
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, HfModule):
+        hf_loading.save(model, folder)
+        return
+    assert isinstance(model, Transformer)
     (folder / "config.json").write_text(json.dumps(write_config(model.config), indent=2) + "\n")
     save_file(state_dict(model), folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def load(folder: Path) -> Transformer:
+def load(folder: Path) -> LanguageModel:
     """The model of a folder, in fp32 on the CPU, in evaluation mode.
 
     Raises `BadData` when there is no such folder, or its model has an unsupported format.
     """
-    if not (folder / "config.json").exists():
-        raise BadData(f"{folder} holds no config.json: it is no model folder")
-    content = json.loads((folder / "config.json").read_text())
-    model = Transformer(read_config(content, str(folder)))
+    content = _content(folder)
+    config = _own_config(content)
+    if config is None:
+        return hf_loading.load(folder)
+    model = Transformer(config)
     weights: dict[str, Tensor] = {}
     for part in sorted(folder.glob("*.safetensors")):  # large models come in several
         weights |= load_file(part)
-    form = hf_formats.BY_TYPE.get(content["model_type"])
+    form = hf_formats.BY_TYPE.get(str(content["model_type"]))
     names = form.names(model.config) if form else {name: (name,) for name, _ in model.named_parameters()}
     missing = {name for theirs in names.values() for name in theirs} - weights.keys()
     if missing:
@@ -71,17 +79,26 @@ def write_config(config: ModelConfig) -> dict[str, object]:
     return {"model_type": OURS, **asdict(config)} if form is None else form.write(config)
 
 
-def read_config(content: dict[str, object], where: str) -> ModelConfig:
-    """The sizes in a `config.json`. Raises `BadData` for an unsupported format."""
+def read_config(folder: Path) -> Config:
+    """The sizes of the model of a folder. Raises `BadData` when neither we nor `transformers` can run it."""
+    return _own_config(_content(folder)) or hf_classes.read(_content(folder), folder)
+
+
+def _content(folder: Path) -> dict[str, object]:
+    if not (folder / "config.json").exists():
+        raise BadData(f"{folder} holds no config.json: it is no model folder")
+    content: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _own_config(content: dict[str, object]) -> ModelConfig | None:
+    """The sizes in a `config.json`, if our layers represent the model exactly."""
     kind = content.get("model_type")
     if kind == OURS:
         sizes = {name: value for name, value in content.items() if name != "model_type"}
         tuples = {name: tuple(value) for name, value in sizes.items() if isinstance(value, list)}
         return ModelConfig(**sizes | tuples)  # type: ignore[arg-type]
-    if kind not in hf_formats.BY_TYPE:
-        known = ", ".join(sorted(hf_formats.BY_TYPE))
-        raise BadData(f"{where} holds a model of the type {kind!r}: take one of {known}")
     try:
         return hf_formats.BY_TYPE[str(kind)].read(content)
-    except hf_formats.Unknown as error:
-        raise BadData(f"{where} holds a {kind} with {error}, which is not supported") from None
+    except (KeyError, hf_formats.Unknown):
+        return None

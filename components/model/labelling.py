@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 
 OUTSIDE, ANSWER = "O", "ANSWER"
 BATCH = 64  # prompts
@@ -20,17 +20,17 @@ BATCH = 64  # prompts
 Prompt = Sequence[int]
 
 
-def classify(model: Transformer, prompts: Sequence[Prompt], labels: Sequence[str]) -> list[str]:
+def classify(model: LanguageModel, prompts: Sequence[Prompt], labels: Sequence[str]) -> list[str]:
     """The likeliest of the labels, for each prompt."""
     return [_likeliest(model, logits_TL[-1], labels) for logits_TL in _read(model, prompts)]
 
 
-def mark(model: Transformer, prompts: Sequence[Prompt]) -> list[slice]:
+def mark(model: LanguageModel, prompts: Sequence[Prompt]) -> list[slice]:
     """The span of tokens that most likely is the answer, for each prompt."""
     return [_best(_odds(model, logits_TL)) for logits_TL in _read(model, prompts)]
 
 
-def reply(model: Transformer, prompts: Sequence[Prompt]) -> list[str | slice]:
+def reply(model: LanguageModel, prompts: Sequence[Prompt]) -> list[str | slice]:
     """Predictions for prompts of unknown tasks: the label of each, or if that is `ANSWER`, the span of its tokens."""
     labels = [label for label in model.config.labels if label != OUTSIDE]
     answers: list[str | slice] = []
@@ -41,7 +41,7 @@ def reply(model: Transformer, prompts: Sequence[Prompt]) -> list[str | slice]:
 
 
 @torch.inference_mode()
-def _read(model: Transformer, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
+def _read(model: LanguageModel, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
     """The logits of each prompt, [T, labels], in the order of the prompts."""
     found: dict[int, Tensor] = {}
     by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
@@ -49,18 +49,17 @@ def _read(model: Transformer, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
         places = by_length[first : first + BATCH]
         lengths_B = torch.tensor([len(prompts[place]) for place in places])
         tokens_BT = pad_sequence([torch.tensor(prompts[place]) for place in places], batch_first=True)
-        real_BT = torch.arange(tokens_BT.shape[1]) < lengths_B[:, None]
-        logits_BTL = model(tokens_BT, mask=None if real_BT.all() else real_BT[:, None, None]).float()
+        logits_BTL = model.logits(tokens_BT, lengths_B).float()
         found |= {place: row[:length] for place, row, length in zip(places, logits_BTL, lengths_B, strict=True)}
     yield from (found[place] for place in range(len(prompts)))
 
 
-def _likeliest(model: Transformer, logits_L: Tensor, labels: Sequence[str]) -> str:
+def _likeliest(model: LanguageModel, logits_L: Tensor, labels: Sequence[str]) -> str:
     numbers = [model.config.labels.index(label) for label in labels]
     return labels[int(logits_L[numbers].argmax())]
 
 
-def _odds(model: Transformer, logits_TL: Tensor) -> Tensor:
+def _odds(model: LanguageModel, logits_TL: Tensor) -> Tensor:
     """Log-odds of each token to be in the answer; without the last token, which stands for the whole prompt."""
     labels = model.config.labels
     return logits_TL[:-1, labels.index(ANSWER)] - logits_TL[:-1, labels.index(OUTSIDE)]

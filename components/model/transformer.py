@@ -7,13 +7,17 @@
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from components.core.errors import BadSettings
 from components.model.config import ModelConfig
+from components.model.decode_state import DecodeState
+from components.model.interface import BlockShape, LanguageModel
 from components.model.layers import Block, Context, LayerCache, RotaryEmbedding, SinusoidalEmbedding, norm
 from components.model.loss import IGNORED, cross_entropy, soft_cap, with_targets
 from components.model.ngrams import NgramEmbedding
@@ -57,8 +61,11 @@ class Stack(nn.Module):
         return out
 
 
-class Transformer(nn.Module):
+class Transformer(LanguageModel):
     """Tokens [B, T] to logits [B, T, V], or [B, T, labels] when the head chooses from labels."""
+
+    config: ModelConfig
+    compilable = True
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -78,7 +85,6 @@ class Transformer(nn.Module):
         if config.architecture != "encoder":
             self.decoder = Stack(config, causal=True, reads_source=self.encoder is not None)
         self.head = nn.Linear(width, config.num_outputs, bias=False)
-        self.compiled = False
         if config.tie_embeddings and not config.labels:
             self.head.weight = self.embedding.weight
 
@@ -146,6 +152,23 @@ class Transformer(nn.Module):
             compiled=self.compiled,
         )
 
+    def logits(
+        self,
+        tokens_BT: Tensor,
+        lengths_B: Tensor | None = None,
+        source_BS: Tensor | None = None,
+        source_lengths_B: Tensor | None = None,
+    ) -> Tensor:
+        if source_BS is not None:
+            mask = _not_padding(source_BS, source_lengths_B)
+            return self(tokens_BT, memory_BSC=self.encode(source_BS, mask), memory_mask=mask)  # type: ignore[no-any-return]
+        # In a decoder no token sees the padding after it.
+        mask = _not_padding(tokens_BT, lengths_B) if self.decoder is None else None
+        return self(tokens_BT, mask=mask)  # type: ignore[no-any-return]
+
+    def read(self, prompts: Sequence[Sequence[int]], room: int, start: int | None) -> tuple[DecodeState, Tensor]:
+        return DecodeState.read(self, prompts, room, start)
+
     def compile_parts(self) -> None:
         """Compile the blocks and the loss, each at its first use.
 
@@ -170,6 +193,44 @@ class Transformer(nn.Module):
     def stacks(self) -> Iterator[Stack]:
         """The encoder and the decoder, as far as they exist."""
         yield from (stack for stack in (self.encoder, self.decoder) if stack is not None)
+
+    def checkpoint_activations(self, enabled: bool) -> None:
+        for stack in self.stacks():
+            stack.activation_checkpointing = enabled
+
+    def matrices(self) -> dict[str, BlockShape]:
+        """Each attention head is a block: rows of the matrix of queries, keys and values, columns of the outputs'."""
+        head_dim, found = self.config.head_dim, {}
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2 and name.startswith(("encoder.", "decoder.")):
+                rows, columns = weight.shape
+                if "attention." in name:
+                    rows, columns = (rows, head_dim) if name.endswith("attention.out.weight") else (head_dim, columns)
+                found[name] = rows, columns
+        return found
+
+    def multiplied_weights(self) -> int:
+        return sum(map(_matrices, self.blocks())) + self.head.weight.numel()
+
+    def labelled(self, labels: Sequence[str], seed: int) -> "Transformer":
+        changed = Transformer(self.config.with_labels(labels))
+        kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith("head.")}
+        changed.load_state_dict(kept, strict=False)
+        nn.init.normal_(changed.head.weight, std=0.02, generator=torch.Generator().manual_seed(seed))
+        return changed
+
+    def resized(self, vocab_size: int, max_sequence_length: int) -> "Transformer":
+        window = self.config.max_sequence_length
+        if self.config.positions == "learned" and window != max_sequence_length:
+            raise BadSettings(f"pretrain.sequence_length has to be {window}: the model has learned its positions")
+        config = replace(self.config, vocab_size=vocab_size, max_sequence_length=max_sequence_length)
+        changed, weights = Transformer(config), self.state_dict()
+        for name, table in weights.items():
+            if name in ("embedding.weight", "head.weight"):
+                extra = table.mean(0, keepdim=True).expand(vocab_size - len(table), -1)
+                weights[name] = torch.cat([table, extra])
+        changed.load_state_dict(weights)
+        return changed
 
     def initialize(self, generator: torch.Generator, *, zero_projections: bool) -> None:
         """Initialize as GPT-2: normal weights, in the projections into the residual stream smaller with depth, or zero.
@@ -269,6 +330,13 @@ def same_segment(segments_BT: Tensor | None, keys_BS: Tensor | None, *, causal: 
         return None
     same = (segments_BT[:, :, None] == keys_BS[:, None, :]) | (segments_BT[:, :, None] == PADDING_SEGMENT)
     return (same.tril() if causal else same)[:, None]
+
+
+def _not_padding(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor | None:
+    """The mask [B, 1, 1, T] of what is not padding in rows of these lengths; None: there is none."""
+    if lengths_B is None or (lengths_B == tokens_BT.shape[1]).all():
+        return None
+    return (torch.arange(tokens_BT.shape[1], device=tokens_BT.device) < lengths_B[:, None])[:, None, None]
 
 
 def _matrices(module: nn.Module | None) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from components.evaluation.statistics import Interval, median_interval
 
 if TYPE_CHECKING:
-    from components.model.transformer import Transformer
+    from components.model.interface import LanguageModel
 
 ROUNDS = 15  # odd, and enough for an interval of the median
 READ = 32  # tokens of the prompt, or fewer where the window is small
@@ -47,7 +47,7 @@ def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
     return Latency(slowdown, median(ours for ours, _ in rounds), median(theirs for _, theirs in rounds), *sizes)
 
 
-def _turn(model: "Transformer", read: int) -> tuple[Callable[[], object], int]:
+def _turn(model: "LanguageModel", read: int) -> tuple[Callable[[], object], int]:
     """A callable that runs one timed generation from a prompt of `read` tokens, and how many tokens it processes."""
     from components.model import labelling
     from components.model.generation import generate

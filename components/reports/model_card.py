@@ -36,7 +36,7 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
     """The text of the card, from a model folder, its evaluation, that of the base model, and the prepared data."""
     scores = read_json(reports / "scores.json")
     content = read_json(model / "config.json")
-    config, form = hf.read_config(content, str(model)), FORMS.get(content["model_type"])
+    config, form = hf.read_config(model), FORMS.get(content["model_type"])
     sources = documents(data / "documents" / "train")
     languages = sorted({row["language"] for row in sources})
     return templates.load(TEMPLATE).render(

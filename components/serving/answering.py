@@ -11,7 +11,7 @@ from components.core.errors import BadSettings
 from components.model import hf, labelling
 from components.model.cpu_inference import pack
 from components.model.generation import Sampling, generate, stream
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.serving.request import Options
 from components.tasks import prompts
 from components.tasks.prompts import Taught
@@ -79,7 +79,7 @@ Conversation = Sequence[Message]
 class AnswerWriter:
     """A model that generates its answers."""
 
-    model: Transformer
+    model: LanguageModel
     tokenizer: Tokenizer
     taught: Taught
     defaults: Options
@@ -148,7 +148,7 @@ class AnswerWriter:
 class Labeller:
     """An encoder, which answers only the last message: with a label, or with a part of the message."""
 
-    model: Transformer
+    model: LanguageModel
     tokenizer: Tokenizer
     taught: Taught
 

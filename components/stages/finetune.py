@@ -8,11 +8,11 @@ import numpy as np
 from components.core import context_window, params, stage
 from components.core.errors import BadSettings
 from components.model import hf
+from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER, OUTSIDE
-from components.model.transformer import Transformer
 from components.tasks import TASKS, prompts
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import initialization, samples
+from components.training import samples
 from components.training.data import mixture
 from components.training.data.batches import Causal, Rows, of_documents
 from components.training.engine import checkpoints
@@ -38,7 +38,7 @@ def labels(settings: Finetune) -> tuple[str, ...]:
     return OUTSIDE, ANSWER, *dict.fromkeys(label for task in settings.tasks for label in TASKS[task].labels)
 
 
-def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+def examples(split: str, settings: Finetune, model: LanguageModel, tokenizer: Tokenizer) -> Rows:
     """The packed rows of a split of examples, as the model reads them."""
     folder, seed = EXAMPLES / split, settings.optimization.seed
     length = model.config.max_sequence_length
@@ -51,7 +51,7 @@ def examples(split: str, settings: Finetune, model: Transformer, tokenizer: Toke
     return mixture.PackedRows(folder, settings.tasks, layout, shape, seed)
 
 
-def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+def _labelled(folder: Path, settings: Finetune, model: LanguageModel, tokenizer: Tokenizer) -> Rows:
     """Rows of classification and of extractive answers: the latter have many targets in a row, the former few."""
     layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
     shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
@@ -65,7 +65,7 @@ def _labelled(folder: Path, settings: Finetune, model: Transformer, tokenizer: T
     return mixture.Alternating(kinds, settings.optimization.batch_size)
 
 
-def training_rows(settings: Finetune, model: Transformer, tokenizer: Tokenizer) -> Rows:
+def training_rows(settings: Finetune, model: LanguageModel, tokenizer: Tokenizer) -> Rows:
     """Examples, and in the share `replay` of the steps the documents of pretraining.
 
     Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
@@ -107,7 +107,7 @@ def main(recipe: str) -> None:
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
     if model.config.architecture == "encoder":
-        model = initialization.labelled(model, labels(settings), optimization.seed)
+        model = model.labelled(labels(settings), optimization.seed)
     else:
         check_labels(settings, tokenizer)
     held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))

@@ -3,7 +3,6 @@
 It loads with `transformers` as it is, and goes into MLflow as the artifact of `components.serving.pyfunc`.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from components.core import context_window, params, stage
 from components.core.files import write_json
 from components.model import hf
-from components.model.config import ModelConfig
+from components.model.config import Config
 from components.registry.settings import Package
 from components.reports import model_card
 from components.tokenizer.tokenizer import Tokenizer
@@ -28,14 +27,14 @@ def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Pa
     for name in FILES:
         shutil.copyfile(model / name, target / name)
     shutil.copyfile(reports / "scores.json", target / "scores.json")
-    config = hf.read_config(json.loads((model / "config.json").read_text()), str(model))
-    if not config.labels:
+    config = hf.read_config(model)
+    if config.predicts_tokens:
         tokenizer = Tokenizer.load(model)
         write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
     (target / "README.md").write_text(model_card.render(model, reports, base_reports, data, settings), encoding="utf-8")
 
 
-def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
+def generation_config(config: Config, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
     """The defaults of generation, in the format of `transformers`."""
     content: dict[str, object] = {
         "bos_token_id": tokenizer.end_of_text,
@@ -46,7 +45,8 @@ def generation_config(config: ModelConfig, tokenizer: Tokenizer, settings: Packa
         "repetition_penalty": settings.repetition_penalty,  # `transformers` applies it to the prompt's tokens too
     }
     if config.architecture == "encoder_decoder":
-        content |= {"decoder_start_token_id": tokenizer.end_of_text}
+        start = tokenizer.end_of_text if config.decoder_start is None else config.decoder_start
+        content |= {"decoder_start_token_id": start}
     if settings.temperature > 0:
         content |= {"temperature": settings.temperature, "top_p": settings.top_p}
     return content

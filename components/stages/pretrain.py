@@ -7,7 +7,7 @@ import numpy as np
 
 from components.core import context_window, params, stage
 from components.core.errors import BadSettings
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples, scaling
 from components.training.data import mixture
@@ -27,7 +27,7 @@ TOKENIZER = Path("models/tokenizer")
 CODE = (Path("components/stages/pretrain.py"), *checkpoints.CODE)
 
 
-def build(settings: Pretrain, vocab_size: int) -> Transformer:
+def build(settings: Pretrain, vocab_size: int) -> LanguageModel:
     """The model before its first step."""
     if settings.start is not None:
         return initialization.imported(settings.start, settings, TOKENIZER, vocab_size)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from components import tracking
 from components.core import id_index
 from components.model import hf
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.training.data import mixture
 from components.training.data.data_order import Reading, Table, Taken
 from components.training.engine import checkpoints, distributed
@@ -77,7 +77,7 @@ def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
     )
 
 
-def save_model(model: Transformer, tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
+def save_model(model: LanguageModel, tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
     """Write weights, sizes, tokenizer and `training.json` with facts about the training run to one folder."""
     hf.save(model, folder)
     for name in TOKENIZER_FILES:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from components.model.generation import generate
-from components.model.transformer import IGNORED, Transformer
+from components.model.interface import LanguageModel
+from components.model.transformer import IGNORED
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data.batches import Batch
 
@@ -20,22 +21,22 @@ WRITTEN = 32  # tokens
 WIDTH = 160  # characters of a prompt, at its end
 
 
-def writer(tokenizer: Tokenizer, rows: Batch) -> Callable[[Transformer], str]:
+def writer(tokenizer: Tokenizer, rows: Batch) -> Callable[[LanguageModel], str]:
     """A function that returns the samples of a model for the first few rows, one line each."""
     few = next(iter(rows.split(COUNT)))
     return lambda model: "\n".join(write(model, tokenizer, few))
 
 
 @torch.inference_mode()
-def write(model: Transformer, tokenizer: Tokenizer, rows: Batch) -> Iterator[str]:
+def write(model: LanguageModel, tokenizer: Tokenizer, rows: Batch) -> Iterator[str]:
     """A line for each row: a prompt, and the model's continuation; none from a model with labels.
 
     A decoder continues the first words, or the question; an encoder-decoder answers its source; an encoder fills in
     masked tokens.
     """
-    if model.config.labels:
+    if not model.config.predicts_tokens:
         return
-    if model.decoder is None:
+    if model.config.architecture == "encoder":
         yield from (_filled(model, tokenizer, *row) for row in zip(rows.tokens_BT, rows.targets_BT, strict=True))
         return
     window = model.config.max_sequence_length
@@ -66,10 +67,10 @@ def _sources(rows: Batch) -> list[list[int]]:
     return [row[part == part[0]].tolist() for row, part in zip(rows.source_BS, segments_BS, strict=True)]
 
 
-def _filled(model: Transformer, tokenizer: Tokenizer, tokens_T: Tensor, targets_T: Tensor) -> str:
+def _filled(model: LanguageModel, tokenizer: Tokenizer, tokens_T: Tensor, targets_T: Tensor) -> str:
     """The first words of a row, with the likeliest tokens in brackets where some are masked."""
-    shown_T = tokens_T[: SHOWN + WRITTEN].to(model.embedding.weight.device)
-    likeliest = model(shown_T[None])[0].argmax(-1).tolist()
+    shown_T = tokens_T[: SHOWN + WRITTEN].to(model.device)
+    likeliest = model.logits(shown_T[None])[0].argmax(-1).tolist()
     hidden = (targets_T[: len(shown_T)] != IGNORED).tolist()
     pieces = []
     for gap, run in groupby(zip(hidden, shown_T.tolist(), likeliest, strict=True), key=lambda place: place[0]):

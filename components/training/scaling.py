@@ -10,7 +10,7 @@
 import math
 from dataclasses import asdict
 
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.training.settings import Optimization, PartialOptimization
 
 TOKENS_PER_WEIGHT = 12
@@ -20,10 +20,9 @@ REFERENCE_TOKENS = 1.3e9  # 12 per weight of the matrices and the head, 12 layer
 REFERENCE_RATE, REFERENCE_WIDTH = 6e-3, 256
 
 
-def resolve(settings: PartialOptimization, model: Transformer, length: int) -> Optimization:
+def resolve(settings: PartialOptimization, model: LanguageModel, length: int) -> Optimization:
     """The settings with all values filled in, for windows of `length` tokens."""
-    matrices = sum(weight.numel() for block in model.blocks() for weight in block.parameters() if weight.ndim == 2)
-    tokens = TOKENS_PER_WEIGHT * (matrices + model.head.weight.numel())
+    tokens = TOKENS_PER_WEIGHT * model.multiplied_weights()
     batch_size = settings.batch_size or max(settings.micro_batch_size, _power_of_two(_batch(tokens) / length))
     return Optimization(
         **asdict(settings)

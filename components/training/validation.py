@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import torch
 
-from components.model.transformer import IGNORED, Transformer
+from components.model.interface import LanguageModel
+from components.model.transformer import IGNORED
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data.batches import Batch
 from components.training.engine.loop import Metrics
 
-Validation = Callable[[Transformer], Metrics]
+Validation = Callable[[LanguageModel], Metrics]
 
 
 def bits_per_byte(batches: list[Batch], tokenizer: Tokenizer) -> Validation:
@@ -27,6 +28,6 @@ def label_loss(batches: list[Batch]) -> Validation:
     return lambda model: {"label_loss": _nats(model, batches) / count}
 
 
-def _nats(model: Transformer, batches: list[Batch]) -> float:
-    device = model.embedding.weight.device
+def _nats(model: LanguageModel, batches: list[Batch]) -> float:
+    device = model.device
     return math.fsum(float(model.loss(*batch.to(device).tensors())) for batch in batches)

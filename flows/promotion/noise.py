@@ -18,7 +18,7 @@ from components.core.errors import BadData, BadSettings
 from components.evaluation import bits_per_byte, likelihood, selection
 from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.registry import spread
 from components.registry.spread import NoiseRecord
 from components.stages import finetune, pretrain
@@ -87,14 +87,14 @@ class Recipe:
             hf.save(model, folder / "model")
             return self._score(hf.load(folder / "model"), tokenizer)
 
-    def _pretrained(self, seed: int, tokenizer: Tokenizer, folder: Path) -> Transformer:
+    def _pretrained(self, seed: int, tokenizer: Tokenizer, folder: Path) -> LanguageModel:
         settings = replace(self.pretrain, optimization=replace(self.pretrain.optimization, seed=seed))
         model = pretrain.build(settings, tokenizer.vocab_size)
         rows, _ = pretrain.data(settings, tokenizer)
         self._run(model, rows, scaling.resolve(settings.optimization, model, settings.sequence_length), folder)
         return model
 
-    def _run(self, model: Transformer, rows: Rows, optimization: Optimization, folder: Path) -> None:
+    def _run(self, model: LanguageModel, rows: Rows, optimization: Optimization, folder: Path) -> None:
         steps = min(self.steps, optimization.steps)
         shortened = replace(optimization, steps=steps, validate_every=steps, checkpoint_every=steps)
         loop.train(
@@ -110,7 +110,7 @@ class Recipe:
             )
         )
 
-    def _score(self, model: Transformer, tokenizer: Tokenizer) -> float:
+    def _score(self, model: LanguageModel, tokenizer: Tokenizer) -> float:
         layout = likelihood.layout(model, tokenizer)
         assert layout is not None, "it reads documents"
         documents = selection.documents(DOCUMENTS, self.evaluate.max_bytes_per_source)

@@ -21,7 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.training.engine import hardware
 
 Loss = Callable[..., Tensor]
@@ -133,7 +133,7 @@ class Replica:
     `backward` leaves the gradients of the mean of the losses over the processes.
     """
 
-    def __init__(self, model: Transformer, parallel: str, device: torch.device, compiles: bool) -> None:
+    def __init__(self, model: LanguageModel, parallel: str, device: torch.device, compiles: bool) -> None:
         self._given = model
         self.model = model if world_size() == 1 or parallel == "ddp" else copy.deepcopy(model)
         self.model.to(device).train()
@@ -156,7 +156,7 @@ class Replica:
             self._fsdp.set_requires_gradient_sync(enabled)
 
     @contextmanager
-    def evaluating(self) -> Iterator[Transformer]:
+    def evaluating(self) -> Iterator[LanguageModel]:
         """Context manager: the model in evaluation mode."""
         self.model.eval()
         # Other lengths and batches than those of training would each be compiled again.
@@ -179,7 +179,7 @@ class Replica:
 class _Loss(nn.Module):
     """A module around the loss, as DDP sees only the forward pass of a module."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.model = model
 
@@ -187,7 +187,7 @@ class _Loss(nn.Module):
         return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
 
 
-def _shard(model: Transformer, device: torch.device) -> FSDPModule:
+def _shard(model: LanguageModel, device: torch.device) -> FSDPModule:
     """Shard the rows of each weight over the processes; those of a block are gathered while it computes."""
     mesh = init_device_mesh(device.type, (world_size(),))
     for block in model.blocks():

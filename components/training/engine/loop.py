@@ -16,7 +16,7 @@ from components.core.errors import BadSettings
 from components.core.progress import Progress
 from components.core.stage import log
 from components.model import arithmetic
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.training.data.batches import Prefetch, Rows
 from components.training.data.data_order import Rollback
 from components.training.engine import checkpoints, distributed, pace
@@ -48,14 +48,14 @@ class Job:
     """
 
     stage: str
-    model: Transformer
+    model: LanguageModel
     rows: Rows
-    validate: Callable[[Transformer], Metrics]
+    validate: Callable[[LanguageModel], Metrics]
     settings: Optimization
     parallel: str
     checkpoints: Path
     made_from: Manifest
-    write_samples: Callable[[Transformer], str] = lambda _: ""
+    write_samples: Callable[[LanguageModel], str] = lambda _: ""
 
 
 class Observer(Protocol):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from components.model.transformer import Transformer
+from components.model.interface import BlockShape, LanguageModel
 from components.training.engine import distributed
 from components.training.settings import Optimization
 
@@ -23,9 +23,6 @@ POLYNOMIALS = (
     (3.7331, -2.9046, 0.5937),
     (2.6672, -1.9187, 0.42),
 )
-
-BlockShape = tuple[int, int]
-"""Rows and columns of the blocks of a matrix, each of which is orthogonalized separately."""
 
 
 class Muon(Optimizer):
@@ -184,7 +181,7 @@ def _apply(weight: Tensor, update: Tensor, kept: Tensor, size: Tensor) -> None:
     weight.copy_(weight * kept - update * size)
 
 
-def build(model: Transformer, settings: Optimization, precision: torch.dtype) -> list[Optimizer]:
+def build(model: LanguageModel, settings: Optimization, precision: torch.dtype) -> list[Optimizer]:
     """AdamW for all weights, or Muon for the matrices of the layers and AdamW for the rest; compiled like the model.
 
     Both take the same learning rate. The matrix products of Muon have the type `precision`. Vectors have no weight
@@ -203,25 +200,18 @@ def build(model: Transformer, settings: Optimization, precision: torch.dtype) ->
     return [Muon(matrices, lr=rate, weight_decay=decay, precision=precision, compiled=model.compiled), adamw]
 
 
-def kinds(model: Transformer) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, BlockShape]]:
+def kinds(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, BlockShape]]:
     """The weights of a model: vectors, tables with a row per token or position, and the matrices of the layers."""
     vectors, tables, matrices = [], [], {}
+    blocks = model.matrices()
     for name, weight in model.named_parameters():
-        if weight.ndim < 2:
+        if name in blocks:
+            matrices[weight] = blocks[name]
+        elif weight.ndim < 2:
             vectors.append(weight)
-        elif name.startswith(("encoder.", "decoder.")):
-            matrices[weight] = _block(name, weight, model.config.head_dim)
         else:
             tables.append(weight)
     return vectors, tables, matrices
-
-
-def _block(name: str, weight: Tensor, head_dim: int) -> BlockShape:
-    """Each attention head is a block: rows of the matrix of queries, keys and values, columns of the output matrix."""
-    rows, columns = weight.shape
-    if "attention." not in name:
-        return rows, columns
-    return (rows, head_dim) if name.endswith("attention.out.weight") else (head_dim, columns)
 
 
 def learning_rate(step: int, settings: Optimization) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from components.model import arithmetic
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.training.data.batches import Share
 from components.training.engine import checkpoints, distributed, hardware
 from components.training.engine.optimizer import build, learning_rate
@@ -75,7 +75,7 @@ KINDS = ("embedding", "head", "attention", "mlp")  # of weights, as in their nam
 class Stepper:
     """A model in training, in this and the other processes, and its optimizers."""
 
-    def __init__(self, model: Transformer, settings: Optimization, parallel: str) -> None:
+    def __init__(self, model: LanguageModel, settings: Optimization, parallel: str) -> None:
         self._settings, self.device = settings, hardware.device()
         torch.use_deterministic_algorithms(self.device.type == "cpu")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
@@ -83,8 +83,7 @@ class Stepper:
             hardware.keep_memory()
         self.precision = arithmetic.chosen(settings.precision, self.device)
         self._autocast = arithmetic.autocast(self.device, self.precision)
-        for stack in model.stacks():
-            stack.activation_checkpointing = settings.activation_checkpointing
+        model.checkpoint_activations(settings.activation_checkpointing)
         self._replica = distributed.Replica(model, parallel, self.device, hardware.compiles(settings, self.device))
         self.model = self._replica.model
         self.optimizers = build(self.model, settings, self.precision)
@@ -109,7 +108,7 @@ class Stepper:
         return {"loss": loss, "gradient_norm": norm, **norms, **self.spikes.counts()}
 
     @contextmanager
-    def evaluating(self) -> Iterator[Transformer]:
+    def evaluating(self) -> Iterator[LanguageModel]:
         """Context manager: the current model, whole, in every process."""
         with self._replica.evaluating() as model, self._autocast:
             yield model

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from components.model.transformer import Transformer
+from components.model.interface import LanguageModel
 from components.training.data.batches import Share
 from components.training.engine import distributed, hardware
 
@@ -12,7 +12,7 @@ from components.training.engine import distributed, hardware
 class ThroughputMeter:
     """Counts the tokens and the operations of all processes between two measurements."""
 
-    def __init__(self, model: Transformer, device: torch.device, precision: torch.dtype) -> None:
+    def __init__(self, model: LanguageModel, device: torch.device, precision: torch.dtype) -> None:
         self._model, self._device, self._precision = model, device, precision
         self._peak = 0.0  # of all processes, in operations per second
         self.shown: dict[str, str] = {}  # the last values, ready to print

@@ -51,7 +51,7 @@ def test_spans_make_rows_of_other_lengths() -> None:
 
 def test_a_model_to_start_from_gives_the_sizes(tmp_path: Path) -> None:
     settings = replace(toys.pretrain(), start=PinnedModel(folder=str(tmp_path), sha256="0" * 64))
-    with pytest.raises(BadData, match=r"pretrain\.start"):
+    with pytest.raises(BadData, match=r"holds no config\.json"):
         sizes.base(settings, 97)
     config = shapes.config()
     (tmp_path / "config.json").write_text(json.dumps(sizes.hf.write_config(config)))

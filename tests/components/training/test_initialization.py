@@ -77,8 +77,8 @@ def test_the_architecture_has_to_be_that_of_the_settings(folder: Path, tokenizer
 
 def test_an_encoder_gets_a_head_for_labels_and_keeps_the_rest() -> None:
     before = shapes.model(shapes.config(**shapes.ENCODER))
-    after = initialization.labelled(before, ["O", "ANSWER", "Arts"], seed=1)
+    after = before.labelled(["O", "ANSWER", "Arts"], seed=1)
     assert after(shapes.tokens()).shape[-1] == 3
     kept = dict(after.named_parameters())
     assert all(torch.equal(kept[name], weight) for name, weight in before.named_parameters() if "head" not in name)
-    assert torch.equal(after.head.weight, initialization.labelled(before, ["O", "ANSWER", "Arts"], seed=1).head.weight)
+    assert torch.equal(after.head.weight, before.labelled(["O", "ANSWER", "Arts"], seed=1).head.weight)
