@@ -27,7 +27,7 @@ from components.evaluation.settings import Evaluate
 from components.model import hf
 from components.model.transformer import Transformer
 from components.stages import finetune
-from components.tasks import TASKS
+from components.tasks import Task, catalog, labels
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import scaling
 from components.training.data import batches
@@ -141,13 +141,19 @@ class Taught:
         examples = {
             name: selection.examples(finetune.EXAMPLES / "validation", name, settings.max_examples) for name in EQUAL
         }
+        tasks = known()
         with Progress("scores", sum(map(len, examples.values())), "examples") as progress:
             tables = {
-                name: predictions.table(TASKS[name], asked, speaker.predict(TASKS[name], asked, progress))
+                name: predictions.table(tasks[name], asked, speaker.predict(tasks[name], asked, progress))
                 for name, asked in examples.items()
             }
         means = {name: statistics.mean(table["score"].to_pylist()) for name, table in tables.items()}
         return Scores(means, self.bits_per_byte)
+
+
+def known() -> dict[str, Task]:
+    """All tasks, with their labels."""
+    return labels.resolve(catalog.load(), finetune.EXAMPLES / "train")
 
 
 def teach(settings: Finetune) -> Taught:
@@ -160,7 +166,7 @@ def teach(settings: Finetune) -> Taught:
     validate = bits_per_byte(documents(np.arange(DOCUMENTS)).split(8), tokenizer)
     steps = settings.optimization.steps
     optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
-    rows = finetune.training_rows(settings, model, tokenizer)
+    rows = finetune.training_rows(settings, known(), model, tokenizer)
     found = train("fine-tuning", model, rows, validate, scaling.resolve(optimization, model, length))
     return Taught(model, tokenizer, settings.max_prompt_tokens, found)
 

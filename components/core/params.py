@@ -71,6 +71,8 @@ def _explain(detail: ErrorDetails, kind: type) -> str:
     *path, name = detail["loc"]
     key = "".join(f".{part}" for part in detail["loc"])
     if detail["type"] == "unexpected_keyword_argument":
+        if not path and name in (moved := getattr(kind, "moved", {})):
+            return f"{key} is not a setting any more; {moved[str(name)]}"
         return f"{key} is not a known setting; {suggest(str(name), _names(kind, path))}"
     if detail["type"] == "missing":
         return f"{key} is missing"

@@ -22,13 +22,13 @@ class Validate:
     """The section `validate`."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    moved: ClassVar[dict[str, str]] = {"tasks": "data/tasks.yaml has the tasks with their labels: take it out"}
 
     max_characters: Annotated[int, Ge(1)]  # of the main text of an example
     max_duplicates: Annotated[float, Interval(ge=0, le=1)]  # share of raw rows, beyond which it warns
     min_rows_per_source: Annotated[int, Ge(0)]
     min_rows_per_task: Annotated[int, Ge(0)]
     min_language_share: dict[str, float]  # language -> share of the documents' bytes, below which it warns
-    tasks: dict[str, tuple[str, ...]]  # task -> its labels; none where the answer is free text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """One evaluation: a model's bits per byte and task scores on the test split, next to the baselines."""
 
-import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf
 from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER
-from components.tasks import TASKS, Task, prompts
+from components.tasks import Task, catalog, labels, prompts
+from components.tasks.task import taught_tasks
 from components.tokenizer.tokenizer import Tokenizer
 
 PREPARED = Path("data/prepared")
@@ -49,18 +49,21 @@ def evaluate(
     name: str = "model",
     prepared: Path = PREPARED,
     taught: Collection[str] = frozenset(),
+    definitions: Path = catalog.PATH,
 ) -> Evaluation:
     """Score the model in a folder on the test split of the prepared tables; `name` is its name in the scores.
 
+    The tasks are those that the model was trained on, or for a model before fine-tuning those of `definitions`.
     `taught` are the ids of the train examples that the model was trained on, if known. The baselines then also
     learn from these alone, with all texts cut as the model reads them.
     """
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
     layout = likelihood.layout(model, tokenizer)
     documents = selection.documents(prepared / "documents/test", settings.max_bytes_per_source)
-    examples = _examples(prepared, tasks(folder, model), settings)
+    asked = tasks(folder, model, prepared, definitions)
+    examples = _examples(prepared, asked, settings)
     stage = f"evaluate@{name}"
-    prompt_tokens = _prompt_tokens(folder, model, tokenizer, settings)
+    prompt_tokens = _prompt_tokens(folder, model, asked, tokenizer, settings)
     predictor = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
     # docs/decisions.md, "Evaluation in bf16"
     with arithmetic.autocast(arithmetic.CPU):
@@ -68,19 +71,19 @@ def evaluate(
         if layout is not None:
             batch = settings.tokens_per_batch
             losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
-        answers = _answers(predictor, examples, stage)
+        answers = _answers(predictor, asked, examples, stage)
         first = [row["text"] for row in _first_of_each(documents, "source", settings.samples)]
         texts = samples.of_documents(model, layout, tokenizer, first, settings.seed)
         completed = safety.completions(model, layout, tokenizer, prepared / "documents/train", settings)
     reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
     found = _about(name, model)
     found["tasks"] = {
-        task: _score(TASKS[task], table, *examples[task], reader, settings) for task, table in answers.items()
+        task: _score(asked[task], table, *examples[task], reader, settings) for task, table in answers.items()
     }
     if layout is not None:
         found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
     if model.config.architecture != "encoder":
-        written = [*_written(texts, answers), *(tokenizer.decode(said) for said, _ in completed)]
+        written = [*_written(texts, asked, answers), *(tokenizer.decode(said) for said, _ in completed)]
         found["safety"] = scores.safety(safety.verbatim(completed), safety.personal(written), settings)
     all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
     return Evaluation(found, losses, all_answers, _samples(texts, all_answers, settings))
@@ -91,24 +94,31 @@ def _about(name: str, model: LanguageModel) -> dict[str, Any]:
     return {"model": name, "architecture": model.config.architecture, "parameters": weights}
 
 
-def _prompt_tokens(folder: Path, model: LanguageModel, tokenizer: Tokenizer, settings: Evaluate) -> int:
+def _prompt_tokens(
+    folder: Path, model: LanguageModel, asked: Mapping[str, Task], tokenizer: Tokenizer, settings: Evaluate
+) -> int:
     """The budget of prompts that the model was trained with, or else all of the window that an answer leaves."""
-    longest = max(settings.max_new_tokens, prompts.longest_label(tokenizer))
+    longest = max(settings.max_new_tokens, prompts.longest_label(asked.values(), tokenizer))
     return prompts.budget(folder) or model.config.max_prompt_tokens(longest)
 
 
-def tasks(folder: Path, model: LanguageModel) -> Collection[str]:
+def tasks(folder: Path, model: LanguageModel, prepared: Path, definitions: Path) -> dict[str, Task]:
     """The tasks to evaluate: those that the model was fine-tuned on; before fine-tuning all, if it can generate.
 
-    For a model without `training.json` these are unknown; it is evaluated on all tasks that it can answer.
+    Of a model without `training.json` these are unknown; it is evaluated on all tasks that it can answer. The labels
+    that a task takes from data are those of the train examples, and a task without examples is not asked.
     """
     if model.config.architecture == "encoder" and not model.config.labels:
-        return ()
-    facts = folder / "training.json"
-    taught: list[str] | None = json.loads(facts.read_text()).get("tasks") if facts.exists() else None
-    if taught is None:
-        return [name for name, task in TASKS.items() if not model.config.labels or _labels(model, task)]
-    return taught
+        return {}
+    if (found := taught_tasks(folder)) is not None:
+        return found
+    rows = pq.read_table(prepared / "examples/train", columns=["task"], partitioning=None)["task"].unique().to_pylist()
+    known = {name: task for name, task in catalog.load(definitions).items() if name in rows}
+    return {
+        name: task
+        for name, task in labels.resolve(known, prepared / "examples/train").items()
+        if task.kind != "preference" and (not model.config.labels or _labels(model, task))
+    }
 
 
 def _labels(model: LanguageModel, task: Task) -> bool:
@@ -118,7 +128,7 @@ def _labels(model: LanguageModel, task: Task) -> bool:
 
 
 def _examples(
-    prepared: Path, asked: Collection[str], settings: Evaluate
+    prepared: Path, asked: Mapping[str, Task], settings: Evaluate
 ) -> dict[str, tuple[list[TaskExample], list[TaskExample]]]:
     """For each evaluated task with rows in the tables: its train examples, and those of the test split to score."""
     found = {
@@ -126,20 +136,22 @@ def _examples(
             selection.examples(prepared / "examples/train", task),
             selection.examples(prepared / "examples/test", task, settings.max_examples),
         )
-        for task in TASKS
-        if task in asked
+        for task in asked
     }
     return {task: (train, test) for task, (train, test) in found.items() if train and test}
 
 
 def _answers(
-    speaker: Predictor, examples: dict[str, tuple[list[TaskExample], list[TaskExample]]], stage: str
+    speaker: Predictor,
+    asked: Mapping[str, Task],
+    examples: dict[str, tuple[list[TaskExample], list[TaskExample]]],
+    stage: str,
 ) -> dict[str, pa.Table]:
     """A table of predictions per task."""
     total = sum(len(test) for _, test in examples.values())
     with Progress(stage, total, "examples") as progress:
         return {
-            name: predictions.table(TASKS[name], test, speaker.predict(TASKS[name], test, progress))
+            name: predictions.table(asked[name], test, speaker.predict(asked[name], test, progress))
             for name, (_, test) in examples.items()
         }
 
@@ -148,15 +160,15 @@ def _score(
     task: Task, answers: pa.Table, train: list[TaskExample], test: list[TaskExample], reader: Reader, settings: Evaluate
 ) -> dict[str, object]:
     rivals = baselines.answers(task, train, test, reader)
-    right = {name: predictions.table(task, test, said)["score"].to_pylist() for name, said in rivals.items()}
-    return scores.task_score(task, answers["score"].to_pylist(), right, settings)
+    tables = {name: predictions.table(task, test, said) for name, said in rivals.items()}
+    return scores.task_score(task, answers, tables, settings)
 
 
-def _written(texts: list[samples.Sample], answers: dict[str, pa.Table]) -> Iterator[str]:
+def _written(texts: list[samples.Sample], asked: Mapping[str, Task], answers: dict[str, pa.Table]) -> Iterator[str]:
     """Everything that the model generated as free text."""
     yield from (piece["said"] for pieces in texts for piece in pieces if "said" in piece)
     for task, table in answers.items():
-        if not TASKS[task].labels:
+        if not asked[task].labels:
             yield from table["prediction"].to_pylist()
 
 

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         ("target", pa.string()),
         ("prediction", pa.string()),
         ("score", pa.float64()),
+        ("weight", pa.float64()),  # in the score of the task
     ]
 )
 
@@ -87,10 +88,11 @@ def table(task: Task, examples: Sequence[TaskExample], predictions: Sequence[str
         {
             "example": example.id,
             "task": task.name,
-            "prompt": task.prompt(example.inputs),
+            "prompt": "\n".join(turn["content"] for turn in task.turns(example.inputs)),
             "target": example.target,
             "prediction": prediction,
             "score": task.score(prediction, example.target),
+            "weight": task.weight(prediction, example.target),
         }
         for example, prediction in zip(examples, predictions, strict=True)
     ]

@@ -39,14 +39,14 @@ def bits_per_byte(losses: pa.Table, weights: ArrayLike, settings: Evaluate) -> d
 
 
 def task_score(
-    task: Task, scores: Sequence[float], baselines: Mapping[str, Sequence[float]], settings: Evaluate
+    task: Task, answers: pa.Table, baselines: Mapping[str, pa.Table], settings: Evaluate
 ) -> dict[str, object]:
-    """The mean score of a task, with those of its baselines on the same examples."""
+    """The score of a task from columns score and weight, with those of its baselines on the same examples."""
     return {
         "metric": task.metric,
-        **_figures(_mean(scores, settings)),
-        "examples": len(scores),
-        "baselines": {name: _figures(_mean(values, settings)) for name, values in baselines.items()},
+        **_figures(_mean(answers, settings)),
+        "examples": len(answers),
+        "baselines": {name: _figures(_mean(table, settings)) for name, table in baselines.items()},
     }
 
 
@@ -79,11 +79,14 @@ def _bits_per_byte(
     return {**_figures(interval), "documents": len(losses), "bytes": int(sizes.sum())}
 
 
-def _mean(scores: Sequence[float], settings: Evaluate) -> Interval:
-    values = np.asarray(scores)
-    if np.isin(values, (0, 1)).all():
+def _mean(answers: pa.Table, settings: Evaluate) -> Interval:
+    """The mean of scores by their weights: with the counts of entities as weights it is F1 over all examples."""
+    values, weights = answers["score"].to_numpy(), answers["weight"].to_numpy()
+    if (weights == 1).all() and np.isin(values, (0, 1)).all():
         return wilson_interval(values, confidence=settings.confidence)
-    return bootstrap_interval(values, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence)
+    return bootstrap_interval(
+        values * weights, weights, resamples=settings.resamples, seed=settings.seed, confidence=settings.confidence
+    )
 
 
 def _figures(interval: Interval) -> dict[str, float]:

@@ -34,7 +34,8 @@ def bootstrap_interval(
     ratios = _resampled_ratios(values, weights, resamples, seed)
     tail = (1 - confidence) / 2
     low, high = np.quantile(ratios, [tail, 1 - tail])
-    return Interval(float(values.sum() / weights.sum()), float(low), float(high))
+    total = weights.sum()
+    return Interval(float(values.sum() / total) if total else 0.0, float(low), float(high))
 
 
 def paired_bootstrap(
@@ -121,11 +122,12 @@ def _resampled_ratios(
     random = np.random.default_rng(seed)
     rows = len(values)
     at_once = max(1, CELLS // rows)
-    ratios = np.empty(resamples)
+    ratios = np.zeros(resamples)  # also of a resample without weight, as the score of no entity is
     for start in range(0, resamples, at_once):
         part = ratios[start : start + at_once]
         drawn = random.integers(rows, size=(len(part), rows))
-        part[:] = values[drawn].sum(axis=1) / weights[drawn].sum(axis=1)
+        sums = weights[drawn].sum(axis=1)
+        np.divide(values[drawn].sum(axis=1), sums, out=part, where=sums > 0)
     return ratios
 
 

@@ -23,7 +23,12 @@ IMPORTED = (  # by pyfunc.py
     "serving/__init__.py",
     "serving/answering.py",
     "serving/request.py",
-    "tasks",
+    "tasks/__init__.py",
+    "tasks/entities.py",
+    "tasks/metrics.py",
+    "tasks/prompts.py",
+    "tasks/task.py",
+    "tasks/template.py",
     "tokenizer/__init__.py",
     "tokenizer/tokenizer.py",
 )

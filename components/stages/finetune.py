@@ -1,6 +1,7 @@
 """Stage `finetune@<recipe>`: fine-tune the base model on a mixture of tasks, with the loss on the answers."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from components.core.errors import BadSettings
 from components.model import hf
 from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER, OUTSIDE
-from components.tasks import TASKS, prompts
+from components.tasks import Task, catalog, prompts
+from components.tasks import labels as task_labels
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import samples
 from components.training.data import mixture
@@ -27,51 +29,55 @@ TOKENS = Path("data/tokens")
 CODE = (Path("components/stages/finetune.py"), *checkpoints.CODE)
 
 
-def labels(settings: Finetune) -> tuple[str, ...]:
+def labels(tasks: Mapping[str, Task]) -> tuple[str, ...]:
     """The classes of an encoder's head: the labels of the tasks, and whether a token is in the answer.
 
     Raises `BadSettings` for a task whose answers are free text.
     """
-    for task in settings.tasks:
-        if not TASKS[task].labels and not TASKS[task].extractive:
-            raise BadSettings(f"an encoder cannot write the answers of the task `{task}`: take it out of tasks")
-    return OUTSIDE, ANSWER, *dict.fromkeys(label for task in settings.tasks for label in TASKS[task].labels)
+    for name, task in tasks.items():
+        if not task.labels and not task.extractive:
+            raise BadSettings(f"an encoder cannot write the answers of the task `{name}`: take it out of tasks")
+    return OUTSIDE, ANSWER, *dict.fromkeys(label for task in tasks.values() for label in task.labels)
 
 
-def examples(split: str, settings: Finetune, model: LanguageModel, tokenizer: Tokenizer) -> Rows:
+def examples(
+    split: str, settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer
+) -> Rows:
     """The packed rows of a split of examples, as the model reads them."""
     folder, seed = EXAMPLES / split, settings.optimization.seed
     length = model.config.max_sequence_length
     if model.config.architecture == "encoder":
-        return _labelled(folder, settings, model, tokenizer)
+        return _labelled(folder, settings, tasks, model, tokenizer)
     reads_first = model.config.architecture == "encoder_decoder"
     layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
     # Answers are shorter than what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
-    return mixture.PackedRows(folder, settings.tasks, layout, shape, seed)
+    return mixture.PackedRows(folder, tasks, settings.tasks, layout, shape, seed)
 
 
-def _labelled(folder: Path, settings: Finetune, model: LanguageModel, tokenizer: Tokenizer) -> Rows:
+def _labelled(
+    folder: Path, settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer
+) -> Rows:
     """Rows of classification and of extractive answers: the latter have many targets in a row, the former few."""
     layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
     shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
-    chosen = {task: share for task, share in settings.tasks.items() if TASKS[task].labels}
-    marked = {task: share for task, share in settings.tasks.items() if TASKS[task].extractive}
+    chosen = {task: share for task, share in settings.tasks.items() if tasks[task].labels}
+    marked = {task: share for task, share in settings.tasks.items() if tasks[task].extractive}
     kinds = [
-        (sum(shares.values()), mixture.PackedRows(folder, shares, layout, shape, settings.optimization.seed))
+        (sum(shares.values()), mixture.PackedRows(folder, tasks, shares, layout, shape, settings.optimization.seed))
         for shares in (chosen, marked)
         if shares
     ]
     return mixture.Alternating(kinds, settings.optimization.batch_size)
 
 
-def training_rows(settings: Finetune, model: LanguageModel, tokenizer: Tokenizer) -> Rows:
+def training_rows(settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer) -> Rows:
     """Examples, and in the share `replay` of the steps the documents of pretraining.
 
     Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
     docs/decisions.md, "Fine-tuning reads documents again"
     """
-    answers = examples("train", settings, model, tokenizer)
+    answers = examples("train", settings, tasks, model, tokenizer)
     if not settings.replay:
         return answers
     if model.config.architecture != "decoder":
@@ -83,41 +89,39 @@ def training_rows(settings: Finetune, model: LanguageModel, tokenizer: Tokenizer
     return mixture.Alternating([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
 
 
-def read(recipe: str) -> Finetune:
-    """The settings of a recipe. Raises `BadSettings` for an unknown task."""
+def read(recipe: str) -> tuple[Finetune, dict[str, Task]]:
+    """The settings of a recipe, and its tasks, with labels. Raises `BadSettings` for an unknown task."""
     settings = params.read(f"finetune.{recipe}", Finetune)
-    for task in settings.tasks:
-        if task not in TASKS:
-            raise BadSettings(f"params.yaml: finetune.{recipe}.tasks.{task}: {params.suggest(task, list(TASKS))}")
-    return settings
+    tasks = catalog.pick(catalog.load(), settings.tasks, f"params.yaml: finetune.{recipe}.tasks")
+    return settings, task_labels.resolve(tasks, EXAMPLES / "train")
 
 
-def check_labels(settings: Finetune, tokenizer: Tokenizer) -> None:
+def check_labels(settings: Finetune, tasks: Mapping[str, Task], tokenizer: Tokenizer) -> None:
     """Raise `BadSettings` when a label is longer than an answer may be: its end would not be learned."""
     most = settings.max_answer_tokens
-    for task in settings.tasks:
-        for label in TASKS[task].labels:
+    for task in tasks.values():
+        for label in task.labels:
             if (length := len(prompts.answer(label, tokenizer))) > most:
                 raise BadSettings(f"max_answer_tokens is {most}, but the label `{label}` takes {length}: raise it")
 
 
 def main(recipe: str) -> None:
     context_window.check()
-    settings = read(recipe)
+    settings, tasks = read(recipe)
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
     if model.config.architecture == "encoder":
-        model = model.labelled(labels(settings), optimization.seed)
+        model = model.labelled(labels(tasks), optimization.seed)
     else:
-        check_labels(settings, tokenizer)
-    held_out = examples("validation", settings, model, tokenizer)(np.arange(settings.validation_rows))
+        check_labels(settings, tasks, tokenizer)
+    held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
-    inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train"]
+    inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
     job = Job(
         stage=f"finetune@{recipe}",
         model=model,
-        rows=training_rows(settings, model, tokenizer),
+        rows=training_rows(settings, tasks, model, tokenizer),
         validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
         write_samples=samples.writer(tokenizer, held_out),
         settings=optimization,
@@ -132,7 +136,7 @@ def main(recipe: str) -> None:
         length=model.config.max_sequence_length,
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
         predicts_next=True,
-        facts={"tasks": list(settings.tasks), prompts.BUDGET: settings.max_prompt_tokens},
+        facts={"tasks": [task.definition() for task in tasks.values()], prompts.BUDGET: settings.max_prompt_tokens},
     )
     run(job, settings, outputs)
 

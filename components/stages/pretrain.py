@@ -8,6 +8,7 @@ import numpy as np
 from components.core import context_window, params, stage
 from components.core.errors import BadSettings
 from components.model.interface import LanguageModel
+from components.tasks import catalog
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples, scaling
 from components.training.data import mixture
@@ -61,7 +62,9 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     length = settings.sequence_length
     layout = mixture.AsText(tokenizer, length, length // 2, reads_first=True)
     shape = mixture.Shape(length, length, tokenizer.padding)
-    return mixture.PackedRows(EXAMPLES / split, settings.tasks or {}, layout, shape, settings.optimization.seed)
+    shares = settings.tasks or {}
+    tasks = catalog.pick(catalog.load(), shares, "params.yaml: pretrain.tasks")
+    return mixture.PackedRows(EXAMPLES / split, tasks, shares, layout, shape, settings.optimization.seed)
 
 
 def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:

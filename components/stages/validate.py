@@ -22,8 +22,9 @@ from components.core.errors import BadData
 from components.core.files import STATE, write_atomically
 from components.data.settings import Ingest, Validate
 from components.data.tables.records import SCHEMAS
-from components.data.validation.expectations import SEVERITIES, add_columns, rules
+from components.data.validation.expectations import SEVERITIES, Labels, add_columns, rules
 from components.data.validation.measures import measure
+from components.tasks import catalog
 
 REPORTS = Path("reports/validation")
 SITE = "lmforge"
@@ -32,17 +33,17 @@ ROWS_SHOWN = 5  # of those that break a rule
 Report = dict[str, Any]
 
 
-def validate(data: str, root: Path, settings: Validate, licenses: tuple[str, ...], docs: Path) -> Report:
+def validate(data: str, root: Path, settings: Validate, tasks: Labels, licenses: tuple[str, ...], docs: Path) -> Report:
     """Check the tables of `raw` or `prepared` data below a folder against their rules; one without rows has none.
 
     Returns the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
     """
     frames = measure(root)
-    add_columns(frames, settings)
+    add_columns(frames, settings, tasks)
     context = _context(docs)
     results = []
     for table, frame in frames.items():
-        suite = gx.ExpectationSuite(table, expectations=rules(data, table, settings, licenses))
+        suite = gx.ExpectationSuite(table, expectations=rules(data, table, settings, tasks, licenses))
         results += [_rule(table, result) for result in _run(context, frame, suite).results]
     context.build_data_docs(site_names=[SITE])
     return {
@@ -168,7 +169,8 @@ def _run(
 def main(table: str) -> None:
     settings = params.read("validate", Validate)
     licenses = params.read("ingest", Ingest).licenses
-    report = validate(table, Path("data") / table, settings, licenses, STATE / "data-docs" / table)
+    tasks = {task.name: task.labels for task in catalog.load().values()}
+    report = validate(table, Path("data") / table, settings, tasks, licenses, STATE / "data-docs" / table)
     text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     kept = STATE / "validation" / f"{table}.json"
     write_atomically(kept, text)

@@ -1,23 +1,5 @@
-"""The tasks that the assistant is trained and evaluated on, one file per task."""
+"""The tasks that a model can be taught: `data/tasks.yaml` as typed objects, their prompts and their metrics."""
 
-from components.tasks.description import DESCRIPTION
-from components.tasks.question_answering import QUESTION_ANSWERING
-from components.tasks.sentiment import SENTIMENT_EN, SENTIMENT_ZH
-from components.tasks.task import Task
-from components.tasks.topic import TOPIC
-from components.tasks.translation import TRANSLATION_EN_ZH, TRANSLATION_ZH_EN
+from components.tasks.task import Shot, Task
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        TOPIC,
-        SENTIMENT_EN,
-        SENTIMENT_ZH,
-        DESCRIPTION,
-        QUESTION_ANSWERING,
-        TRANSLATION_EN_ZH,
-        TRANSLATION_ZH_EN,
-    )
-}
-
-__all__ = ["TASKS", "Task"]
+__all__ = ["Shot", "Task"]

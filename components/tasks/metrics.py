@@ -1,10 +1,23 @@
-"""Scores of one prediction against one target, each from 0 to 1."""
+"""Scores of one prediction against one target, each from 0 to 1, and how much an example counts."""
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from components.tasks import entities
 
 CHRF_CHARACTERS = 6  # the longest n-gram
 CHRF_BETA = 2  # recall counts twice as much as precision
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of a prediction and a target from 0 to 1, and its weight in the score of a task, a weighted mean."""
+
+    score: Callable[[str, str], float]
+    weight: Callable[[str, str], float]
+    of_labels: bool = False  # whether it only says if a label is right
 
 
 def same(prediction: str, target: str) -> float:
@@ -64,3 +77,17 @@ def _longest_common_subsequence(a: list[str], b: list[str]) -> int:
             lengths[column] = diagonal + 1 if word == other else max(above, lengths[column - 1])
             diagonal = above
     return lengths[-1]
+
+
+def _alike(_prediction: str, _target: str) -> float:
+    return 1.0
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(same, _alike, of_labels=True),
+    "exact_match": Metric(exact_match, _alike),
+    "rouge_l": Metric(rouge_l, _alike),
+    "chrf": Metric(chrf, _alike),
+    "entity_f1": Metric(entities.f1, entities.count),
+}
+"""The metrics by the names that `data/tasks.yaml` gives them."""

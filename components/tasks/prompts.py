@@ -7,14 +7,13 @@ docs/decisions.md, "One budget for prompts"
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from components.core.errors import BadData
-from components.tasks import TASKS
-from components.tasks.task import Task
+from components.tasks.task import Task, taught_tasks
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was trained on tasks
@@ -33,8 +32,12 @@ class Taught:
         tokens = budget(folder)
         if tokens is None:
             return cls((), 0)
-        names = json.loads((folder / "training.json").read_text())["tasks"]
-        return cls(tuple(TASKS[name] for name in names if name in TASKS), tokens)
+        return cls(tuple((taught_tasks(folder) or {}).values()), tokens)
+
+    def meant(self, message: str) -> tuple[Task, dict[str, str]] | None:
+        """The task that a user's message is a prompt of, and its inputs: of several the one with the most words."""
+        found = [(task, inputs) for task in self.tasks if (inputs := task.inputs(message)) is not None]
+        return max(found, key=lambda pair: pair[0].words, default=None)
 
 
 def budget(folder: Path) -> int | None:
@@ -60,10 +63,12 @@ def cut(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens:
 def _fitted(
     task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int
 ) -> tuple[dict[str, str], list[int]]:
-    text = inputs[task.long_field]
+    if task.kind == "conversation":
+        return dict(inputs), _without_old_turns(task.turns(inputs), [], tokenizer, max_tokens)
+    text = inputs.get(task.long_field, "")
     while True:
         kept = {**inputs, task.long_field: text}
-        ids = tokenizer.chat_prompt([_user(task.prompt(kept))])
+        ids = tokenizer.chat_prompt(task.turns(kept))
         excess = len(ids) - max_tokens
         if excess <= 0:
             return kept, ids
@@ -80,27 +85,23 @@ def answer(target: str, tokenizer: Tokenizer) -> list[int]:
     return [*tokenizer.encode(target), tokenizer.end_of_turn]
 
 
-def longest_label(tokenizer: Tokenizer) -> int:
-    """The tokens of the longest answer to a task that has labels."""
-    return max(len(answer(label, tokenizer)) for task in TASKS.values() for label in task.labels)
+def longest_label(tasks: Iterable[Task], tokenizer: Tokenizer) -> int:
+    """The tokens of the longest answer to a task that has labels; 0 when none has."""
+    return max((len(answer(label, tokenizer)) for task in tasks for label in task.labels), default=0)
 
 
 def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: Tokenizer, room: int) -> list[int]:
     """The prompt of a conversation, of at most `room` tokens.
 
-    A user's message that is a prompt of a task is cut as in training, by `fit`. Then the oldest questions with their
-    answers are dropped until the rest fits; a system message stays. Raises `BadData` when the last message alone is too
-    long.
+    A user's message that is a prompt of a task is cut as in training, by `fit`, and the shots of the last one's task
+    stand before it. Then the oldest questions with their answers are dropped until the rest fits; a system message
+    stays. Raises `BadData` when the last message alone is too long.
     docs/decisions.md, "A message that is too long is refused, unless it is a prompt of a task"
     """
-    messages = [_as_taught(message, taught, tokenizer) for message in conversation]
-    first = 1 if messages[0]["role"] == "system" else 0
-    system, turns = messages[:first], messages[first:]
-    while len(ids := tokenizer.chat_prompt([*system, *turns])) > room:
-        turns = _without_oldest(turns)
-        if not turns:
-            raise BadData(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
-    return ids
+    *before, last = (_as_taught(message, taught, tokenizer) for message in conversation)
+    meant = taught.meant(conversation[-1]["content"])
+    shown = meant[0].shown if meant else []
+    return _without_old_turns([*before, *shown, last], [*shown, last], tokenizer, room)
 
 
 def empty(tokenizer: Tokenizer) -> int:
@@ -110,17 +111,27 @@ def empty(tokenizer: Tokenizer) -> int:
 
 def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Message:
     """A prompt of a task with its long field cut; any other message unchanged."""
-    if message["role"] == "user":
-        for task in taught.tasks:
-            if (inputs := task.inputs(message["content"])) is not None:
-                return _user(task.prompt(cut(task, inputs, tokenizer, taught.max_prompt_tokens)))
+    if message["role"] == "user" and (meant := taught.meant(message["content"])):
+        task, inputs = meant
+        return _user(task.prompt(cut(task, inputs, tokenizer, taught.max_prompt_tokens)))
     return message
 
 
-def _without_oldest(turns: list[Message]) -> list[Message]:
-    """The turns from the second question on."""
-    later = (place for place, turn in enumerate(turns) if place and turn["role"] == "user")
-    return turns[next(later, len(turns)) :]
+def _without_old_turns(
+    conversation: Sequence[Message], kept: Sequence[Message], tokenizer: Tokenizer, room: int
+) -> list[int]:
+    """The prompt of a conversation, without as many of its oldest questions with their answers as it takes to fit.
+
+    A system message stays, and so does `kept`, the end of the conversation. Raises `BadData` when the rest is too long.
+    """
+    first = 1 if conversation[0]["role"] == "system" else 0
+    system, turns = conversation[:first], list(conversation[first:])
+    while len(ids := tokenizer.chat_prompt([*system, *turns])) > room:
+        later = (place for place, turn in enumerate(turns) if place and turn["role"] == "user")
+        turns = turns[next(later, len(turns)) :]
+        if len(turns) < max(1, len(kept)):
+            raise BadData(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
+    return ids
 
 
 def _without_end(text: str, tokens: int, tokenizer: Tokenizer) -> str:

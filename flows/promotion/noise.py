@@ -8,7 +8,7 @@ docs/decisions.md, "The spread of seeds belongs to settings and sources, not to 
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from components.model.interface import LanguageModel
 from components.registry import spread
 from components.registry.spread import NoiseRecord
 from components.stages import finetune, pretrain
+from components.tasks import Task
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import scaling
 from components.training.data.batches import Rows
@@ -50,7 +51,7 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
         if stale:
             raise BadData(f"{', '.join(stale)} would have to run first: `lmforge run`, then measure")
         evaluation = params.read("evaluate", Evaluate)
-        settings = Recipe(params.read("pretrain", Pretrain), finetune.read(recipe), evaluation, steps)
+        settings = Recipe(params.read("pretrain", Pretrain), *finetune.read(recipe), evaluation, steps)
         key = spread.key(recipe)
         known = spread.read(key)
         record = known if known and known.steps == steps else NoiseRecord(steps, {})
@@ -67,6 +68,7 @@ class Recipe:
 
     pretrain: Pretrain
     finetune: Finetune
+    tasks: Mapping[str, Task]
     evaluate: Evaluate
     steps: int
 
@@ -82,7 +84,7 @@ class Recipe:
             hf.save(self._pretrained(seed, tokenizer, folder / "pretrain"), folder / "model")
             model = hf.load(folder / "model")
             settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
-            rows = finetune.training_rows(settings, model, tokenizer)
+            rows = finetune.training_rows(settings, self.tasks, model, tokenizer)
             self._run(model, rows, settings.optimization, folder / "finetune")
             hf.save(model, folder / "model")
             return self._score(hf.load(folder / "model"), tokenizer)

@@ -1,5 +1,6 @@
 """The rules for the tables, as Great Expectations suites over the measures of their rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import great_expectations.expectations as gxe
@@ -9,25 +10,28 @@ from great_expectations.expectations import Expectation
 from components.data.settings import Validate
 from components.data.tables.split import SPLITS
 
+Labels = Mapping[str, tuple[str, ...]]
+"""The labels of each known task; none where its answers are free text, or its labels those of the data."""
+
 SEVERITIES = {"critical": "blocking", "warning": "warning"}  # Great Expectations' word -> ours
 
 
-def rules(stage: str, table: str, settings: Validate, licenses: tuple[str, ...]) -> list[Expectation]:
+def rules(stage: str, table: str, settings: Validate, tasks: Labels, licenses: tuple[str, ...]) -> list[Expectation]:
     """The rules for a table, `documents` or `examples`, at a stage, `raw` or `prepared`."""
     common = [*_rows(licenses), *_text(table, settings), *_contents(stage, settings)]
     if stage == "prepared":
         common += _splits()
-    return common + (_documents(settings) if table == "documents" else _examples(settings))
+    return common + (_documents(settings) if table == "documents" else _examples(settings, tasks))
 
 
-def add_columns(frames: dict[str, pd.DataFrame], settings: Validate) -> None:
+def add_columns(frames: dict[str, pd.DataFrame], settings: Validate, tasks: Labels) -> None:
     """Add the columns that the rules need too: each language's share of the text, and labels with their tasks."""
     if (documents := frames.get("documents")) is not None:
         for language in settings.min_language_share:
             of_language = documents["bytes"].where(documents["language"] == language, 0)
             documents[_share_column(language)] = of_language / documents["bytes"].sum()
     if (examples := frames.get("examples")) is not None:
-        labelled = examples["task"].isin([task for task, labels in settings.tasks.items() if labels])
+        labelled = examples["task"].isin([task for task, labels in tasks.items() if labels])
         examples["label"] = (examples["task"] + ": " + examples["target"]).where(labelled)
 
 
@@ -95,11 +99,11 @@ def _documents(settings: Validate) -> list[Expectation]:
     ]
 
 
-def _examples(settings: Validate) -> list[Expectation]:
+def _examples(settings: Validate, tasks: Labels) -> list[Expectation]:
     minimum = settings.min_rows_per_task
-    labels = [f"{task}: {label}" for task, labels in settings.tasks.items() for label in labels]
+    labels = [f"{task}: {label}" for task, labels in tasks.items() for label in labels]
     return [
-        _blocking("task is known", gxe.ExpectColumnValuesToBeInSet, column="task", value_set=[*settings.tasks]),
+        _blocking("task is known", gxe.ExpectColumnValuesToBeInSet, column="task", value_set=[*tasks]),
         _blocking(
             "every task has enough rows", gxe.ExpectColumnValuesToBeBetween, column="rows_of_group", min_value=minimum
         ),

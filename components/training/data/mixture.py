@@ -15,7 +15,7 @@ from components.core.errors import BadData
 from components.core.files import STATE
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
-from components.tasks import TASKS, Task
+from components.tasks import Task
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import windows
@@ -96,8 +96,16 @@ class PackedRows:
     again from the first row on.
     """
 
-    def __init__(self, folder: Path, shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int) -> None:
-        self._begin = partial(_endless, load(folder, shares), shares, layout, shape, seed)
+    def __init__(
+        self,
+        folder: Path,
+        tasks: Mapping[str, Task],
+        shares: Mapping[str, float],
+        layout: Layout,
+        shape: Shape,
+        seed: int,
+    ) -> None:
+        self._begin = partial(_endless, load(folder, shares), tasks, shares, layout, shape, seed)
         self._shape = shape
         self._start()
 
@@ -215,16 +223,21 @@ def pack_row(pieces: Sequence[Segment], shape: Shape) -> Batch:
 
 
 def _endless(
-    parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], layout: Layout, shape: Shape, seed: int
+    parts: Mapping[str, datasets.Dataset],
+    tasks: Mapping[str, Task],
+    shares: Mapping[str, float],
+    layout: Layout,
+    shape: Shape,
+    seed: int,
 ) -> Iterator[list[Segment]]:
     while True:
-        pieces = (_piece(row, layout) for row in mix(parts, shares, seed))
+        pieces = (_piece(row, tasks[row["task"]], layout) for row in mix(parts, shares, seed))
         yield from pack((piece for piece in pieces if piece is not None), shape)
         seed += 1
 
 
-def _piece(row: Mapping[str, str], layout: Layout) -> Segment | None:
-    piece = layout(TASKS[row["task"]], json.loads(row["inputs"]), row["target"])
+def _piece(row: Mapping[str, str], task: Task, layout: Layout) -> Segment | None:
+    piece = layout(task, json.loads(row["inputs"]), row["target"])
     return piece and replace(piece, example={name: row[name] for name in ("id", "source", "task")})
 
 

@@ -3,6 +3,9 @@
 import json
 from dataclasses import replace
 
+import pytest
+
+from components.core.errors import BadSettings
 from components.data.parsers import factbook
 from components.data.sources.archive import Archive
 from components.data.tables.records import Example as Question
@@ -12,14 +15,17 @@ from components.evaluation.baselines import (
     line_of_question,
     majority,
     majority_by_question,
+    tfidf_logistic_regression,
     tfidf_nearest,
     words_after_is,
 )
 from components.evaluation.selection import TaskExample
-from components.tasks import TASKS
 from components.tasks.prompts import fit
 from components.tasks.task import Task
 from components.tokenizer.tokenizer import Tokenizer
+from tests.components.support.tiny import TASKS
+
+QUESTIONS = TASKS["question_answering"]
 
 
 def example(target, **inputs):
@@ -32,16 +38,23 @@ def test_every_task_has_the_majority_and_every_classification_a_classifier():
         assert ("tfidf_logistic_regression" in baselines(task)) == bool(task.labels)
 
 
+def test_an_unknown_baseline_is_told_with_the_nearest() -> None:
+    with pytest.raises(BadSettings, match=r"data/tasks.yaml: t.baselines: 'tfidf_near': did you mean `tfidf_nearest`"):
+        baselines(Task(name="t", baselines=("tfidf_near",)))
+
+
 def test_majority_is_the_most_frequent_target_of_the_train_split():
     train = [example("a"), example("b"), example("b")]
-    assert majority(train, [example("a"), example("a")]) == ["b", "b"]
-    assert majority([example("b"), example("a")], [example("b")]) == ["a"]  # a tie is settled by the alphabet
+    assert majority(QUESTIONS, train, [example("a"), example("a")]) == ["b", "b"]
+    assert majority(QUESTIONS, [example("b"), example("a")], [example("b")]) == [
+        "a"
+    ]  # a tie is settled by the alphabet
 
 
 def test_majority_by_question():
     train = [example("x", question="1"), example("y", question="2"), example("y", question="2")]
     test = [example("?", question=question) for question in ("1", "2", "3")]
-    assert majority_by_question(train, test) == ["x", "y", "y"]
+    assert majority_by_question(QUESTIONS, train, test) == ["x", "y", "y"]
 
 
 def test_the_answer_is_the_line_that_begins_with_the_question():
@@ -49,7 +62,7 @@ def test_the_answer_is_the_line_that_begins_with_the_question():
     test = [
         example("?", context=context, question=question) for question in ("Exports, partners", "Exports", "Imports")
     ]
-    assert line_of_question([], test) == ["China 31%", "oil: crude", ""]
+    assert line_of_question(QUESTIONS, [], test) == ["China 31%", "oil: crude", ""]
 
 
 def test_every_question_of_the_factbook_is_answered_by_its_line():
@@ -62,7 +75,7 @@ def test_every_question_of_the_factbook_is_answered_by_its_line():
     records = factbook.parse(archive, "africa/*.json", context_characters=60, answer_characters=40)
     asked = [example(row.target, **row.inputs) for row in records if isinstance(row, Question)]
     assert asked
-    assert line_of_question([], asked) == [row.target for row in asked]
+    assert line_of_question(QUESTIONS, [], asked) == [row.target for row in asked]
 
 
 def test_a_reader_has_the_examples_that_it_was_taught_cut_as_its_prompts_are(tiny_model):
@@ -82,14 +95,14 @@ def test_words_after_is():
     train = [example("one two three")]
     texts = ["Opus is a very long work of art, old.", "The cats were hunters.", "No verb here at all"]
     test = [example("?", text=text) for text in texts]
-    assert words_after_is(train, test) == ["very long work", "hunters", "No verb here"]
+    assert words_after_is(TASKS["description"], train, test) == ["very long work", "hunters", "No verb here"]
 
 
 def test_the_nearest_text_answers_for_one_like_it_in_either_language():
     pairs = [("The network is down.", "网络中断。"), ("No such image.", "没有这样的镜像。")]
     for texts, answers, unseen in ((0, 1, "networks: the network"), (1, 0, "网络")):
         train = [example(pair[answers], text=pair[texts]) for pair in pairs]
-        assert tfidf_nearest(train, [example("?", text=unseen)]) == [pairs[0][answers]]
+        assert tfidf_nearest(TASKS["translation_en_zh"], train, [example("?", text=unseen)]) == [pairs[0][answers]]
 
 
 def test_classifier_reads_words_in_english_and_characters_in_chinese():
@@ -98,10 +111,10 @@ def test_classifier_reads_words_in_english_and_characters_in_chinese():
     for name, pairs, unseen in (("sentiment_en", english, "such fun"), ("sentiment_zh", chinese, "很好")):
         train = [example(target, text=text) for text, target in pairs * 5]
         classify = baselines(TASKS[name])["tfidf_logistic_regression"]
-        assert classify(train, [example("?", text=unseen)]) == [pairs[0][1]]
+        assert classify(TASKS[name], train, [example("?", text=unseen)]) == [pairs[0][1]]
 
 
 def test_classifier_reads_the_long_field_of_the_task():
-    task = Task("t", "{body}", "body", "accuracy", lambda a, b: float(a == b), labels=("a", "b"))
+    task = Task(name="t", template="{body}", long_field="body", metric="accuracy", labels=("a", "b"))
     train = [example("a", body="up up", text="z"), example("b", body="down down", text="z")] * 5
-    assert baselines(task)["tfidf_logistic_regression"](train, [example("?", body="down", text="z")]) == ["b"]
+    assert tfidf_logistic_regression(task, train, [example("?", body="down", text="z")]) == ["b"]

@@ -15,18 +15,20 @@ from components.evaluation.evaluation import evaluate
 from components.evaluation.predictions import Predictor
 from components.evaluation.settings import Evaluate
 from components.model import hf
-from components.tasks import TASKS
 from components.tokenizer.tokenizer import Tokenizer
 from tests.components.support.prepared import TEXTS
 from tests.components.support.settings import QUICK
-from tests.components.support.tiny import ASKED
+from tests.components.support.tiny import ASKED, DEFINITIONS, TASKS
 
 
 @pytest.fixture(scope="module")
 def evaluations(tiny_models, prepared, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("root"))
-        return {kind: evaluate(folder, Evaluate(**QUICK), "tiny", prepared) for kind, folder in tiny_models.items()}
+        return {
+            kind: evaluate(folder, Evaluate(**QUICK), "tiny", prepared, definitions=DEFINITIONS)
+            for kind, folder in tiny_models.items()
+        }
 
 
 @pytest.fixture
@@ -73,7 +75,14 @@ def test_every_task_has_a_score_with_an_interval_beside_its_baselines(evaluation
 def test_a_baseline_also_answers_from_what_the_model_has_read(tiny_model, prepared, tmp_path, monkeypatch):
     """Taught a single label and a few tokens of each text, a linear classifier knows no more than the majority."""
     monkeypatch.chdir(tmp_path)
-    found = evaluate(tiny_model, Evaluate(**QUICK), "tiny", prepared, taught={"topic-0", "topic-2", "unknown"})
+    found = evaluate(
+        tiny_model,
+        Evaluate(**QUICK),
+        "tiny",
+        prepared,
+        taught={"topic-0", "topic-2", "unknown"},
+        definitions=DEFINITIONS,
+    )
     topic = found.scores["tasks"]["topic"]["baselines"]
     assert set(topic) == {"majority", "tfidf_logistic_regression", "tfidf_logistic_regression_same_input"}
     assert topic["tfidf_logistic_regression"]["value"] == 1
@@ -125,7 +134,7 @@ def test_an_encoder_marks_its_answer_in_the_prompt(evaluations):
 
 def test_files_are_the_same_every_time(evaluation, tiny_model, prepared, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    again = evaluate(tiny_model, Evaluate(**QUICK), "tiny", prepared)
+    again = evaluate(tiny_model, Evaluate(**QUICK), "tiny", prepared, definitions=DEFINITIONS)
     evaluation.write(tmp_path / "one")
     again.write(tmp_path / "two")
     for name in ("scores.json", "samples.json", "losses.parquet", "predictions.parquet"):

@@ -10,7 +10,7 @@ from components.model import hf
 from components.tokenizer.tokenizer import Tokenizer
 from tests.components.support.prepared import TEXTS
 from tests.components.support.settings import QUICK
-from tests.components.support.tiny import write_rows
+from tests.components.support.tiny import DEFINITIONS, write_rows
 
 EVALUATE = params.parse(QUICK, Evaluate, "evaluate")
 
@@ -76,7 +76,8 @@ def test_scores_hold_what_was_measured_of_each_architecture(tiny_models, prepare
     from components.evaluation.evaluation import evaluate
 
     monkeypatch.chdir(tmp_path)
-    found = {kind: evaluate(tiny_models[kind], EVALUATE, "x", prepared).scores.get("safety") for kind in tiny_models}
+    done = {kind: evaluate(tiny_models[kind], EVALUATE, "x", prepared, definitions=DEFINITIONS) for kind in tiny_models}
+    found = {kind: evaluation.scores.get("safety") for kind, evaluation in done.items()}
     assert found["encoder"] is None
     assert found["labels"] is None
     assert set(found["original"]) == {"personal_data"}

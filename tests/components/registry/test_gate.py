@@ -12,6 +12,7 @@ from components.registry.decision import Decision, Rule
 from components.registry.gate import Candidate
 from components.registry.settings import Gate
 from components.registry.spread import Spread
+from tests.components.support import tiny
 from tests.components.support.settings import EVALUATION, GATE
 
 REPORTS = Path("reports")
@@ -26,7 +27,7 @@ def judge(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> J
     """Evaluate a model and judge it against another one, with the data at hand."""
     from components.evaluation.evaluation import evaluate
 
-    (tmp_path / "data").mkdir()
+    tiny.place_definitions(tmp_path)
     (tmp_path / "data/prepared").symlink_to(tiny_data)
     monkeypatch.chdir(tmp_path)
 

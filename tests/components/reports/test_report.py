@@ -15,7 +15,7 @@ from components.lineage.chain import Link
 from components.reports import data_summary
 from components.reports.charts import line, nice_ticks, ticks_up_to
 from components.reports.report import bits_charts, render
-from tests.components.support.tiny import write_rows
+from tests.components.support.tiny import DEFINITIONS, write_rows
 
 LINEAGE = {"version": "7", "alias": "champion", "git_commit": "59bf579a0c7e", "data_md5": "d41d8c.dir"}
 NASTY = "<script>document.title = 'broken'</script> & \"quotes\""
@@ -47,7 +47,7 @@ def finished(root, models, prepared, figure="bits_per_byte"):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         for name, model in models.items():
-            evaluation = evaluate(model, SETTINGS, name, prepared)
+            evaluation = evaluate(model, SETTINGS, name, prepared, definitions=DEFINITIONS)
             if "pieces" in evaluation.samples[0]:
                 evaluation.samples[0]["pieces"][1]["said"] = NASTY
             evaluation.write(root / "reports/evaluation" / name)

@@ -12,8 +12,9 @@ from components.core.errors import BadData, BadSettings
 from components.serving import answering
 from components.serving.answering import before, characters, stopped, until
 from components.serving.request import conversation
-from components.tasks import TASKS, prompts
+from components.tasks import prompts
 from components.tokenizer.tokenizer import Tokenizer
+from tests.components.support.tiny import TASKS
 
 BUDGET = 60
 LINE = st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=20)
@@ -25,7 +26,9 @@ def taught(tmp_path_factory, packages, tiny_package):
     loaded = {}
     for kind, package in {"writer": tiny_package, "labeller": packages["labels"]}.items():
         folder = shutil.copytree(package, tmp_path_factory.mktemp("taught") / kind)
-        (folder / "training.json").write_text(json.dumps({"tasks": list(TASKS), prompts.BUDGET: BUDGET}))
+        (folder / "training.json").write_text(
+            json.dumps({"tasks": [task.definition() for task in TASKS.values()], prompts.BUDGET: BUDGET})
+        )
         loaded[kind] = answering.load(folder)
     return loaded
 

@@ -21,6 +21,7 @@ from components.data.tables.shards import ShardWriter
 from components.data.tables.split import SPLITS
 from components.data.validation import expectations
 from components.stages.validate import blocking_failures, explain, validate
+from tests.components.support import tiny
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = Validate(
@@ -29,8 +30,8 @@ SETTINGS = Validate(
     min_rows_per_source=2,
     min_rows_per_task=2,
     min_language_share={"en": 0.5},
-    tasks={"sentiment_en": ("positive", "negative"), "description": ()},
 )
+TASKS = {"sentiment_en": ("positive", "negative"), "description": ()}
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -65,7 +66,7 @@ def write(root: Path, rows: Tables, split: str = "") -> None:
 
 
 def check(folder: Path, data: str, settings: Validate = SETTINGS) -> dict[str, Any]:
-    return validate(data, folder / data, settings, ("MIT",), folder / "docs")
+    return validate(data, folder / data, settings, TASKS, ("MIT",), folder / "docs")
 
 
 def failed(report: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -237,6 +238,7 @@ def stage(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_poisoned_source_ends_the_run_with_code_3_and_a_line(folder: Path) -> None:
     (folder / "poison.jsonl").write_text(POISON)
+    tiny.place_definitions(folder)
     films = {
         "name": "films",
         "kind": "files",

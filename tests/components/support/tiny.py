@@ -14,7 +14,7 @@ from components.model.labelling import ANSWER, OUTSIDE
 from components.registry.decision import Contender, Decision, Evidence, Rule
 from components.registry.settings import Package
 from components.stages import package
-from components.tasks import TASKS
+from components.tasks import catalog
 from components.tokenizer import training
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS
 from tests.components.support import shapes
@@ -27,6 +27,8 @@ TEXTS = [
 ]
 # What an encoder fine-tuned on the tasks that it can answer chooses from.
 ASKED = ("topic", "sentiment_en", "sentiment_zh", "question_answering")
+DEFINITIONS = Path(__file__).parents[3] / catalog.PATH
+TASKS = catalog.load(DEFINITIONS)
 LABELS = (OUTSIDE, ANSWER, *(label for task in ASKED for label in TASKS[task].labels))
 KINDS = {
     "decoder": shapes.DECODER,
@@ -36,6 +38,12 @@ KINDS = {
     "original": shapes.ORIGINAL,
 }
 PACKAGE = Package(license="MIT", max_new_tokens=8, temperature=0.0, top_p=0.9, repetition_penalty=1.2)
+
+
+def place_definitions(root: Path) -> None:
+    """Put the definitions of the tasks where a stage below `root` reads them."""
+    (root / catalog.PATH).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(DEFINITIONS, root / catalog.PATH)
 
 
 def make_data(folder: Path) -> Path:
@@ -75,7 +83,8 @@ def make_model(folder: Path, seed: int, kind: str = "decoder") -> Path:
     labels = LABELS if kind == "labels" else ()
     hf.save(shapes.model(replace(config, labels=labels), seed), folder)
     facts: dict[str, object] = {"stage_key": "0" * 64, "steps": 10, "tokens": 1000}
-    (folder / "training.json").write_text(json.dumps(facts | ({"tasks": ASKED} if labels else {})))
+    taught = {"tasks": [TASKS[task].definition() for task in ASKED]} if labels else {}
+    (folder / "training.json").write_text(json.dumps(facts | taught))
     return folder
 
 

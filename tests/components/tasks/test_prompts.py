@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadData
-from components.tasks import TASKS
 from components.tasks.prompts import Taught, answer, fit, of_conversation
 from components.tokenizer import training
 from components.tokenizer.tokenizer import SPECIAL_TOKENS, Tokenizer
+from tests.components.support.tiny import TASKS
 
 TEXT = "The capital of the country is a city by the sea. 这个国家的首都是海边的城市。"
 

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from components.core.errors import BadData
 from components.model.labelling import ANSWER, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
-from components.tasks import TASKS, Task
+from components.tasks import Task
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import mixture
 from components.training.data.batches import Batch
 from components.training.data.data_order import Reading, Rollback
 from components.training.data.mixture import Alternating, AsLabels, AsText, Segment, Shape, pack, pack_row
+from tests.components.support.tiny import TASKS
 
 SHAPE = Shape(length=16, source_length=20, padding=0)
 
@@ -166,7 +167,9 @@ def test_a_row_is_the_same_whenever_it_is_asked_for(folder: Path, tokenizer: Tok
 
     def rows() -> mixture.PackedRows:
         layout = AsText(tokenizer, 48, 16, reads_first=False)
-        return mixture.PackedRows(folder, {"sentiment_en": 1.0}, layout, Shape(128, 0, tokenizer.padding), seed=1)
+        return mixture.PackedRows(
+            folder, TASKS, {"sentiment_en": 1.0}, layout, Shape(128, 0, tokenizer.padding), seed=1
+        )
 
     at_once, piecemeal = rows()(np.arange(40)), rows()
     late = piecemeal(np.arange(30, 40))
@@ -183,7 +186,9 @@ def test_no_row_is_made_in_vain_and_few_are_kept(folder: Path, tokenizer: Tokeni
         return made[-1]
 
     length, batch = 64, 2  # a row has room for a single example
-    examples = mixture.PackedRows(folder, {"sentiment_en": 1.0}, layout, Shape(length, 0, tokenizer.padding), seed=1)
+    examples = mixture.PackedRows(
+        folder, TASKS, {"sentiment_en": 1.0}, layout, Shape(length, 0, tokenizer.padding), seed=1
+    )
     rows = Alternating([(0.5, examples), (0.5, constant(0))], batch_size=batch)
     steps = [rows(np.arange(slot * batch, (slot + 1) * batch)) for slot in range(200)]
     read = sum(step.segments_BT is not None for step in steps) * batch
@@ -199,7 +204,9 @@ def test_what_a_step_took_is_told_afterwards(folder: Path, tokenizer: Tokenizer)
     write(folder, {"topic": 9, "sentiment_en": 20})
     shape = Shape(320, 0, tokenizer.padding)
     layout = AsText(tokenizer, 160, 40, reads_first=False)
-    kinds = [mixture.PackedRows(folder, {task: 1.0}, layout, shape, seed=1) for task in ("topic", "sentiment_en")]
+    kinds = [
+        mixture.PackedRows(folder, TASKS, {task: 1.0}, layout, shape, seed=1) for task in ("topic", "sentiment_en")
+    ]
     rows = Alternating([(0.5, kinds[0]), (0.5, kinds[1])], batch_size=2)
     read = {step: rows(np.arange(2 * step - 2, 2 * step)) for step in (1, 2, 4)}
     way = Reading(
