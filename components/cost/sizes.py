@@ -71,7 +71,7 @@ def training(optimization: PartialOptimization, config: Config, length: int, sou
         traffic_per_token=numbers * passed,
         optimizer_flops=optimizer.flops(optimizer.kinds(model)[2], dtype) if filled.optimizer == "muon" else 0,
         dtype=dtype,
-        compiled=hardware.compiles(filled, device),
+        compiled=hardware.compiles(filled, device, compilable=model.compilable),
     )
 
 

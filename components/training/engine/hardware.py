@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from components.core.errors import BadSettings
 from components.core.files import STATE
 from components.training.settings import Optimization
 
@@ -38,11 +39,16 @@ def keep_memory() -> None:
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def compiles(settings: Optimization, device: torch.device) -> bool:
+def compiles(settings: Optimization, device: torch.device, *, compilable: bool) -> bool:
     """Whether to compile the model: on the CPU it takes a C++ compiler.
 
+    Raises `BadSettings` when a model has to be compiled that is not `compilable`.
     docs/decisions.md, "`torch.compile` also on processors"
     """
+    if not compilable:
+        if settings.compile == "always":
+            raise BadSettings("optimization.compile is always, but modules of transformers are not compiled: set auto")
+        return False
     if settings.compile != "auto":
         return settings.compile == "always"
     return device.type == "cuda" or bool(shutil.which("g++") or shutil.which("clang++"))

@@ -84,7 +84,8 @@ class Stepper:
         self.precision = arithmetic.chosen(settings.precision, self.device)
         self._autocast = arithmetic.autocast(self.device, self.precision)
         model.checkpoint_activations(settings.activation_checkpointing)
-        self._replica = distributed.Replica(model, parallel, self.device, hardware.compiles(settings, self.device))
+        compiles = hardware.compiles(settings, self.device, compilable=model.compilable)
+        self._replica = distributed.Replica(model, parallel, self.device, compiles)
         self.model = self._replica.model
         self.optimizers = build(self.model, settings, self.precision)
         self.spikes = Spikes(self.device, settings.steps)

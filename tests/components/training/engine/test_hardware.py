@@ -21,7 +21,7 @@ def test_it_compiles_where_there_is_a_compiler(able: bool, tmp_path: Path, monke
     if able:
         (tmp_path / "g++").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert hardware.compiles(optimization(compile="auto"), torch.device("cpu")) is able
+    assert hardware.compiles(optimization(compile="auto"), torch.device("cpu"), compilable=True) is able
 
 
 @pytest.mark.parametrize("name", ["plain", "it's mine", "模型 1"])
@@ -49,4 +49,4 @@ def test_the_compiler_gets_every_path_whole(name: str, tmp_path: Path, monkeypat
 @pytest.mark.parametrize(("setting", "compiles"), [("always", True), ("never", False)])
 def test_the_setting_has_the_last_word(setting: str, compiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert hardware.compiles(optimization(compile=setting), torch.device("cpu")) is compiles
+    assert hardware.compiles(optimization(compile=setting), torch.device("cpu"), compilable=True) is compiles
