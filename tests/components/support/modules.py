@@ -15,6 +15,7 @@ BERT = {
 BART = {
     "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
     "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": WINDOW,
+    "decoder_start_token_id": 2, "forced_eos_token_id": None,
 }  # fmt: skip
 T5 = {
     "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "n_positions": WINDOW,
