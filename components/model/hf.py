@@ -84,6 +84,11 @@ def read_config(folder: Path) -> Config:
     return _own_config(_content(folder)) or hf_classes.read(_content(folder), folder)
 
 
+def runs_in_transformers(folder: Path) -> bool:
+    """Whether the model of a folder is computed by `transformers`, and not by our own layers."""
+    return _own_config(_content(folder)) is None
+
+
 def _content(folder: Path) -> dict[str, object]:
     if not (folder / "config.json").exists():
         raise BadData(f"{folder} holds no config.json: it is no model folder")

@@ -54,7 +54,7 @@ def save(package: Path, folder: Path, model_id: str) -> None:
             code_paths=[str(code)],
             signature=signature(package),
             input_example=["What is the capital of France?"],
-            pip_requirements=requirements(),
+            pip_requirements=requirements(package),
             mlflow_model=Model(model_uuid=model_id, model_id=model_id),
         )
 
@@ -85,9 +85,12 @@ def signature(package: Path) -> "ModelSignature":
     return ModelSignature(inputs=prompts, outputs=answers, params=ParamSchema(params))
 
 
-def requirements() -> list[str]:
+def requirements(package: Path) -> list[str]:
     """The packages that serving needs, in the installed versions, without the build (`+cpu`) that no index offers."""
-    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    from components.model import hf
+
+    names = [*REQUIREMENTS, "transformers"] if hf.runs_in_transformers(package) else REQUIREMENTS
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in names]
 
 
 def _copy_code(target: Path) -> None:

@@ -36,7 +36,7 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
     """The text of the card, from a model folder, its evaluation, that of the base model, and the prepared data."""
     scores = read_json(reports / "scores.json")
     content = read_json(model / "config.json")
-    config, form = hf.read_config(model), FORMS.get(content["model_type"])
+    config, form = hf.read_config(model), _form(content["model_type"])
     sources = documents(data / "documents" / "train")
     languages = sorted({row["language"] for row in sources})
     return templates.load(TEMPLATE).render(
@@ -74,6 +74,11 @@ def header(scores: Mapping[str, Any], languages: list[str], form: str | None, se
         "tags": ["lmforge"],
         "model-index": [{"name": f"lmforge-{scores['model']}", "results": results}],
     }
+
+
+def _form(model_type: str) -> str | None:
+    """The name of the family of `transformers` that loads the model, if any does."""
+    return None if model_type == hf.OURS else FORMS.get(model_type, model_type)
 
 
 def documents(folder: Path) -> list[dict[str, Any]]:
