@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from components.model.transformer import PADDING_SEGMENT
 
 
-class Piece(NamedTuple):
+class SegmentPlace(NamedTuple):
     """A segment: its row, and its tokens from `start` to before `stop`."""
 
     row: int
@@ -21,21 +21,21 @@ class Piece(NamedTuple):
         return self.stop - self.start
 
 
-def pieces(tokens_BT: Tensor, segments_BT: Tensor | None) -> list[Piece]:
+def pieces(tokens_BT: Tensor, segments_BT: Tensor | None) -> list[SegmentPlace]:
     """The segments of a batch in their order, without padding; without segments each row is one."""
     rows, length = tokens_BT.shape
     if segments_BT is None:
-        return [Piece(row, 0, length) for row in range(rows)]
+        return [SegmentPlace(row, 0, length) for row in range(rows)]
     found = []
     for row, numbers in enumerate(segments_BT.cpu()):
         ends = [*(numbers.diff().nonzero().flatten() + 1).tolist(), length]
         for start, stop in zip([0, *ends], ends, strict=False):
             if int(numbers[start]) != PADDING_SEGMENT:
-                found.append(Piece(row, start, stop))
+                found.append(SegmentPlace(row, start, stop))
     return found
 
 
-def of_similar_length(pieces: Sequence[Piece], sources: Sequence[Piece] | None) -> list[list[int]]:
+def of_similar_length(pieces: Sequence[SegmentPlace], sources: Sequence[SegmentPlace] | None) -> list[list[int]]:
     """The places of the pieces in groups, in each of which the longest is less than twice as long as the shortest.
 
     So that padding stays below half, and the number of groups small. What counts is a piece with its source.
@@ -47,7 +47,7 @@ def of_similar_length(pieces: Sequence[Piece], sources: Sequence[Piece] | None) 
     return [groups[size] for size in sorted(groups)]
 
 
-def cut(values_BT: Tensor, pieces: Sequence[Piece], padding: int) -> tuple[Tensor, Tensor]:
+def cut(values_BT: Tensor, pieces: Sequence[SegmentPlace], padding: int) -> tuple[Tensor, Tensor]:
     """The values of some pieces, [N, longest], and the length of each."""
     rows = [values_BT[piece.row, piece.start : piece.stop] for piece in pieces]
     lengths_N = torch.tensor([len(piece) for piece in pieces], device=values_BT.device)
