@@ -38,6 +38,17 @@ def is_part(identity: str, document: str) -> bool:
     return len(identity) == len(document) and identity[:-PART_DIGITS] == document[:-PART_DIGITS]
 
 
+def known(path: Path, ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether the index has each of the ids."""
+    keys = np.load(path, mmap_mode="r")[0]
+    wanted = np.fromiter((int(identity[:DIGITS], 16) for identity in ids), np.uint64, len(ids))
+    places = np.searchsorted(keys, wanted)
+    found: NDArray[np.bool_] = np.zeros(len(ids), np.bool_)
+    inside = places < len(keys)
+    found[inside] = keys[places[inside]] == wanted[inside]
+    return found
+
+
 def find(path: Path, beginning: str) -> NDArray[np.int64]:
     """The numbers of the id that begins with these digits, ascending; empty when there is no such id.
 

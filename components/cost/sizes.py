@@ -19,7 +19,7 @@ from components.tokenizer.settings import TrainTokenizer
 from components.training import scaling
 from components.training.data.batches import SpanCorruption
 from components.training.engine import hardware, optimizer
-from components.training.settings import Finetune, PartialOptimization, Pretrain
+from components.training.settings import Finetune, PartialOptimization, PinnedModel, Pretrain
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def row_lengths(settings: Pretrain) -> tuple[int, int]:
 
 def base(settings: Pretrain, vocab_size: int) -> Config:
     """The configuration of the base model: from its settings, or from the folder that it starts from."""
-    if settings.start is None:
+    if not isinstance(settings.start, PinnedModel):
         return settings.model.build(vocab_size, settings.sequence_length)
     config = hf.read_config(Path(settings.start.folder))
     return replace(config, max_sequence_length=settings.sequence_length)

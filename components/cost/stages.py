@@ -34,6 +34,7 @@ OF_TEXT = {
     "validate@raw": Cost(10, 0.03),
     "prepare": Cost(4, 0.5),
     "validate@prepared": Cost(10, 0.03),
+    "start": Cost(3, 0.0),
     "tokenizer": Cost(3, 0.07),
     "encode": Cost(3, 0.03),
 }

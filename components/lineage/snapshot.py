@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from components.core import git, params
+from components.core import git, params, start
 from components.lineage import objects
 from components.lineage.objects import Cache, Stages
 
@@ -22,6 +22,7 @@ LOSSES = "losses.parquet"
 PREDICTIONS = "predictions.parquet"
 SOURCES = "sources.yaml"
 LISTING = "listing.json"
+START = "start.json"
 ENVIRONMENT = "requirements.lock"
 
 
@@ -34,6 +35,7 @@ def collect(root: Path, recipe: str) -> dict[str, bytes]:
     files = {name: root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml", ENVIRONMENT)}
     files |= {name: reports / name for name in (SCORES, LOSSES, PREDICTIONS)}
     files |= {SOURCES: root / catalogue(params.load(root / params.PARAMS)), LISTING: root / "data/listing.json"}
+    files |= {START: root / start.PIN}
     files |= {"pretrain.json": root / "models/pretrained/training.json"}
     files |= {f"finetune@{recipe}.json": root / "models/finetuned" / recipe / "training.json"}
     kept = {name: path.read_bytes() for name, path in files.items() if path.exists()}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from components.core import params
+from components.core import params, start
 from components.core.errors import BadData
 from components.core.files import sha256
 from components.core.git import git
@@ -14,7 +14,7 @@ from components.lineage import objects
 
 LOCK = Path("dvc.lock")
 ENVIRONMENT = Path("requirements.lock")
-RECORDS = (LOCK, Path("data/listing.json"))
+RECORDS = (LOCK, Path("data/listing.json"), start.PIN)
 """Tracked files that a run writes: their content is stored with the version, committed or not."""
 RUN_FIRST = "run the pipeline first (`lmforge run` or `dvc repro`)"
 

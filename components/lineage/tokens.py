@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from components.core import id_index
 from components.training.data import windows
-from components.training.data.data_order import Reading
+from components.training.data.data_order import Reading, Table
 
 SPLIT = "train"
 COLUMNS = ["document", "source", "language", "offset", "length"]
@@ -52,25 +52,26 @@ class TokenIndex:
         found = [document for document in near if document.id.startswith(beginning)]
         return found or [document for document in near if id_index.is_part(document.id, beginning)]
 
-    def windows(self, document: EncodedDocument, reading: Reading) -> np.ndarray:
-        """The windows of a training run that contain some of its tokens; empty for a document of another split."""
-        if document.split != SPLIT or not document.length:
+    def windows(self, document: EncodedDocument, reading: Reading, table: Table) -> np.ndarray:
+        """The windows of a table of a training run that contain some of its tokens; empty when it is not in there."""
+        files = [self._file(number) for number in self._chosen(table)]
+        if document.shard not in files or not document.length:
             return np.arange(0)
-        place = next(place for place, number in enumerate(self._train) if self._file(number) == document.shard)
-        ends = self._ends(reading)
+        place = files.index(document.shard)
+        ends = self._ends(reading, table)
         before = int(ends[place - 1]) if place else 0
         # Window w of a shard has the tokens from w * length to w * length + reach.
         first = max(0, -(-(document.offset - reading.reach + 1) // reading.length))
         last = (document.offset + document.length - 1) // reading.length
         return np.arange(before + first, min(before + last + 1, int(ends[place])))
 
-    def documents(self, window: int, reading: Reading) -> Iterator[tuple[EncodedDocument, int]]:
-        """The documents in a window, in order, each with the number of its tokens in it."""
-        ends = self._ends(reading)
+    def documents(self, window: int, reading: Reading, table: Table) -> Iterator[tuple[EncodedDocument, int]]:
+        """The documents in a window of a table, in order, each with the number of its tokens in it."""
+        ends, chosen = self._ends(reading, table), self._chosen(table)
         place = int(np.searchsorted(ends, window, side="right"))
         start = (window - (int(ends[place - 1]) if place else 0)) * reading.length
         stop = start + reading.reach
-        for row in range(self._row(self._train[place], start), int(self._first_rows[self._train[place] + 1])):
+        for row in range(self._row(chosen[place], start), int(self._first_rows[chosen[place] + 1])):
             document = self._document(row)
             if document.offset >= stop:
                 return
@@ -78,19 +79,19 @@ class TokenIndex:
             if inside > 0:
                 yield document, inside
 
-    def count(self, reading: Reading) -> int:
-        """The number of windows of a training run."""
-        return int(self._ends(reading)[-1])
+    def count(self, reading: Reading, table: Table) -> int:
+        """The number of windows in a table of a training run."""
+        return int(self._ends(reading, table)[-1])
 
     @cached_property
     def _shards(self) -> list[dict[str, Any]]:
         shards: list[dict[str, Any]] = json.loads(self._files("manifest.json").read_text())["shards"]
         return shards
 
-    @cached_property
-    def _train(self) -> list[int]:
-        """The numbers of the train shards."""
-        return [number for number, shard in enumerate(self._shards) if shard["split"] == SPLIT]
+    def _chosen(self, table: Table) -> list[int]:
+        """The numbers of the train shards with the documents of a table."""
+        shards = enumerate(self._shards)
+        return [number for number, shard in shards if shard["split"] == SPLIT and windows.in_part(shard, table)]
 
     @cached_property
     def _first_rows(self) -> np.ndarray:
@@ -107,8 +108,8 @@ class TokenIndex:
         metadata = self._parquet.metadata
         return np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
 
-    def _ends(self, reading: Reading) -> np.ndarray:
-        return windows.ends([self._shards[number]["tokens"] for number in self._train], reading.length)
+    def _ends(self, reading: Reading, table: Table) -> np.ndarray:
+        return windows.ends([self._shards[number]["tokens"] for number in self._chosen(table)], reading.length)
 
     def _file(self, number: int) -> str:
         return str(self._shards[number]["file"])

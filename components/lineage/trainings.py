@@ -37,14 +37,13 @@ class RecordedTraining:
 
     def steps_with_document(self, beginning: str) -> list[int]:
         """The steps that read some of a document, ascending, without those that were rolled back."""
-        if not self._reads("documents"):
-            return []
-        windows = [self._tokens.windows(document, self.reading) for document in self._tokens.find(beginning)]
-        return self._steps(np.concatenate(windows)) if windows else []
+        tables = [table for table, share in self.reading.shares if table != "examples" and share]
+        documents = self._tokens.find(beginning)
+        return sorted({step for document in documents for table in tables for step in self._steps(document, table)})
 
     def steps_with_example(self, beginning: str) -> list[int]:
         """The steps that read an example, ascending."""
-        if not self._reads("examples"):
+        if not dict(self.reading.shares).get("examples"):
             return []
         return sorted({int(step) for step in id_index.find(self._reports("examples.npy"), beginning)})
 
@@ -63,20 +62,21 @@ class RecordedTraining:
         """The document whose id begins with `beginning`, or its parts."""
         return self._tokens.find(beginning)
 
-    def _reads(self, table: Table) -> bool:
-        return any(name == table and share for name, share in self.reading.shares)
-
-    def _steps(self, windows: np.ndarray) -> list[int]:
-        """The steps that read some of the windows."""
-        size, reading = self._tokens.count(self.reading), self.reading
-        slots = places(windows, -(-reading.end() // size), size, reading.seed) // reading.batch_size
-        steps = {reading.step(slot) for slot in np.unique(slots).tolist()}
-        return sorted(step for step in steps if step is not None and reading.table(step) == "documents")
+    def _steps(self, document: EncodedDocument, table: Table) -> Iterator[int]:
+        """The steps on a table that read some of a document."""
+        reading, windows = self.reading, self._tokens.windows(document, self.reading, table)
+        if len(windows):
+            size = self._tokens.count(reading, table)
+            read = places(windows, -(-reading.own_end(table) // size), size, reading.seed)
+            batches = np.unique(read // reading.batch_size) * reading.batch_size
+            steps = (reading.step_at(place, table) for place in batches.tolist())
+            yield from (step for step in steps if step is not None)
 
     def _documents(self, step: int) -> Iterator[ReadRow]:
-        windows = order(self.reading.places(step), self._tokens.count(self.reading), self.reading.seed)
-        for window in windows.tolist():
-            for document, inside in self._tokens.documents(window, self.reading):
+        table = self.reading.table(step)
+        size = self._tokens.count(self.reading, table)
+        for window in order(self.reading.own_places(step), size, self.reading.seed).tolist():
+            for document, inside in self._tokens.documents(window, self.reading, table):
                 yield ReadRow(document.id, "documents", document.source, inside)
 
     def _examples(self, step: int) -> Iterator[ReadRow]:

@@ -1,8 +1,9 @@
 """Stage `encode`: the documents as token shards to memory-map, and an index from document to tokens.
 
 A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by
-the end-of-text token. `index.parquet` has the location of each document's tokens, in row groups that hold documents
-of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
+the end-of-text token. Where training goes on from a pinned version, the documents of the train split that it was not
+given are in shards of their own. `index.parquet` has the location of each document's tokens, in row groups that hold
+documents of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
 `manifest.json` summarises the shards.
 """
 
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tokenizers
 
-from components.core import id_index, params, stage
+from components.core import id_index, params, stage, start
 from components.core.errors import StageError
 from components.core.progress import track
 from components.tokenizer.settings import Encode
@@ -48,20 +49,50 @@ class Shard:
     tokens: int  # including the end-of-text tokens
     bytes: int  # of UTF-8 text
     sha256: str
+    new: bool  # the pinned start was not given its documents
 
 
-def encode_shard(parquet: Path, split: str, tokenizer: Tokenizer, out: Path) -> tuple[Shard, pa.Table]:
-    """Encode a Parquet file of documents into `out/<split>/<name>.bin`; returns its entry and its rows of the index."""
+@dataclass(frozen=True)
+class Encoded:
+    """Documents (columns id, source, language, text), their tokens one after the other, and how many each has."""
+
+    table: pa.Table
+    ids: np.ndarray
+    lengths: np.ndarray
+
+    def only(self, wanted: np.ndarray) -> "Encoded":
+        """Those documents for which `wanted`, a mask, is true."""
+        return Encoded(
+            self.table.filter(pa.array(wanted)), self.ids[np.repeat(wanted, self.lengths)], self.lengths[wanted]
+        )
+
+
+def encode_file(parquet: Path, split: str, tokenizer: Tokenizer, out: Path) -> list[tuple[Shard, pa.Table]]:
+    """Encode a Parquet file of documents into `out/<split>/<name>.bin`; returns its entry and its rows of the index.
+
+    New documents, to learn from after a pinned start, go into `<name>.new.bin`, with an entry of its own.
+    """
     ids, lengths = tokenizer.encode_column(parquet)
+    documents = Encoded(pq.read_table(parquet, columns=["id", "source", "language", "text"]), ids, lengths)
+    lookup = start.READ / "lookup.npy"
+    if split != "train" or not lookup.exists():
+        return [_write(documents, out / split / f"{parquet.stem}.bin", out, tokenizer, new=False)]
+    known = id_index.known(lookup, documents.table["id"].to_pylist())
+    return [
+        _write(documents.only(known), out / split / f"{parquet.stem}.bin", out, tokenizer, new=False),
+        _write(documents.only(~known), out / split / f"{parquet.stem}.new.bin", out, tokenizer, new=True),
+    ]
+
+
+def _write(documents: Encoded, path: Path, out: Path, tokenizer: Tokenizer, *, new: bool) -> tuple[Shard, pa.Table]:
+    ids, lengths, split = documents.ids, documents.lengths, path.parent.name
     tokens = np.insert(ids, np.cumsum(lengths), tokenizer.end_of_text).astype(token_type(tokenizer.vocab_size))
-    path = out / split / f"{parquet.stem}.bin"
     path.parent.mkdir(parents=True, exist_ok=True)
     tokens.tofile(path)
-    table = pq.read_table(parquet, columns=["id", "source", "language", "text"])
-    index = _index(table, split, str(path.relative_to(out)), lengths)
+    index = _index(documents.table, split, str(path.relative_to(out)), lengths)
     digest = hashlib.sha256(tokens.tobytes()).hexdigest()
     sizes = (len(lengths), len(tokens), pc.sum(index["bytes"]).as_py() or 0)
-    return Shard(str(path.relative_to(out)), split, *sizes, digest), index
+    return Shard(str(path.relative_to(out)), split, *sizes, digest, new), index
 
 
 def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
@@ -114,11 +145,11 @@ def main() -> None:
     with pq.ParquetWriter(TOKENS / "index.parquet", INDEX, compression="zstd") as writer:
         for split, file in track(files, "encode", len(files), "shards"):
             compare(file, tokenizer, reference, settings.compared_documents)
-            shard, index = encode_shard(file, split, tokenizer, TOKENS)
-            shards.append(shard)
-            documents += index["document"].to_pylist()
-            if len(index):
-                writer.write_table(index, row_group_size=ROWS_PER_GROUP)
+            for shard, index in encode_file(file, split, tokenizer, TOKENS):
+                shards.append(shard)
+                documents += index["document"].to_pylist()
+                if len(index):
+                    writer.write_table(index, row_group_size=ROWS_PER_GROUP)
     id_index.write(TOKENS / "lookup.npy", documents, np.arange(len(documents)))
     manifest = {
         "vocab_size": tokenizer.vocab_size,

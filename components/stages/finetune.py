@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.core import context_window, params, stage
+from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
 from components.model import hf
 from components.model.interface import LanguageModel
@@ -20,7 +20,7 @@ from components.training.data.batches import Causal, Rows, of_documents
 from components.training.engine import checkpoints
 from components.training.engine.loop import Job
 from components.training.run import Outputs, run
-from components.training.settings import Finetune, Processes
+from components.training.settings import CHAMPION, Finetune, Processes
 from components.training.validation import bits_per_byte, label_loss
 
 BASE = Path("models/pretrained")
@@ -110,6 +110,8 @@ def main(recipe: str) -> None:
     settings, tasks = read(recipe)
     optimization = settings.optimization
     model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
+    if settings.start == CHAMPION:
+        model = initialization.transferred(model, recipe)
     if model.config.architecture == "encoder":
         model = model.labelled(labels(tasks), optimization.seed)
     else:
@@ -117,6 +119,7 @@ def main(recipe: str) -> None:
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
     inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
+    inputs += [start.FOLDER / start.PIN.name] if settings.start == CHAMPION else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
     job = Job(
         stage=f"finetune@{recipe}",

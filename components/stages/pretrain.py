@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.core import context_window, params, stage
+from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
 from components.model.interface import LanguageModel
 from components.tasks import catalog
@@ -13,15 +13,17 @@ from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples, scaling
 from components.training.data import mixture
 from components.training.data.batches import Batch, Causal, Masked, Objective, Rows, SpanCorruption, of_documents
+from components.training.data.data_order import Table
 from components.training.data.windows import Windows
 from components.training.engine import checkpoints
 from components.training.engine.loop import Job
 from components.training.run import Outputs, run
-from components.training.settings import Pretrain, Processes
+from components.training.settings import CHAMPION, PinnedModel, Pretrain, Processes
 from components.training.validation import bits_per_byte
 
 MODEL = Path("models/pretrained")
 REPORTS = Path("reports/training/pretrain")
+OPTIMIZER = "optimizer/state.safetensors"  # in a folder of its own: the weights are all files beside config.json
 TOKENS = Path("data/tokens")
 EXAMPLES = Path("data/prepared/examples")
 TOKENIZER = Path("models/tokenizer")
@@ -30,9 +32,11 @@ CODE = (Path("components/stages/pretrain.py"), *checkpoints.CODE)
 
 def build(settings: Pretrain, vocab_size: int) -> LanguageModel:
     """The model before its first step."""
-    if settings.start is not None:
+    if settings.start is None:
+        return initialization.random(settings, vocab_size)
+    if isinstance(settings.start, PinnedModel):
         return initialization.imported(settings.start, settings, TOKENIZER, vocab_size)
-    return initialization.random(settings, vocab_size)
+    return initialization.continued(settings, vocab_size)
 
 
 def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
@@ -67,7 +71,30 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     return mixture.PackedRows(EXAMPLES / split, tasks, shares, layout, shape, settings.optimization.seed)
 
 
-def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
+def documents(settings: Pretrain, learn: Objective, batch_size: int) -> Rows:
+    """The rows to train on: of all documents, or after a pinned start of the new ones and in part of the old ones.
+
+    Raises `BadData` when none is new, or none is old.
+    """
+    length, seed = settings.sequence_length, settings.optimization.seed
+    if settings.replay is None:
+        return of_documents(TOKENS, "train", learn, length, seed)
+    kinds = [
+        (share, of_documents(TOKENS, "train", learn, length, seed, table))
+        for table, share in shares(settings).items()
+        if share
+    ]
+    return kinds[0][1] if len(kinds) == 1 else mixture.Alternating(kinds, batch_size, by_turns=True)
+
+
+def shares(settings: Pretrain) -> dict[Table, float]:
+    """The tables that the steps read, with their shares."""
+    if settings.replay is not None:
+        return {"new documents": 1 - settings.replay, "old documents": settings.replay}
+    return {"examples" if settings.objective == "sequence_to_sequence" else "documents": 1.0}
+
+
+def data(settings: Pretrain, tokenizer: Tokenizer, batch_size: int) -> tuple[Rows, Batch]:
     """The rows to train on, and those of the validation split to evaluate on."""
     if settings.objective == "sequence_to_sequence":
         held_out = of_pairs(settings, tokenizer, "validation")
@@ -76,7 +103,7 @@ def data(settings: Pretrain, tokenizer: Tokenizer) -> tuple[Rows, Batch]:
     learn = objective(settings, tokenizer)
     windows = Windows.of_split(TOKENS, "validation", length)
     sample = np.arange(min(len(windows), settings.validation_rows))
-    return of_documents(TOKENS, "train", learn, length, seed), learn(windows.take(sample), sample, seed)
+    return documents(settings, learn, batch_size), learn(windows.take(sample), sample, seed)
 
 
 def main() -> None:
@@ -85,9 +112,11 @@ def main() -> None:
     tokenizer = Tokenizer.load(TOKENIZER)
     model = build(settings, tokenizer.vocab_size)
     optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
-    rows, held_out = data(settings, tokenizer)
+    rows, held_out = data(settings, tokenizer, optimization.batch_size)
     pairs = settings.objective == "sequence_to_sequence"
     inputs = [EXAMPLES / "train" if pairs else TOKENS / "manifest.json", TOKENIZER / "tokenizer.json"]
+    pinned = start.read(start.FOLDER / start.PIN.name) if settings.start == CHAMPION else None
+    inputs += [start.FOLDER / start.PIN.name] if pinned else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
     job = Job(
         stage="pretrain",
@@ -99,15 +128,17 @@ def main() -> None:
         parallel=params.read("processes", Processes).parallel,
         checkpoints=checkpoints.folder(made_from),
         made_from=made_from,
+        optimizer=start.BASE / OPTIMIZER if pinned and (start.BASE / OPTIMIZER).exists() else None,
     )
     outputs = Outputs(
         tokenizer=TOKENIZER,
         model=MODEL,
         reports=REPORTS,
         length=settings.sequence_length,
-        shares={"examples" if pairs else "documents": 1.0},
+        shares=shares(settings),
         predicts_next=settings.objective == "causal",
-        facts={},
+        facts={"start": {"model": pinned.model, "version": pinned.version}} if pinned else {},
+        optimizer=MODEL / OPTIMIZER if settings.keep_optimizer else None,
     )
     run(job, settings, outputs)
 

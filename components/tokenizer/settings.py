@@ -29,6 +29,9 @@ class TrainTokenizer:
     vocab_size: Annotated[int, Ge(512), Le(1_000_000)]  # in tokens, including the special ones
     max_megabytes: Annotated[int, Ge(1)]  # of text to train on
     start: Pinned | None = None  # use this one, that of an imported model, instead of training one
+    # Share of the bytes that a token of the champion's tokenizer holds of new documents, to those of its own: with less
+    # a tokenizer is trained anew. None trains one whenever the documents change.
+    retrain_below: Annotated[float, Ge(0)] | None = None
     sentinels: Annotated[int, Ge(0)]  # tokens that stand for masked spans, for the objective span_corruption
 
 

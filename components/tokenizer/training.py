@@ -1,15 +1,19 @@
 """Creates a tokenizer: a byte-level BPE trained on text, in the Hugging Face format, or one of an imported model."""
 
 import hashlib
+import json
 import math
 from pathlib import Path
 
 import gigatoken
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from components.core.errors import BadData, BadSettings
 from components.tokenizer.settings import Pinned
 from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING
+from components.tokenizer.tokenizer import Tokenizer as FastTokenizer
 
 
 def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
@@ -49,6 +53,20 @@ def with_special(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
 def sample(shards: list[Path], max_bytes: int) -> list[Path]:
     """Evenly spaced shards that together have about `max_bytes`."""
     return shards[:: math.ceil(sum(shard.stat().st_size for shard in shards) / max_bytes)]
+
+
+def bytes_per_token(tokenizer: FastTokenizer, shards: list[Path]) -> float:
+    """The bytes of text in a token, over the documents of Parquet files."""
+    tokens = sum(len(tokenizer.encode_column(shard)[0]) for shard in shards)
+    texts = (pq.read_table(shard, columns=["text"])["text"] for shard in shards)
+    return sum(pc.sum(pc.binary_length(text)).as_py() or 0 for text in texts) / max(1, tokens)
+
+
+def bytes_per_token_of(manifest: Path) -> float:
+    """The same of the documents that the stage `encode` encoded for training, by its manifest."""
+    shards = [shard for shard in json.loads(manifest.read_text())["shards"] if shard["split"] == "train"]
+    tokens = sum(shard["tokens"] - shard["documents"] for shard in shards)  # without the ends of the texts
+    return float(sum(shard["bytes"] for shard in shards) / max(1, tokens))
 
 
 def config() -> dict[str, object]:

@@ -1,12 +1,15 @@
-"""The model that training begins with: random weights, or an imported one."""
+"""The model that training begins with: random weights, those of a champion, or an imported one."""
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from components.core import start
 from components.core.errors import BadData, BadSettings
+from components.core.files import read_json
 from components.model import hf
 from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
@@ -40,6 +43,49 @@ def imported(checkpoint: PinnedModel, settings: Pretrain, tokenizer: Path, vocab
     return model.resized(max(vocab_size, model.config.vocab_size), settings.sequence_length)
 
 
+def continued(settings: Pretrain, vocab_size: int) -> LanguageModel:
+    """The base model of the pinned version. Raises `BadSettings` when the settings ask for another one.
+
+    A model that was imported at the beginning of the chain has the sizes that it came with.
+    """
+    pinned = _pinned("pretrain", start.BASE)
+    model = hf.load(start.BASE)
+    wanted = settings.model.build(vocab_size, settings.sequence_length)
+    names = ("architecture", "max_sequence_length") if origin(settings) else asdict(wanted)
+    for name in names:
+        asked, found = getattr(wanted, name), getattr(model.config, name)
+        if asked != found:
+            raise BadSettings(
+                f"params.yaml: pretrain asks for a model with {name} {asked}, but {pinned} has {found}: "
+                "set it back, or take pretrain.start out to train from zero"
+            )
+    return model
+
+
+def origin(settings: Pretrain) -> dict[str, object]:
+    """What `training.json` says of the model that was imported at the beginning of the chain, if one was."""
+    if isinstance(settings.start, PinnedModel):
+        return {"imported": settings.start.sha256}
+    facts = read_json(start.BASE / "training.json") if settings.start else {}
+    return {name: value for name, value in facts.items() if name == "imported"}
+
+
+def transferred(model: LanguageModel, recipe: str) -> LanguageModel:
+    """The model with what fine-tuning added to the base of the pinned version (https://arxiv.org/abs/2503.20110).
+
+    Raises `BadSettings` when that version has no fine-tuned model of this recipe, or one with a head for labels.
+    docs/decisions.md, "Fine-tuning goes on, too"
+    """
+    pinned = _pinned(f"finetune.{recipe}", start.FINETUNED / recipe)
+    tuned, before = hf.load(start.FINETUNED / recipe), hf.load(start.BASE)
+    if tuned.config != model.config or before.config != model.config:
+        raise BadSettings(f"params.yaml: finetune.{recipe}.start: the model of {pinned} has another form: take it out")
+    with torch.no_grad():
+        for weight, after, base in zip(*(each.parameters() for each in (model, tuned, before)), strict=True):
+            weight += after - base
+    return model
+
+
 def digest(folder: Path) -> str:
     """The sha256 of the weights in a folder, its files concatenated by name. Raises `BadData` when there are none."""
     files = sorted(folder.glob("*.safetensors"))
@@ -51,6 +97,17 @@ def digest(folder: Path) -> str:
             while piece := content.read(1 << 24):
                 total.update(piece)
     return total.hexdigest()
+
+
+def _pinned(section: str, folder: Path) -> start.Start:
+    """The pinned version. Raises `BadSettings` when `folder` with what is needed of it is not there."""
+    pinned = start.read(start.FOLDER / start.PIN.name)
+    if pinned is None or not folder.exists():
+        raise BadSettings(
+            f"params.yaml: {section}.start is champion, but {start.PIN} pins none of its weights: "
+            "`lmforge start` pins the champion, and `lmforge run` does so by itself"
+        )
+    return pinned
 
 
 def _vocabulary(folder: Path) -> object:

@@ -38,6 +38,7 @@ class Outputs:
     shares: Mapping[Table, float]  # the tables that the steps read
     predicts_next: bool  # whether the token after a window is predicted too
     facts: Mapping[str, object]  # for `training.json`
+    optimizer: Path | None = None  # the file for the state of the optimizers, where it is kept
 
 
 def run(job: Job, settings: Pretrain | Finetune, outputs: Outputs) -> None:
@@ -48,7 +49,7 @@ def run(job: Job, settings: Pretrain | Finetune, outputs: Outputs) -> None:
     key = checkpoints.key(job.made_from)
     with distributed.group(), tracking.start(job.stage, key, asdict(settings)) as observer:
         first = distributed.is_rank0()
-        history = train(job, observer if first else None)
+        history = train(job, observer if first else None, outputs.optimizer)
     if first:
         _save(job, key, history, outputs)
         shutil.rmtree(job.checkpoints, ignore_errors=True)

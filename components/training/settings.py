@@ -90,6 +90,9 @@ class PinnedModel:
     sha256: Annotated[str, Len(64, 64)]  # of its safetensors files in the order of their names, one after the other
 
 
+CHAMPION = "champion"
+"""What `start` says to go on from the champion, which `data/start.json` pins."""
+
 ObjectiveName = Literal["causal", "masked", "span_corruption", "sequence_to_sequence"]
 OBJECTIVES: dict[str, tuple[ObjectiveName, ...]] = {
     "decoder": ("causal",),
@@ -106,7 +109,8 @@ class Pretrain:
 
     model: ModelSettings
     objective: ObjectiveName
-    start: PinnedModel | None = None  # continue from its weights and sizes, not from random weights
+    start: PinnedModel | Literal["champion"] | None = None  # continue from its weights and sizes, not from random ones
+    replay: Annotated[float, Ge(0), Lt(1)] | None = None  # with the champion: share of the steps on what it has read
     masked: MaskedTokens | None = None  # for the objective of this name
     span_corruption: CorruptedSpans | None = None  # for the objective of this name
     tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
@@ -114,6 +118,7 @@ class Pretrain:
     document_mask: bool  # attention does not cross from one document to another
     zero_projections: bool  # each block begins as the identity
     sequence_length: Annotated[int, Ge(8)]  # in tokens; also the window of the model
+    keep_optimizer: bool  # beside the weights, for a training that goes on from them
     validation_rows: Annotated[int, Ge(1)]
     optimization: PartialOptimization
 
@@ -124,6 +129,10 @@ class Pretrain:
         reads = "data/prepared/examples" if self.objective == "sequence_to_sequence" else "data/tokens"
         if self.reads != reads:
             raise ValueError(f"the objective {self.objective} reads {reads}")
+        if (self.start == CHAMPION) != (self.replay is not None):
+            raise ValueError(f"`replay` has to be set for `start: {CHAMPION}`, and for it alone")
+        if self.start == CHAMPION and self.objective == "sequence_to_sequence":
+            raise ValueError("`start: champion` needs an objective that reads documents")
         own = {"masked": "masked", "span_corruption": "span_corruption", "sequence_to_sequence": "tasks"}
         for objective, section in own.items():
             if (self.objective == objective) != (getattr(self, section) is not None):
@@ -140,6 +149,7 @@ class Finetune:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     tasks: Annotated[dict[str, Annotated[float, Gt(0)]], MinLen(1)]  # the share of each in the mixture, relative
+    start: Literal["champion"] | None = None  # add what the champion's fine-tuning added to its base
     replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, so that they are not forgotten
     max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
     max_answer_tokens: Annotated[int, Ge(2)]  # including the end of the turn; longer ones are cut

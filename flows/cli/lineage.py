@@ -81,7 +81,7 @@ def reproduce(
     """Reproduce a version from its commit, settings and data; the exit code is 3 when the weights differ."""
     from flows.pipeline import reproduce as reproduction
 
-    outcome = reproduction.reproduce(*_split(reference), keep)
+    outcome = reproduction.reproduce(*split(reference), keep)
     print(outcome)
     raise typer.Exit(0 if outcome.identical else reproduction.DIFFERENT)
 
@@ -103,10 +103,10 @@ def diff(
 def _find(reference: str) -> Any:
     from components.registry import store
 
-    return store.find(*_split(reference))
+    return store.find(*split(reference))
 
 
-def _split(reference: str) -> tuple[str, str]:
+def split(reference: str) -> tuple[str, str]:
     """Model, and alias or number; the model may be left out."""
     model, _, version = reference.rpartition("@")
     return model or MODEL, version

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
-from flows.cli import lineage
+from flows.cli import lineage, start
 from flows.processes import environment
 from flows.recipes import MODEL, RECIPE
 
@@ -93,8 +93,10 @@ def plan() -> None:
         from components.data import listing
         from flows import console
         from flows.dvc import graph
+        from flows.pipeline import begin
 
         listing.refresh()
+        begin.pin_start(RECIPE)
         found = graph.read_plan()
         for stage in found.stages:
             console.say(stage.name, "cached" if stage.fresh else f"run: {'; '.join(stage.reasons)}")
@@ -191,6 +193,7 @@ def verify_ledger() -> None:
 app.add_typer(lineage.lineage, name="lineage")
 app.command()(lineage.reproduce)
 app.command()(lineage.diff)
+app.command()(start.start)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage.cache import _get_stage_hash
 from dvc.utils.serialize import modify_yaml
+from dvc_data.hashfile.hash_info import HashInfo
 
 from components.core.errors import BadSettings, TryAgain
 from components.core.nested import MISSING, differences
@@ -169,6 +170,14 @@ def pull(out: str) -> None:
     """Get an out of the current folder from the remote."""
     with _repo() as repo:
         repo.pull(targets=[out])
+
+
+def fetch(digests: Sequence[str]) -> None:
+    """Get the objects with these md5 digests from the remote into the cache, as far as it has them."""
+    with _repo() as repo:
+        if repo.config["core"].get("remote"):
+            wanted = {HashInfo("md5", md5) for md5 in digests}
+            repo.cloud.pull(wanted, odb=repo.cache.local)
 
 
 def in_remote(digests: Sequence[str]) -> set[str]:

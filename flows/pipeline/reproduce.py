@@ -7,19 +7,21 @@ docs/decisions.md, "Reproducing computes, and stores nothing"
 """
 
 import contextlib
-import os
+import hashlib
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from components.core import params, stage
+from components.core import params, stage, start
 from components.core.errors import StageError
 from components.core.files import STATE
 from components.core.git import git
 from components.lineage import objects
-from components.lineage.snapshot import EDITS, LISTING, SOURCES, Kept, catalogue
+from components.lineage.snapshot import EDITS, LISTING, SOURCES, START, Kept, catalogue
 from components.registry import store
 from components.registry.store import Version
 from flows import console
@@ -30,6 +32,7 @@ from flows.processes import worktree
 FOLDER = STATE / "reproductions"
 FROZEN = "ingest"
 """The stage whose outs are taken as they are: its sources may be gone by now."""
+START_STAGE = "start"
 DIFFERENT = 3  # exit code
 
 
@@ -75,13 +78,15 @@ def made_again(main: Path, commit: str, kept: Kept, keep: bool) -> Iterator[tupl
     with dvc_process.supervised(), _tree(main, commit, keep) as tree:
         _put_in_place(tree, kept)
         _get_data(main, tree)
-        yield tree, dict(_run(tree, kept))
+        restore = partial(_restore_start, main, tree)
+        yield tree, dict(_run(tree, kept, restore))
 
 
 @contextlib.contextmanager
 def _tree(main: Path, commit: str, keep: bool) -> Iterator[Path]:
     """A worktree at a commit, removed at the end unless `keep` is set."""
-    tree = (main / FOLDER / f"{commit[:8]}-{os.getpid()}").resolve()
+    (main / FOLDER).mkdir(parents=True, exist_ok=True)
+    tree = Path(tempfile.mkdtemp(prefix=f"{commit[:8]}-", dir=(main / FOLDER).resolve()))
     git(main, "worktree", "add", "--quiet", "--detach", str(tree), commit)
     console.say("worktree", f"{tree} at {commit[:10]}")
     try:
@@ -98,7 +103,11 @@ def _put_in_place(tree: Path, kept: Kept) -> None:
     if (kept.folder / EDITS).exists():
         git(tree, "apply", "--whitespace=nowarn", str(kept.folder / EDITS))
     places = {name: name for name in ("dvc.lock", "dvc.yaml", "params.yaml")}
-    places |= {SOURCES: catalogue(params.load(kept.folder / params.PARAMS)), LISTING: "data/listing.json"}
+    places |= {
+        SOURCES: catalogue(params.load(kept.folder / params.PARAMS)),
+        LISTING: "data/listing.json",
+        START: str(start.PIN),
+    }
     for name, place in places.items():
         if (kept.folder / name).exists():
             (tree / place).parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +126,38 @@ def _get_data(main: Path, tree: Path) -> None:
             console.say(stale.name, f"is not as it was: {'; '.join(stale.reasons)}")
 
 
-def _run(tree: Path, kept: Kept) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _restore_start(main: Path, tree: Path) -> None:
+    """Put `models/start` in place: from DVC's cache, or the remote, or by making the version that it pins once more.
+
+    So the chain of versions is walked as far as something is lost. Raises `StageError` when a version of it comes out
+    different, so that what was made from it cannot be made again.
+    """
+    pinned = start.read(tree / start.PIN)
+    files = dict(pinned.files) if pinned else {}
+    cache = objects.Cache(tree)
+    lost = [md5 for md5 in files.values() if not cache.path(md5).exists()]
+    if lost:
+        with contextlib.chdir(tree):
+            graph.fetch(lost)
+    lost = [name for name, md5 in files.items() if not cache.path(md5).exists()]
+    if not lost or pinned is None:
+        _run_stage(tree, START_STAGE)
+        return
+    console.say(
+        START_STAGE, f"{pinned} is made again: {len(lost)} of its files are in neither DVC's cache nor a remote"
+    )
+    earlier = store.find(pinned.model, str(pinned.version))
+    with made_again(main, store.notes(earlier)["git_commit"], Kept(store.kept(earlier).resolve()), False) as (made, _):
+        for name, md5 in files.items():
+            source, target = made / start.origin(name), tree / start.FOLDER / name
+            if hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+                raise StageError(f"{start.origin(name)} of {pinned} came out different: what it began cannot be made")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    start.write(pinned, tree / start.FOLDER / start.PIN.name)
+
+
+def _run(tree: Path, kept: Kept, restore: Callable[[], None]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Run the stages; yields each stage with outs that differ from before, and these outs."""
     with contextlib.chdir(tree):
         names = [one.name for one in graph.read_plan().stages if one.name != FROZEN]
@@ -125,7 +165,7 @@ def _run(tree: Path, kept: Kept) -> Iterator[tuple[str, tuple[str, ...]]]:
     for name in names:
         began = time.monotonic()
         with dvc_process.turn(name, check=lambda: None):
-            _run_stage(tree, name)
+            restore() if name == START_STAGE else _run_stage(tree, name)
         made, before = objects.read_lock(tree / graph.RECORD)[name].outs, kept.stages[name].outs
         different = tuple(out for out, md5 in before.items() if made.get(out) != md5)
         verdict = f"different: {', '.join(different)}" if different else "identical"

@@ -15,7 +15,7 @@ from prefect.flows import Flow
 from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
 
-from components.core import params
+from components.core import params, start
 from components.core.errors import TryAgain
 from components.core.files import write_atomically
 from components.data import listing
@@ -28,7 +28,7 @@ from components.reports import report
 from flows import console
 from flows.dvc import graph
 from flows.dvc.graph import Plan
-from flows.pipeline import artifacts, dvc_process, forecast, stage_task
+from flows.pipeline import artifacts, begin, dvc_process, forecast, stage_task
 from flows.processes import locks, pruning, worktree
 from flows.promotion.flows import gate_model, promote_model, register_model
 from flows.recipes import RECIPE, model_name
@@ -137,6 +137,7 @@ def train_by_hand() -> Release:
 
 def make(recipe: str) -> Release:
     """Run the graph; register, judge and, if it is better, promote the resulting model."""
+    begin.pin_start(recipe)
     bring_up_to_date()
     version = register_model(recipe)
     decision = gate_model(version)
@@ -182,7 +183,7 @@ def keep(release: Release, trigger: str) -> None:
     """Push the run's outs to the DVC remote, and commit `dvc.lock`, listing and reports to a branch of their own."""
     pushed = graph.push()
     record = Path(graph.RECORD)
-    files = [record, listing.LISTING, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
+    files = [record, listing.LISTING, start.PIN, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
     branch = worktree.commit(files, worktree.short_digest(record), f"{trigger}: {release}", _today())
     get_run_logger().info("recorded on the branch %s%s", branch, ", the outs are pushed" if pushed else "")
 

@@ -37,7 +37,7 @@ STAGE = "noise"
 
 Train = Callable[[int], float]
 """From a seed to bits per byte."""
-BEFORE = ("ingest", "prepare", "tokenizer", "encode")  # what training needs
+BEFORE = ("ingest", "prepare", "start", "tokenizer", "encode")  # what training needs
 
 
 def measure(recipe: str, seeds: int, steps: int) -> str:
@@ -92,8 +92,9 @@ class Recipe:
     def _pretrained(self, seed: int, tokenizer: Tokenizer, folder: Path) -> LanguageModel:
         settings = replace(self.pretrain, optimization=replace(self.pretrain.optimization, seed=seed))
         model = pretrain.build(settings, tokenizer.vocab_size)
-        rows, _ = pretrain.data(settings, tokenizer)
-        self._run(model, rows, scaling.resolve(settings.optimization, model, settings.sequence_length), folder)
+        optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
+        rows, _ = pretrain.data(settings, tokenizer, optimization.batch_size)
+        self._run(model, rows, optimization, folder)
         return model
 
     def _run(self, model: LanguageModel, rows: Rows, optimization: Optimization, folder: Path) -> None:

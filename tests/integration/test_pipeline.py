@@ -18,6 +18,7 @@ STAGES = (
     "validate@raw",
     "prepare",
     "validate@prepared",
+    "start",
     "tokenizer",
     "encode",
     "pretrain",

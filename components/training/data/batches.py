@@ -205,7 +205,7 @@ def _rng(seed: int, place: int) -> np.random.Generator:
     return np.random.default_rng((seed, place))
 
 
-def of_documents(tokens: Path, split: str, learn: Objective, length: int, seed: int) -> Rows:
-    """The rows that an objective makes of the windows of a split of documents, in a shuffled order."""
-    windows = Windows.of_split(tokens, split, length)
+def of_documents(tokens: Path, split: str, learn: Objective, length: int, seed: int, part: str = "documents") -> Rows:
+    """The rows that an objective makes of the windows of a split of documents, or a part of it, in a shuffled order."""
+    windows = Windows.of_split(tokens, split, length, part)
     return lambda places: learn(windows.take(order(places, len(windows), seed)), places, seed)

@@ -12,9 +12,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from components.training.data.windows import kind
+from components.training.data.windows import kind, slot_of, turn, turns_before
 
-Table = Literal["documents", "examples"]
+Table = Literal["documents", "examples", "new documents", "old documents"]
+"""What a step reads. New documents are those that the version was not given from which a training goes on.
+
+docs/decisions.md, "Rows of examples are numbered by turns, those of documents by slots"
+"""
+BY_SLOT = "documents"
+"""The table whose rows are numbered by slots; those of all others are numbered by turns."""
 
 
 class Taken(NamedTuple):
@@ -71,11 +77,37 @@ class Reading:
 
     def table(self, step: int) -> Table:
         """The table that a step read."""
-        return self.shares[kind(self.slot(step), [share for _, share in self.shares])][0]
+        return self.shares[kind(self.slot(step), self._shares)][0]
+
+    def own_places(self, step: int) -> np.ndarray:
+        """The places of a step's rows of documents among all rows of their table."""
+        slot = self.slot(step)
+        first = slot if self.table(step) == BY_SLOT else turn(slot, self._shares)
+        return first * self.batch_size + np.arange(self.batch_size)
+
+    def step_at(self, place: int, table: Table) -> int | None:
+        """The step that read a row of documents, by its place among all rows of their table; None when none did."""
+        number = place // self.batch_size
+        slot = number if table == BY_SLOT else slot_of(number, self._number(table), self._shares)
+        step = self.step(slot)
+        return step if step is not None and self.table(step) == table else None
+
+    def own_end(self, table: Table) -> int:
+        """The place after the last one read, among all rows of a table of documents."""
+        if table == BY_SLOT:
+            return self.end()
+        return turns_before(self.slot(self.steps) + 1, self._number(table), self._shares) * self.batch_size
 
     def steps_on(self, table: Table) -> Iterator[int]:
         """All steps that read rows of a table."""
         return (step for step in range(1, self.steps + 1) if self.table(step) == table)
+
+    @property
+    def _shares(self) -> list[float]:
+        return [share for _, share in self.shares]
+
+    def _number(self, table: Table) -> int:
+        return [name for name, _ in self.shares].index(table)
 
     def _parts(self) -> Sequence[tuple[int, int]]:
         """Steps done before each part of the run that was not rolled back, and the slots passed over in it."""

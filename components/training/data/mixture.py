@@ -138,8 +138,8 @@ class Alternating:
     Mixed in one step, the kind with many targets in a row would outweigh the one with few.
     """
 
-    def __init__(self, kinds: Sequence[tuple[float, AnyRows]], batch_size: int) -> None:
-        self._kinds, self._batch_size = kinds, batch_size
+    def __init__(self, kinds: Sequence[tuple[float, AnyRows]], batch_size: int, *, by_turns: bool = False) -> None:
+        self._kinds, self._batch_size, self._by_turns = kinds, batch_size, by_turns
 
     def __call__(self, places: np.ndarray) -> Batch:
         """The rows at the given places, all of one step."""
@@ -151,13 +151,13 @@ class Alternating:
 
         Rows of examples are numbered without the steps of other kinds, so that none is made unnecessarily. Rows of
         documents are computed for each place alone and keep their places, from which the lineage computes what a step
-        read.
+        read; `by_turns` numbers them like examples, so that each epoch reads every row once.
         docs/decisions.md, "Rows of examples are numbered by turns, those of documents by slots"
         """
         shares = [share for share, _ in self._kinds]
         slot = int(places[0]) // self._batch_size
         rows = self._kinds[windows.kind(slot, shares)][1]
-        if not isinstance(rows, PackedRows):
+        if not (self._by_turns or isinstance(rows, PackedRows)):
             return rows, places
         return rows, places - (slot - windows.turn(slot, shares)) * self._batch_size
 

@@ -5,11 +5,12 @@ The order is a shuffle that is computed for one place at a time, in both directi
 
 import hashlib
 import json
-from bisect import bisect_right
-from collections.abc import Sequence
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,6 +25,11 @@ def ends(sizes: Sequence[int], length: int) -> np.ndarray:
     return np.cumsum([max(0, size - 1) // length for size in sizes], dtype=np.int64)
 
 
+def in_part(shard: Mapping[str, Any], part: str) -> bool:
+    """Whether a shard, an entry of the manifest, belongs to all documents, or to the new or the old ones alone."""
+    return part == "documents" or shard["new"] == (part == "new documents")
+
+
 class Windows:
     """Windows of `length` + 1 tokens over memory-mapped shards, one after the other; neighbours share one token."""
 
@@ -33,16 +39,20 @@ class Windows:
         self._ends = ends([len(shard) for shard in self._shards], length)
 
     @classmethod
-    def of_split(cls, tokens: Path, split: str, length: int) -> Self:
-        """The windows of a split, from the folder that the stage `encode` wrote.
+    def of_split(cls, tokens: Path, split: str, length: int, part: str = "documents") -> Self:
+        """The windows of a split, or of a part of it (`in_part`), from the folder that the stage `encode` wrote.
 
         Raises `BadData` when there is none.
         """
         manifest = json.loads((tokens / "manifest.json").read_text())
-        shards = [tokens / shard["file"] for shard in manifest["shards"] if shard["split"] == split]
+        chosen = [shard for shard in manifest["shards"] if shard["split"] == split and in_part(shard, part)]
+        shards = [tokens / shard["file"] for shard in chosen]
         found = cls(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
         if not len(found):
-            raise BadData(f"{tokens}/{split} has no {length + 1} tokens in a row: add data, or lower sequence_length")
+            of = "" if part == "documents" else f" of {part}"
+            raise BadData(
+                f"{tokens}/{split} has no {length + 1} tokens{of} in a row: add data, or lower sequence_length"
+            )
         return found
 
     def __len__(self) -> int:
@@ -85,7 +95,7 @@ def places(items: np.ndarray, epochs: int, size: int, seed: int) -> np.ndarray:
     found = _permute_back(found, keys, half)
     while (outside := found >= size).any():
         found[outside] = _permute_back(found[outside], keys[outside], half)
-    placed: np.ndarray = (found + which * np.uint64(size)).astype(np.int64).reshape(epochs, -1)
+    placed: np.ndarray = (found + which * np.uint64(size)).astype(np.int64).reshape(epochs, len(items))
     return placed
 
 
@@ -99,7 +109,20 @@ def kind(slot: int, shares: Sequence[float]) -> int:
 
 def turn(slot: int, shares: Sequence[float]) -> int:
     """How many slots before this one take the same kind as it does; the cost grows only with the digits of `slot`."""
-    ends, mine = _ends(shares), kind(slot, shares)
+    return turns_before(slot, kind(slot, shares), shares)
+
+
+def slot_of(turn: int, mine: int, shares: Sequence[float]) -> int:
+    """The slot that has this turn (0, 1, ...) of a kind with a share above 0: the inverse of `turn`, by bisection."""
+    most = 2 * math.ceil((turn + 2) * sum(shares) / shares[mine])  # the golden ratio spreads turns evenly
+    while turns_before(most, mine, shares) <= turn:
+        most *= 2
+    return bisect_left(range(most), turn + 1, key=lambda slot: turns_before(slot + 1, mine, shares))
+
+
+def turns_before(slot: int, mine: int, shares: Sequence[float]) -> int:
+    """How many slots before this one take a kind."""
+    ends = _ends(shares)
     before = _count_below(ends[mine - 1], slot) if mine else 0
     return _count_below(ends[mine], slot) - before
 

@@ -31,6 +31,7 @@ from components.training.engine import distributed
 CHECKPOINTS = Path(".checkpoints")
 CODE = (Path("components/model"), Path("components/training"))
 KEPT = 2
+OPTIMIZER = "optimizer."  # before the names of the tensors of optimizers
 
 Manifest = dict[str, Any]
 LoopState = dict[str, Any]
@@ -68,8 +69,17 @@ def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str
     for optimizer in optimizers:
         for weight in _weights(optimizer):
             state: dict[str, Tensor] = optimizer.state.get(weight, {})
-            found |= {f"optimizer.{names[weight]}.{field}": value for field, value in sorted(state.items())}
+            found |= {f"{OPTIMIZER}{names[weight]}.{field}": value for field, value in sorted(state.items())}
     return found
+
+
+def place_states(model: nn.Module, optimizers: Sequence[Optimizer], states: Mapping[str, Tensor]) -> None:
+    """Set fields of the states of optimizers, whole tensors by the names of `named_tensors`."""
+    weights = dict(model.named_parameters())
+    owners = {weight: optimizer for optimizer in optimizers for weight in _weights(optimizer)}
+    for name, state in states.items():
+        of, _, field = name.removeprefix(OPTIMIZER).rpartition(".")
+        owners[weights[of]].state[weights[of]][field] = distributed.place_like(weights[of], state)
 
 
 def folder(made_from: Manifest) -> Path:
@@ -125,7 +135,7 @@ class CheckpointWriter:
         part.mkdir(parents=True, exist_ok=True)
         writers = distributed.world_size() if sharded else 1
         names = [f"{number:05d}-of-{writers:05d}.safetensors" for number in range(writers)]
-        digest = _write_safetensors(part / names[distributed.rank()], tensors)
+        digest = write_safetensors(part / names[distributed.rank()], tensors)
         digests = _gather(digest, self._group) if sharded else [digest]
         if distributed.is_rank0():
             files = dict(zip(names, digests, strict=True))
@@ -141,7 +151,7 @@ def _rng_state() -> dict[str, Tensor]:
     return states
 
 
-def _write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write and sync a file (https://github.com/huggingface/safetensors#format); returns its digest.
 
     The library's own function would hide a full disk behind an error of its own, and need a second pass for the digest.
@@ -209,7 +219,6 @@ class Checkpoint:
     def restore(self, model: nn.Module, optimizers: Sequence[Optimizer], others: Mapping[str, Tensor]) -> None:
         """Restore weights, optimizers, other tensors and RNG state."""
         weights = dict(model.named_parameters())
-        owners = {weight: optimizer for optimizer in optimizers for weight in _weights(optimizer)}
         for optimizer in optimizers:
             optimizer.state.clear()
         for name in self.files:
@@ -217,9 +226,8 @@ class Checkpoint:
             if kind == "model":
                 weight = weights[name_in_kind]
                 distributed.local_shard(weight.detach()).copy_(distributed.local_rows(weight, self.tensor(name)))
-            elif kind == "optimizer":
-                of, _, field = name_in_kind.rpartition(".")
-                owners[weights[of]].state[weights[of]][field] = distributed.place_like(weights[of], self.tensor(name))
+        states = {name: self.tensor(name) for name in self.files if name.startswith(OPTIMIZER)}
+        place_states(model, optimizers, states)
         for name, tensor in others.items():
             tensor.copy_(self.tensor(name))
         torch.set_rng_state(self.tensor("random.cpu"))

@@ -56,6 +56,7 @@ class Job:
     checkpoints: Path
     made_from: Manifest
     write_samples: Callable[[LanguageModel], str] = lambda _: ""
+    optimizer: Path | None = None  # a file with the state that the optimizers begin with (`optimizer_state.save`)
 
 
 class Observer(Protocol):
@@ -68,10 +69,11 @@ class Observer(Protocol):
         """Log a text."""
 
 
-def train(job: Job, observer: Observer | None = None) -> History:
+def train(job: Job, observer: Observer | None = None, keep_optimizer: Path | None = None) -> History:
     """Train the model in place, from the newest checkpoint of the job if there is one.
 
-    The observer, on rank 0 only, receives the rows of the history with the throughput, and the samples.
+    The observer, on rank 0 only, receives the rows of the history with the throughput, and the samples. The last state
+    of the optimizers goes to the file `keep_optimizer`.
 
     Raises `BadSettings` when steps have to be skipped again and again, and `OSError` when there is no space for a
     checkpoint.
@@ -90,7 +92,7 @@ def train(job: Job, observer: Observer | None = None) -> History:
             if saves and run.streak == 0:
                 run.save()
         run.remember_pace(progress.rate)
-    return run.finish()
+    return run.finish(keep_optimizer)
 
 
 def _due(done: int, every: int, steps: int) -> bool:
@@ -118,6 +120,8 @@ class _Run:
         if self._restore():
             self._say(f"resuming after step {self.done}")
         else:
+            if job.optimizer:
+                self._stepper.load_optimizers(job.optimizer)
             self.save()  # so that there is always a checkpoint to roll back to
 
     def step(self, *, log: bool) -> None:
@@ -177,9 +181,11 @@ class _Run:
             flops = self._stepper.model.flops_per_token(*self._share.lengths)
             pace.remember(self._job.stage, pace.Pace(steps_per_second * self._share.tokens, flops))
 
-    def finish(self) -> History:
+    def finish(self, keep_optimizer: Path | None) -> History:
         """Copy the weights into the model of the job, and return the history."""
         self._writer.wait()
+        if keep_optimizer:
+            self._stepper.save_optimizers(keep_optimizer)
         self._stepper.finish()
         self._history.skipped_steps = self._stepper.spikes.skipped()
         return self._history

@@ -6,6 +6,7 @@ docs/decisions.md, "What did not make a step faster"
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from components.model import arithmetic
 from components.model.interface import LanguageModel
 from components.training.data.batches import Share
-from components.training.engine import checkpoints, distributed, hardware
+from components.training.engine import checkpoints, distributed, hardware, optimizer_state
 from components.training.engine.optimizer import build, learning_rate
 from components.training.settings import Optimization
 
@@ -121,6 +122,14 @@ class Stepper:
     def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Restore everything that `tensors` returned."""
         checkpoint.restore(self.model, self.optimizers, self.spikes.tensors)
+
+    def save_optimizers(self, path: Path) -> None:
+        """Write the state of the optimizers to a file, for a training that goes on from the weights."""
+        optimizer_state.save(path, self.model, self.optimizers)
+
+    def load_optimizers(self, path: Path) -> None:
+        """Begin with the state of the optimizers that `save_optimizers` wrote."""
+        optimizer_state.load(path, self.model, self.optimizers)
 
     def finish(self) -> None:
         """Copy the trained weights into the model that was given, on the CPU."""

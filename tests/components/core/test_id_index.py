@@ -25,6 +25,11 @@ def test_every_id_is_found(path: Path) -> None:
     assert id_index.find(path, hashlib.sha256(b"other").hexdigest()).tolist() == []
 
 
+def test_it_says_which_ids_it_has(path: Path) -> None:
+    others = [hashlib.sha256(f"other {number}".encode()).hexdigest() for number in range(500)]
+    assert id_index.known(path, [*IDS[:9], *others, IDS[9]]).tolist() == [True] * 9 + [False] * 500 + [True]
+
+
 def test_a_beginning_will_do_as_long_as_it_is_that_of_one(path: Path) -> None:
     assert id_index.find(path, IDS[7][:10].upper()).tolist() == [7, 507]
     with pytest.raises(BadSettings, match="several ids begin with"):

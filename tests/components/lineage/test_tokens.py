@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +19,13 @@ from components.lineage.tokens import TokenIndex
 from components.lineage.trainings import ReadRow, RecordedTraining
 from components.stages.encode import INDEX
 from components.training import run
+from components.training.data import mixture
+from components.training.data.batches import Batch, of_documents
 from components.training.data.data_order import Taken
 from components.training.data.windows import Windows, order
 
 END = 0
+BACK = {"step": 4, "back_to": 2, "passed_over": 4}
 
 
 def identity(number: int) -> str:
@@ -63,9 +67,14 @@ def training(tokens: TokenIndex, *, length: int = 5, reach: int = 6, steps: int 
         "reach": reach,
         "skipped_steps": [],
         "shares": [["documents", 1.0]],
-        "rollbacks": [{"step": 4, "back_to": 2, "passed_over": 4}],
+        "rollbacks": [BACK],
     }
     return RecordedTraining("pretrain", {"stage_key": "ab", "reading": reading}, tokens, Path)
+
+
+def whole(windows: np.ndarray, places: np.ndarray, seed: int) -> Batch:  # noqa: ARG001 (an objective's)
+    """All tokens of a window."""
+    return Batch(torch.from_numpy(windows), torch.from_numpy(windows))
 
 
 def read(folder: Path, length: int, reach: int, steps: int) -> list[list[int]]:
@@ -91,6 +100,34 @@ def test_documents_and_steps_find_each_other(
         assert {row.id: row.tokens for row in found.seen(step)} == counted
     for number in range(1, sum(map(len, shards)) + 1):
         expected = [step for step, tokens in enumerate(steps, 1) if number in tokens]
+        assert found.steps_with_document(identity(number)) == expected
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.lists(st.integers(0, 14), max_size=6), min_size=4, max_size=5), st.floats(0, 0.9))
+def test_new_and_old_documents_are_read_in_their_shares_and_found_again(
+    tmp_path: Path, shards: list[list[int]], replay: float
+) -> None:
+    """Shards by turns old and new, read as the training reads them."""
+    for shard in (shards[0], shards[3]):
+        shard.append(20)  # at least one window of each
+    write(tmp_path, shards)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    for number, shard in enumerate(manifest["shards"]):
+        shard["new"] = number % 2 == 1
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    wanted = {"new documents": 1 - replay, "old documents": replay}
+    kinds = [(share, of_documents(tmp_path, "train", whole, 5, 3, table)) for table, share in wanted.items()]
+    rows = mixture.Alternating(kinds, 2, by_turns=True)
+    index, facts = TokenIndex(tmp_path.joinpath), {"skipped_steps": [], "shares": list(wanted.items())}
+    reading = {"seed": 3, "steps": 9, "batch_size": 2, "length": 5, "reach": 6, "rollbacks": [BACK], **facts}
+    found = RecordedTraining("pretrain", {"stage_key": "ab", "reading": reading}, index, Path)
+    slots = [0, 1, *range(4, 11)]
+    read = [rows(np.arange(slot * 2, slot * 2 + 2)).tokens_BT.flatten().tolist() for slot in slots]
+    for step, tokens in enumerate(read, 1):
+        assert {row.id: row.tokens for row in found.seen(step)} == {identity(n): tokens.count(n) for n in tokens if n}
+    for number in range(1, sum(map(len, shards)) + 1):
+        expected = [step for step, tokens in enumerate(read, 1) if number in tokens]
         assert found.steps_with_document(identity(number)) == expected
 
 

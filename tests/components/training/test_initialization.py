@@ -8,7 +8,9 @@ import pytest
 import torch
 import transformers
 
+from components.core import start
 from components.core.errors import BadData, BadSettings
+from components.core.start import Start
 from components.model import hf
 from components.model.transformer import Transformer
 from components.tokenizer.tokenizer import Tokenizer
@@ -49,6 +51,36 @@ def test_an_imported_model_says_what_it_said(folder: Path, tokenizer_folder: Pat
     torch.testing.assert_close(ours(batch)[..., :OTHERS], theirs(batch).logits, atol=1e-4, rtol=0)
     assert ours.config.vocab_size == Tokenizer.load(tokenizer_folder).vocab_size
     assert ours.config.max_sequence_length == pretrain().sequence_length
+
+
+@pytest.fixture
+def pinned(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """A pinned version with a base and a fine-tuned model, which differ from each other."""
+    monkeypatch.chdir(tmp_path)
+    for number, place in enumerate((start.BASE, start.FINETUNED / "assistant")):
+        hf.save(initialization.random(pretrain(seed=number), 50), place)
+    found = Start("lmforge-assistant", 3, "d" * 64, "data", {"base/model.safetensors": "md5"})
+    start.write(found, start.FOLDER / "start.json")
+    return found
+
+
+def test_a_champion_is_gone_on_from_with_its_sizes_alone(pinned: Start) -> None:
+    wanted = replace(pretrain(), start="champion", replay=0.5)
+    ours, theirs = initialization.continued(wanted, 50), hf.load(start.BASE)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    with pytest.raises(BadSettings, match="max_sequence_length 32, but lmforge-assistant version 3 has 16: set it"):
+        initialization.continued(replace(wanted, sequence_length=32), 50)
+
+
+def test_what_fine_tuning_added_is_added_to_another_base(pinned: Start) -> None:
+    base = initialization.random(pretrain(seed=7), 50)
+    before = [weight.detach().clone() for weight in base.parameters()]
+    ours = initialization.transferred(base, "assistant")
+    models = hf.load(start.FINETUNED / "assistant"), hf.load(start.BASE)
+    for weight, was, tuned, old in zip(ours.parameters(), before, *(m.parameters() for m in models), strict=True):
+        torch.testing.assert_close(weight.detach(), was + tuned - old)
+    with pytest.raises(BadSettings, match="data/start.json pins none of its weights: `lmforge start` pins"):
+        initialization.transferred(base, "other")
 
 
 def test_other_weights_than_the_pinned_ones_are_refused(folder: Path, tokenizer_folder: Path) -> None:

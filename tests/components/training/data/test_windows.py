@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.core.errors import BadData
-from components.training.data.windows import Windows, kind, order, places, turn
+from components.training.data.windows import Windows, kind, order, places, slot_of, turn
 
 
 @pytest.fixture
@@ -72,6 +72,11 @@ SHARES = st.lists(st.floats(0, 4), min_size=1, max_size=4).filter(lambda shares:
 def test_the_turn_of_a_slot_counts_those_of_its_kind_before_it(shares: list[float], slots: int) -> None:
     kinds = [kind(slot, shares) for slot in range(slots)]
     assert [turn(slot, shares) for slot in range(slots)] == [kinds[:slot].count(kinds[slot]) for slot in range(slots)]
+
+
+@given(SHARES, st.integers(0, 10**12))
+def test_a_turn_leads_back_to_its_slot(shares: list[float], slot: int) -> None:
+    assert slot_of(turn(slot, shares), kind(slot, shares), shares) == slot
 
 
 @given(st.integers(0, 10**12), st.floats(0.01, 0.99))
