@@ -61,7 +61,7 @@ def pinned(folder: Path, tokenizer_folder: Path) -> Start:
     return found
 
 
-def test_the_files_come_out_of_the_cache_and_say_where_from(folder: Path, pinned: Start) -> None:
+def test_the_files_come_out_of_the_cache_and_say_where_from(pinned: Start) -> None:
     assert start.read(start.FOLDER / "start.json") == pinned
     assert (start.BASE / "model.safetensors").read_bytes() == b"weights"
     assert [start.origin(name) for name in sorted(pinned.files)] == [
@@ -89,11 +89,12 @@ def test_without_a_version_nothing_is_put_in_place(folder: Path) -> None:
     assert not tokenizer.is_kept(SETTINGS, [documents(folder / "part.parquet", OLD)])
 
 
-def test_weights_come_with_their_tokenizer_whatever_the_text(folder: Path, pinned: Start) -> None:
+@pytest.mark.usefixtures("pinned")
+def test_weights_come_with_their_tokenizer_whatever_the_text(folder: Path) -> None:
     shards = [documents(folder / "part.parquet", NEW)]
     assert tokenizer.is_kept(SETTINGS, shards)
     other = TrainTokenizer(vocab_size=301, max_megabytes=1, sentinels=4)
-    with pytest.raises(BadSettings, match="tokenizer.vocab_size has to be 300: training goes on from lmforge-assis"):
+    with pytest.raises(BadSettings, match=r"tokenizer\.vocab_size has to be 300: training goes on from lmforge-assis"):
         tokenizer.is_kept(other, shards)
 
 
@@ -117,7 +118,8 @@ def test_a_tokenizer_alone_is_kept_while_it_fits(
     assert training.bytes_per_token(Tokenizer.load(start.TOKENIZER), [documents(folder / "o.parquet", OLD)]) == before
 
 
-def test_new_documents_have_shards_of_their_own(folder: Path, pinned: Start, tokenizer_folder: Path) -> None:
+@pytest.mark.usefixtures("pinned")
+def test_new_documents_have_shards_of_their_own(folder: Path, tokenizer_folder: Path) -> None:
     fast = Tokenizer.load(tokenizer_folder)
     part = documents(folder / "part.parquet", [OLD[0], NEW[0], OLD[1], NEW[1]])
     found = encode.encode_file(part, "train", fast, folder / "tokens")

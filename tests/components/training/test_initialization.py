@@ -54,7 +54,7 @@ def test_an_imported_model_says_what_it_said(folder: Path, tokenizer_folder: Pat
 
 
 @pytest.fixture
-def pinned(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """A pinned version with a base and a fine-tuned model, which differ from each other."""
     monkeypatch.chdir(tmp_path)
     for number, place in enumerate((start.BASE, start.FINETUNED / "assistant")):
@@ -64,7 +64,8 @@ def pinned(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sta
     return found
 
 
-def test_a_champion_is_gone_on_from_with_its_sizes_alone(pinned: Start) -> None:
+@pytest.mark.usefixtures("pinned")
+def test_a_champion_is_gone_on_from_with_its_sizes_alone() -> None:
     wanted = replace(pretrain(), start="champion", replay=0.5)
     ours, theirs = initialization.continued(wanted, 50), hf.load(start.BASE)
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
@@ -72,14 +73,15 @@ def test_a_champion_is_gone_on_from_with_its_sizes_alone(pinned: Start) -> None:
         initialization.continued(replace(wanted, sequence_length=32), 50)
 
 
-def test_what_fine_tuning_added_is_added_to_another_base(pinned: Start) -> None:
+@pytest.mark.usefixtures("pinned")
+def test_what_fine_tuning_added_is_added_to_another_base() -> None:
     base = initialization.random(pretrain(seed=7), 50)
     before = [weight.detach().clone() for weight in base.parameters()]
     ours = initialization.transferred(base, "assistant")
     models = hf.load(start.FINETUNED / "assistant"), hf.load(start.BASE)
     for weight, was, tuned, old in zip(ours.parameters(), before, *(m.parameters() for m in models), strict=True):
         torch.testing.assert_close(weight.detach(), was + tuned - old)
-    with pytest.raises(BadSettings, match="data/start.json pins none of its weights: `lmforge start` pins"):
+    with pytest.raises(BadSettings, match=r"data/start\.json pins none of its weights: `lmforge start` pins"):
         initialization.transferred(base, "other")
 
 
