@@ -1,7 +1,6 @@
 """Which version is pinned for which data: the champion for new ones, and for the same data the same one."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -53,23 +52,20 @@ class Tree:
         (self.root / params.PARAMS).write_text(self._params[weights], encoding="utf-8")
 
     def arrives(self, *texts: str) -> None:
-        (self.root / "data/listing.json").write_text(json.dumps({"notes": {text: "sha256" for text in texts}}))
+        (self.root / "data/listing.json").write_text(json.dumps({"notes": dict.fromkeys(texts, "sha256")}))
 
     def follow(self) -> Start | None:
         return continuation.follow(self.root, self.model)
 
     def registers(self, number: int) -> Version:
         """Register what a run of this tree would, as the champion."""
-        outs: Mapping[str, object] = {
-            out.replace("RECIPE", self.recipe): {
-                "md5": f"{number}.dir",
-                "files": {name: f"{out} {name} {number}" for name in names},
-            }
-            for out, names in FOLDERS.items()
-        }
+        outs = {}
+        for out, names in FOLDERS.items():
+            files = {name: f"{out} {name} {number}" for name in names}
+            outs[out.replace("RECIPE", self.recipe)] = {"md5": f"{number}.dir", "files": files}
         kept = {name: (self.root / name).read_bytes() for name in ("params.yaml", "data/listing.json")}
         pinned = self.root / start.PIN
-        files = {
+        lineage = {
             "params.yaml": kept["params.yaml"],
             "listing.json": kept["data/listing.json"],
             SOURCES: (self.root / "data/sources.yaml").read_bytes(),
@@ -77,7 +73,7 @@ class Tree:
             OUTS: json.dumps(outs).encode(),
         }
         package = tiny.vary(self._package, self.root / f"package-{number}", number)
-        version = store.register(package, self.model, {}, files)
+        version = store.register(package, self.model, {}, lineage)
         champion: dict[str, int | None] = {"previous": None, "champion": version.number, "challenger": None}
         store.move(self.model, champion)
         return version
@@ -111,12 +107,14 @@ def test_new_text_goes_on_from_the_champion_and_the_same_text_from_the_same_vers
 
 def test_with_nothing_new_or_no_champion_it_is_told(tree: Tree) -> None:
     tree.goes_on(weights=True)
-    with pytest.raises(BadSettings, match="pretrain.start is champion, but lmforge-.* has none: train one without it"):
+    with pytest.raises(
+        BadSettings, match=r"pretrain\.start is champion, but lmforge-.* has none: train one without it"
+    ):
         tree.follow()
     tree.goes_on(weights=False)
     tree.registers(1)
     tree.goes_on(weights=True)
-    with pytest.raises(BadData, match="nothing is new: lmforge-.* version 1, the champion, was made from these very"):
+    with pytest.raises(BadData, match=r"nothing is new: lmforge-.* version 1, the champion, was made from these very"):
         tree.follow()
     assert start.read() is None
 
