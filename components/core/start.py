@@ -51,6 +51,16 @@ def read(path: Path = PIN) -> Start | None:
     return Start(**content) if content else None
 
 
+def in_place() -> Start | None:
+    """The start whose files are in `models/start`."""
+    return read(FOLDER / PIN.name)
+
+
+def facts(pinned: Start | None) -> dict[str, object]:
+    """What `training.json` says of the version that a training went on from."""
+    return {"start": {"model": pinned.model, "version": pinned.version}} if pinned else {}
+
+
 def write(start: Start | None, path: Path = PIN) -> None:
     """Pin a start, or none; the file is left alone when nothing changed."""
     if not path.exists() or read(path) != start:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from components import tracking
+from components.core import start
 from components.core.errors import BadSettings
 from components.core.git import git
 from components.lineage.objects import LockedStage
-from components.lineage.snapshot import Kept
+from components.lineage.snapshot import START, Kept
 from components.registry import store
 from components.registry.store import Version
 
@@ -67,6 +68,7 @@ class Lineage:
     created: str
     runs: tuple[StageRun, ...]
     flow_run: str
+    start: str  # the version that training went on from; empty where it began at zero
     commit: Commit
     dvc_lock_sha256: str
     stages: tuple[StageDigest, ...]
@@ -101,6 +103,7 @@ def read(root: Path, version: Version) -> Lineage:
         created=f"{version.created:%Y-%m-%d %H:%M} UTC",
         runs=tuple(_runs(kept)),
         flow_run=tags["flow_run"],
+        start=_start(kept),
         commit=_commit(root, tags["git_commit"], tags["git_dirty"] == "true"),
         dvc_lock_sha256=tags["dvc_lock_sha256"],
         stages=tuple(_digest(name, stage) for name, stage in kept.stages.items()),
@@ -127,6 +130,7 @@ def links(lineage: Lineage) -> list[Link]:
             f"{len(lineage.runs)} trainings",
             tuple((run.stage, run.id or "unknown to MLflow") for run in lineage.runs),
         ),
+        *([Link("goes on from", lineage.start)] if lineage.start else []),
         Link("flow run", lineage.flow_run),
         Link("commit", f"{commit.sha}{edits}", ((commit.date, commit.subject),)),
         Link("dvc.lock", f"sha256 {lineage.dvc_lock_sha256}"),
@@ -159,6 +163,11 @@ def _text(link: Link) -> Iterator[str]:
 def _runs(kept: Kept) -> Iterator[StageRun]:
     for stage, facts in kept.trainings().items():
         yield StageRun(stage, facts["stage_key"], tracking.find(facts["stage_key"]))
+
+
+def _start(kept: Kept) -> str:
+    pinned = start.read(kept.folder / START)
+    return str(pinned) if pinned and pinned.has_weights else ""
 
 
 def _commit(root: Path, sha: str, edited: bool) -> Commit:

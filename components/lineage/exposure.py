@@ -1,6 +1,7 @@
 """Which training runs saw a document or an example: those in the tree and those of all registered versions."""
 
 import json
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -86,9 +87,9 @@ def of_version(root: Path, version: Version) -> list[RecordedTraining]:
 
 
 def known(root: Path, model: str) -> Known:
-    """All training runs, each once, with their owners."""
+    """All training runs, each once, with their owners: also the versions that went on from such a version."""
     found = {one.key: Owned(one, in_tree=True) for one in in_tree(root)}
-    silent = []
+    silent, made = [], dict[tuple[int, str], RecordedTraining]()
     for version in store.versions(model):
         try:
             trainings = of_version(root, version)
@@ -96,7 +97,9 @@ def known(root: Path, model: str) -> Known:
             silent.append(Sighting("", "", (version.number,), False, (), (), 0, str(error)))
             continue
         for one in trainings:
-            found.setdefault(one.key, Owned(one)).versions.append(version.number)
+            made[version.number, one.stage] = one
+            for earlier in (one, *_before(one, made)):
+                found.setdefault(earlier.key, Owned(earlier)).versions.append(version.number)
     return Known(list(found.values()), silent)
 
 
@@ -117,6 +120,13 @@ def training(root: Path, stage: str, version: Version | None) -> RecordedTrainin
         where = f"version {version.number}" if version else "the tree"
         raise BadSettings(f"{where} has no training {stage}; it has {', '.join(found) or 'none'}")
     return found[stage]
+
+
+def _before(one: RecordedTraining, made: Mapping[tuple[int, str], RecordedTraining]) -> Iterator[RecordedTraining]:
+    """The trainings of the same stage that a training went on from, the last one first, as far as they are known."""
+    while one.start is not None and (one.start, one.stage) in made:
+        one = made[one.start, one.stage]
+        yield one
 
 
 def _sighting(known: Owned, beginning: str) -> Sighting:

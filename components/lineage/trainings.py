@@ -32,6 +32,7 @@ class RecordedTraining:
 
     def __init__(self, stage: str, facts: Mapping[str, Any], tokens: TokenIndex, reports: Files) -> None:
         self.stage, self.key = stage, str(facts["stage_key"])
+        self.start: int | None = facts["start"]["version"] if "start" in facts else None  # the version it went on from
         self.reading = TypeAdapter(Reading).validate_json(json.dumps(facts["reading"]))
         self._tokens, self._reports = tokens, reports
 

@@ -119,7 +119,8 @@ def main(recipe: str) -> None:
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
     inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
-    inputs += [start.FOLDER / start.PIN.name] if settings.start == CHAMPION else []
+    pinned = start.in_place() if settings.start == CHAMPION else None
+    inputs += [start.FOLDER / start.PIN.name] if pinned else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
     job = Job(
         stage=f"finetune@{recipe}",
@@ -139,7 +140,11 @@ def main(recipe: str) -> None:
         length=model.config.max_sequence_length,
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
         predicts_next=True,
-        facts={"tasks": [task.definition() for task in tasks.values()], prompts.BUDGET: settings.max_prompt_tokens},
+        facts={
+            "tasks": [task.definition() for task in tasks.values()],
+            prompts.BUDGET: settings.max_prompt_tokens,
+            **start.facts(pinned),
+        },
     )
     run(job, settings, outputs)
 

@@ -115,7 +115,7 @@ def main() -> None:
     rows, held_out = data(settings, tokenizer, optimization.batch_size)
     pairs = settings.objective == "sequence_to_sequence"
     inputs = [EXAMPLES / "train" if pairs else TOKENS / "manifest.json", TOKENIZER / "tokenizer.json"]
-    pinned = start.read(start.FOLDER / start.PIN.name) if settings.start == CHAMPION else None
+    pinned = start.in_place() if settings.start == CHAMPION else None
     inputs += [start.FOLDER / start.PIN.name] if pinned else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
     job = Job(
@@ -137,7 +137,7 @@ def main() -> None:
         length=settings.sequence_length,
         shares=shares(settings),
         predicts_next=settings.objective == "causal",
-        facts={"start": {"model": pinned.model, "version": pinned.version}} if pinned else {},
+        facts=start.facts(pinned),
         optimizer=MODEL / OPTIMIZER if settings.keep_optimizer else None,
     )
     run(job, settings, outputs)

@@ -23,7 +23,7 @@ def is_kept(settings: TrainTokenizer, shards: list[Path]) -> bool:
 
     Without its weights it has to have the sizes of the settings, and to fit the text.
     """
-    pinned = start.read(start.FOLDER / start.PIN.name)
+    pinned = start.in_place()
     if pinned is None:
         return False
     found = Tokenizer.load(start.TOKENIZER)

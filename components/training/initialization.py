@@ -101,7 +101,7 @@ def digest(folder: Path) -> str:
 
 def _pinned(section: str, folder: Path) -> start.Start:
     """The pinned version. Raises `BadSettings` when `folder` with what is needed of it is not there."""
-    pinned = start.read(start.FOLDER / start.PIN.name)
+    pinned = start.in_place()
     if pinned is None or not folder.exists():
         raise BadSettings(
             f"params.yaml: {section}.start is champion, but {start.PIN} pins none of its weights: "

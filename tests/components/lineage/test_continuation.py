@@ -107,9 +107,7 @@ def test_new_text_goes_on_from_the_champion_and_the_same_text_from_the_same_vers
 
 def test_with_nothing_new_or_no_champion_it_is_told(tree: Tree) -> None:
     tree.goes_on(weights=True)
-    with pytest.raises(
-        BadSettings, match=r"pretrain\.start is champion, but lmforge-.* has none: train one without it"
-    ):
+    with pytest.raises(BadSettings, match=r"pretrain\.start is champion, but lmforge-.* has none: train one"):
         tree.follow()
     tree.goes_on(weights=False)
     tree.registers(1)
