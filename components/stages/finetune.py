@@ -14,7 +14,7 @@ from components.model.labelling import ANSWER, OUTSIDE
 from components.tasks import Task, catalog, prompts
 from components.tasks import labels as task_labels
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import samples
+from components.training import initialization, samples
 from components.training.data import mixture
 from components.training.data.batches import Causal, Rows, of_documents
 from components.training.engine import checkpoints

@@ -137,7 +137,7 @@ def main() -> None:
         length=settings.sequence_length,
         shares=shares(settings),
         predicts_next=settings.objective == "causal",
-        facts=start.facts(pinned),
+        facts={**start.facts(pinned), **initialization.origin(settings)},
         optimizer=MODEL / OPTIMIZER if settings.keep_optimizer else None,
     )
     run(job, settings, outputs)

@@ -20,7 +20,7 @@ from components.tokenizer.tokenizer import Tokenizer
 
 OLD = ["The quick brown fox jumps over the lazy dog.", "The lazy dog jumps over the quick brown fox."]
 NEW = ["Ein schneller brauner Fuchs springt über den faulen Hund.", "zyxwv utsrq ponml kjihg fedcb"]
-SETTINGS = TrainTokenizer(vocab_size=300, max_megabytes=1, sentinels=4, retrain_below=0.5)
+SETTINGS = TrainTokenizer(vocab_size=300, max_megabytes=1, sentinels=4, retrain_below=0.8)
 
 
 def cached(root: Path, content: bytes) -> str:
@@ -104,7 +104,7 @@ def test_weights_come_with_their_tokenizer_whatever_the_text(folder: Path) -> No
         (OLD, SETTINGS, True),
         (NEW, SETTINGS, False),
         (OLD, TrainTokenizer(vocab_size=300, max_megabytes=1, sentinels=4), False),
-        (OLD, TrainTokenizer(vocab_size=301, max_megabytes=1, sentinels=4, retrain_below=0.5), False),
+        (OLD, TrainTokenizer(vocab_size=301, max_megabytes=1, sentinels=4, retrain_below=0.8), False),
     ],
 )
 def test_a_tokenizer_alone_is_kept_while_it_fits(

@@ -59,6 +59,7 @@ def pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     monkeypatch.chdir(tmp_path)
     for number, place in enumerate((start.BASE, start.FINETUNED / "assistant")):
         hf.save(initialization.random(pretrain(seed=number), 50), place)
+    (start.BASE / "training.json").write_text("{}")
     found = Start("lmforge-assistant", 3, "d" * 64, "data", {"base/model.safetensors": "md5"})
     start.write(found, start.FOLDER / "start.json")
     return found
