@@ -105,17 +105,23 @@ def check_labels(settings: Finetune, tasks: Mapping[str, Task], tokenizer: Token
                 raise BadSettings(f"max_answer_tokens is {most}, but the label `{label}` takes {length}: raise it")
 
 
+def build(recipe: str, settings: Finetune, tasks: Mapping[str, Task], tokenizer: Tokenizer) -> LanguageModel:
+    """The model before its first step."""
+    model = hf.load(BASE)
+    if settings.start == CHAMPION:
+        model = initialization.transferred(model, recipe)
+    if model.config.architecture == "encoder":
+        return model.labelled(labels(tasks), settings.optimization.seed)
+    check_labels(settings, tasks, tokenizer)
+    return model
+
+
 def main(recipe: str) -> None:
     context_window.check()
     settings, tasks = read(recipe)
     optimization = settings.optimization
-    model, tokenizer = hf.load(BASE), Tokenizer.load(BASE)
-    if settings.start == CHAMPION:
-        model = initialization.transferred(model, recipe)
-    if model.config.architecture == "encoder":
-        model = model.labelled(labels(tasks), optimization.seed)
-    else:
-        check_labels(settings, tasks, tokenizer)
+    tokenizer = Tokenizer.load(BASE)
+    model = build(recipe, settings, tasks, tokenizer)
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
     inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
