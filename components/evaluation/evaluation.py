@@ -17,7 +17,7 @@ from components.evaluation.selection import TaskExample
 from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf
 from components.model.interface import LanguageModel
-from components.model.labelling import ANSWER
+from components.model.labelling import ANSWER, ENTITIES
 from components.tasks import Task, catalog, labels, prompts
 from components.tasks.task import taught_tasks
 from components.tokenizer.tokenizer import Tokenizer
@@ -123,8 +123,8 @@ def tasks(folder: Path, model: LanguageModel, prepared: Path, definitions: Path)
 
 def _labels(model: LanguageModel, task: Task) -> bool:
     """Whether the model has the labels that a task needs."""
-    needed = set(task.labels) if task.labels else {ANSWER}
-    return bool(task.labels or task.extractive) and needed <= set(model.config.labels)
+    needed = set(task.labels) or {ENTITIES if task.kind == "spans" else ANSWER}
+    return bool(task.labels or task.extractive or task.kind == "spans") and needed <= set(model.config.labels)
 
 
 def _examples(

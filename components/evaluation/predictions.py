@@ -10,7 +10,7 @@ from components.evaluation.selection import TaskExample
 from components.model import labelling
 from components.model.generation import Sampling, generate, log_likelihoods
 from components.model.interface import LanguageModel
-from components.tasks import Task
+from components.tasks import Task, entities
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
 
@@ -45,7 +45,7 @@ class Predictor:
         docs/decisions.md, "Classification by likelihood"
         """
         if self.model.config.labels:
-            answers = self._label if task.labels else self._mark
+            answers = self._label if task.labels else self._find if task.kind == "spans" else self._mark
         else:
             answers = self._choose if task.labels else self._write
         prompts = [fit(task, example.inputs, self.tokenizer, self.max_prompt_tokens) for example in examples]
@@ -56,6 +56,9 @@ class Predictor:
             for place, prediction in zip(places, answers(task, [prompts[p] for p in places]), strict=True):
                 predictions[place] = prediction
             progress.advance(len(places), task=task.name)
+        if self.model.config.labels and not task.labels:
+            texts = [example.inputs[task.long_field] for example in examples]
+            return [_as_in(text, task, said) for text, said in zip(texts, predictions, strict=True)]
         return predictions
 
     def _label(self, task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
@@ -64,6 +67,12 @@ class Predictor:
     def _mark(self, _task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
         marked = labelling.mark(self.model, prompts)
         return [self.tokenizer.decode(ids[where]).strip() for ids, where in zip(prompts, marked, strict=True)]
+
+    def _find(self, _task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
+        return [
+            entities.written((label, self.tokenizer.decode(ids[where]).strip()) for label, where in found)
+            for ids, found in zip(prompts, labelling.find(self.model, prompts), strict=True)
+        ]
 
     def _choose(self, task: Task, prompts: Sequence[Sequence[int]]) -> list[str]:
         choices = [answer(label, self.tokenizer) for label in task.labels]
@@ -80,6 +89,13 @@ class Predictor:
             sampling=Sampling(repetition_penalty=self.repetition_penalty),
         )
         return [self.tokenizer.decode(tokens).strip() for tokens in answers]
+
+
+def _as_in(text: str, task: Task, marked: str) -> str:
+    """What an encoder marked, as the text has it: its tokenizer may have changed the case."""
+    if task.kind != "spans":
+        return entities.as_in(text, marked)
+    return entities.written((label, entities.as_in(text, surface)) for label, surface, _ in entities.read(marked))
 
 
 def table(task: Task, examples: Sequence[TaskExample], predictions: Sequence[str]) -> pa.Table:

@@ -2,7 +2,8 @@
 
 The head gives every token a label. The last token of a prompt stands for all of it: its label is that of a
 classification, or `ANSWER` when the answer is the part of the prompt whose tokens are labelled so, as in BERT's
-reading of SQuAD and in named entity recognition.
+reading of SQuAD, or `ENTITIES` when it is the entities among the tokens, whose first tokens are labelled `B-` and the
+others `I-`, as in CoNLL.
 docs/decisions.md, "One head for an encoder's tasks"
 """
 
@@ -14,10 +15,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from components.model.interface import LanguageModel
 
-OUTSIDE, ANSWER = "O", "ANSWER"
+OUTSIDE, ANSWER, ENTITIES = "O", "ANSWER", "ENTITIES"
+FIRST, FOLLOWING = "B-", "I-"  # before the label of an entity
 BATCH = 64  # prompts
 
 Prompt = Sequence[int]
+Found = tuple[str, slice]
+"""An entity: its label and its tokens."""
 
 
 def classify(model: LanguageModel, prompts: Sequence[Prompt], labels: Sequence[str]) -> list[str]:
@@ -30,13 +34,21 @@ def mark(model: LanguageModel, prompts: Sequence[Prompt]) -> list[slice]:
     return [_best(_odds(model, logits_TL)) for logits_TL in _read(model, prompts)]
 
 
-def reply(model: LanguageModel, prompts: Sequence[Prompt]) -> list[str | slice]:
-    """Predictions for prompts of unknown tasks: the label of each, or if that is `ANSWER`, the span of its tokens."""
-    labels = [label for label in model.config.labels if label != OUTSIDE]
-    answers: list[str | slice] = []
+def find(model: LanguageModel, prompts: Sequence[Prompt]) -> list[list[Found]]:
+    """The entities of each prompt, in their order."""
+    return [_entities(model, logits_TL) for logits_TL in _read(model, prompts)]
+
+
+def reply(model: LanguageModel, prompts: Sequence[Prompt]) -> list[str | slice | list[Found]]:
+    """Predictions for prompts of unknown tasks: the label of each, or the tokens that it says are the answer."""
+    labels = [label for label in model.config.labels if label != OUTSIDE and label not in _tags(model)]
+    answers: list[str | slice | list[Found]] = []
     for logits_TL in _read(model, prompts):
         label = _likeliest(model, logits_TL[-1], labels)
-        answers.append(_best(_odds(model, logits_TL)) if label == ANSWER else label)
+        if label == ENTITIES:
+            answers.append(_entities(model, logits_TL))
+        else:
+            answers.append(_best(_odds(model, logits_TL)) if label == ANSWER else label)
     return answers
 
 
@@ -57,6 +69,31 @@ def _read(model: LanguageModel, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
 def _likeliest(model: LanguageModel, logits_L: Tensor, labels: Sequence[str]) -> str:
     numbers = [model.config.labels.index(label) for label in labels]
     return labels[int(logits_L[numbers].argmax())]
+
+
+def _tags(model: LanguageModel) -> set[str]:
+    """The labels of tokens in entities: they come in pairs, as a class whose name begins like one does not."""
+    labels = model.config.labels
+    kinds = [label[len(FIRST) :] for label in labels if label.startswith(FIRST)]
+    return {prefix + kind for kind in kinds if FOLLOWING + kind in labels for prefix in (FIRST, FOLLOWING)}
+
+
+def _entities(model: LanguageModel, logits_TL: Tensor) -> list[Found]:
+    """The runs of tokens with the tags of one entity; one may begin with `I-`, as models leave a `B-` out at times."""
+    labels = model.config.labels
+    tags = {OUTSIDE, *_tags(model)}
+    numbers = [number for number, label in enumerate(labels) if label in tags]
+    found: list[Found] = []
+    before = OUTSIDE
+    for place, best in enumerate(logits_TL[:-1, numbers].argmax(-1).tolist()):
+        tag = labels[numbers[best]]
+        kind = tag[len(FIRST) :]
+        if tag.startswith(FOLLOWING) and before != OUTSIDE and before[len(FIRST) :] == kind:
+            found[-1] = kind, slice(found[-1][1].start, place + 1)
+        elif tag != OUTSIDE:
+            found.append((kind, slice(place, place + 1)))
+        before = tag
+    return found
 
 
 def _odds(model: LanguageModel, logits_TL: Tensor) -> Tensor:

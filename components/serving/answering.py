@@ -13,7 +13,7 @@ from components.model.cpu_inference import pack
 from components.model.generation import Sampling, generate, stream
 from components.model.interface import LanguageModel
 from components.serving.request import Options
-from components.tasks import prompts
+from components.tasks import entities, prompts
 from components.tasks.prompts import Taught
 from components.tokenizer.tokenizer import Message, Tokenizer
 
@@ -160,10 +160,19 @@ class Labeller:
     def answers(self, conversations: Sequence[Conversation]) -> list[str]:
         """The answer to each conversation. Raises `BadData` when the last message of one is too long."""
         read = [self.prompt(conversation) for conversation in conversations]
-        return [
-            said if isinstance(said, str) else self.tokenizer.decode(ids[said]).strip()
-            for ids, said in zip(read, labelling.reply(self.model, read), strict=True)
-        ]
+        asked = (conversation[-1]["content"] for conversation in conversations)
+        said = labelling.reply(self.model, read)
+        return [self._answer(*one) for one in zip(asked, read, said, strict=True)]
+
+    def _answer(self, asked: str, ids: Sequence[int], said: str | slice | Sequence[labelling.Found]) -> str:
+        """A label, or what was found among the tokens, as the message has it."""
+        if isinstance(said, str):
+            return said
+        if isinstance(said, slice):
+            return entities.as_in(asked, self.tokenizer.decode(ids[said]).strip())
+        return entities.written(
+            (label, entities.as_in(asked, self.tokenizer.decode(ids[where]).strip())) for label, where in said
+        )
 
     def prompt(self, conversation: Conversation) -> list[int]:
         """The ids that the model reads."""

@@ -10,7 +10,7 @@ from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
 from components.model import hf
 from components.model.interface import LanguageModel
-from components.model.labelling import ANSWER, OUTSIDE
+from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.tasks import Task, catalog, prompts
 from components.tasks import labels as task_labels
 from components.tokenizer.tokenizer import Tokenizer
@@ -30,14 +30,17 @@ CODE = (Path("components/stages/finetune.py"), *checkpoints.CODE)
 
 
 def labels(tasks: Mapping[str, Task]) -> tuple[str, ...]:
-    """The classes of an encoder's head: the labels of the tasks, and whether a token is in the answer.
+    """The classes of an encoder's head: the labels of the tasks, and whether a token is in the answer or an entity.
 
     Raises `BadSettings` for a task whose answers are free text.
     """
     for name, task in tasks.items():
-        if not task.labels and not task.extractive:
+        if not task.labels and not task.extractive and task.kind != "spans":
             raise BadSettings(f"an encoder cannot write the answers of the task `{name}`: take it out of tasks")
-    return OUTSIDE, ANSWER, *dict.fromkeys(label for task in tasks.values() for label in task.labels)
+    tagged = [task_labels.of_entities(task, EXAMPLES / "train") for task in tasks.values() if task.kind == "spans"]
+    tags = [prefix + label for labels in tagged for label in labels for prefix in (FIRST, FOLLOWING)]
+    classes = [label for task in tasks.values() for label in task.labels]
+    return OUTSIDE, ANSWER, *dict.fromkeys([*([ENTITIES] if tagged else []), *tags, *classes])
 
 
 def examples(
@@ -58,11 +61,11 @@ def examples(
 def _labelled(
     folder: Path, settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer
 ) -> Rows:
-    """Rows of classification and of extractive answers: the latter have many targets in a row, the former few."""
+    """Rows of classification, and of answers among the tokens: these have many targets in a row, the former few."""
     layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
     shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
     chosen = {task: share for task, share in settings.tasks.items() if tasks[task].labels}
-    marked = {task: share for task, share in settings.tasks.items() if tasks[task].extractive}
+    marked = {task: share for task, share in settings.tasks.items() if not tasks[task].labels}
     kinds = [
         (sum(shares.values()), mixture.PackedRows(folder, tasks, shares, layout, shape, settings.optimization.seed))
         for shares in (chosen, marked)

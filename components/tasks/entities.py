@@ -4,7 +4,9 @@ F1 over a corpus is 2 * right / (predicted + wanted), with sums over all example
 F1, weighted by predicted + wanted. So its interval is that of a weighted mean, and seqeval's own score is the same.
 """
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 
 NONE = "-"  # the answer where there is no entity
 
@@ -23,6 +25,21 @@ def read(answer: str) -> list[Entity]:
         found.append((*pair, seen[pair]))
         seen[pair] += 1
     return found
+
+
+def written(entities: Iterable[tuple[str, str]]) -> str:
+    """The answer that names entities, each by label and surface."""
+    return "\n".join(f"{label}: {surface}" for label, surface in entities) or NONE
+
+
+def as_in(text: str, surface: str) -> str:
+    """A surface as the text has it: a tokenizer may have changed its case, or the spaces beside punctuation.
+
+    A surface that the text does not have stays as it is.
+    """
+    pattern = r"\s*".join(re.escape(character) for character in surface if not character.isspace())
+    found = re.search(pattern, text, re.IGNORECASE)
+    return found.group() if found else surface
 
 
 def f1(prediction: str, target: str) -> float:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.core.errors import BadData
+from components.tasks import entities
 from components.tasks.task import Task
 
 MOST = 200
@@ -20,6 +21,12 @@ def resolve(tasks: Mapping[str, Task], train: Path) -> dict[str, Task]:
     Raises `BadData` for a task that takes its labels from data and has fewer than two there, or more than `MOST`.
     """
     return {name: _resolved(task, train) if task.labels_from_data else task for name, task in tasks.items()}
+
+
+def of_entities(task: Task, train: Path) -> tuple[str, ...]:
+    """The labels of the entities in the train examples of a task, sorted."""
+    table = pq.read_table(train, columns=["target"], filters=[("task", "=", task.name)], partitioning=None)
+    return tuple(sorted({label for target in table["target"].to_pylist() for label, _, _ in entities.read(target)}))
 
 
 def _resolved(task: Task, train: Path) -> Task:

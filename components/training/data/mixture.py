@@ -13,9 +13,9 @@ import torch
 
 from components.core.errors import BadData
 from components.core.files import STATE
-from components.model.labelling import ANSWER, OUTSIDE
+from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
-from components.tasks import Task
+from components.tasks import Task, entities
 from components.tasks.prompts import answer, fit
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import windows
@@ -38,6 +38,7 @@ Layout = Callable[[Task, Mapping[str, str], str], Segment | None]
 """Maps task, inputs and target to a segment; None when the model cannot learn from the example."""
 
 KEPT = 64  # rows that are cached
+BEGINNING = 16  # characters by which a text is found in its prompt
 OPEN = 8  # rows that are filled in parallel: half the padding of filling one after the other
 
 
@@ -60,7 +61,7 @@ class AsText:
 
 @dataclass(frozen=True)
 class AsLabels:
-    """An encoder labels the tokens of the prompt: the last one for a classification, those of the answer otherwise."""
+    """An encoder labels the tokens of the prompt: the last one for a classification, otherwise those of the answer."""
 
     tokenizer: Tokenizer
     max_prompt_tokens: int
@@ -71,13 +72,36 @@ class AsLabels:
         prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if task.labels:
             return Segment(prompt, [IGNORED] * (len(prompt) - 1) + [self.labels.index(target)])
-        ends = self.byte_lengths[prompt].cumsum()
-        start = self.tokenizer.decode_bytes(prompt).find(target.encode())
-        if start < 0:  # the prompt was cut before the answer
+        if task.kind == "spans":
+            return Segment(prompt, self._tagged(prompt, inputs[task.long_field], target))
+        found = self._places(prompt, target, 0)
+        if found is None:  # the prompt was cut before the answer
             return None
-        inside = (ends > start) & (ends - self.byte_lengths[prompt] < start + len(target.encode()))
         outside, marked = self.labels.index(OUTSIDE), self.labels.index(ANSWER)
-        return Segment(prompt, [*np.where(inside, marked, outside)[:-1].tolist(), marked])
+        return Segment(prompt, [*np.where(found[0], marked, outside)[:-1].tolist(), marked])
+
+    def _tagged(self, prompt: Sequence[int], text: str, target: str) -> list[int]:
+        """The label of each token: the tags of the entities in their order, as far as the prompt was not cut before."""
+        tags = [OUTSIDE] * (len(prompt) - 1) + [ENTITIES]
+        after = max(0, self.tokenizer.decode_bytes(prompt).find(self._surface(text[:BEGINNING])))
+        for label, surface, _ in entities.read(target):
+            if (found := self._places(prompt, surface, after)) is not None:
+                inside, after = found
+                for number, place in enumerate(np.flatnonzero(inside[:-1])):
+                    tags[place] = (FOLLOWING if number else FIRST) + label
+        return [self.labels.index(tag) for tag in tags]
+
+    def _places(self, prompt: Sequence[int], text: str, after: int) -> tuple[np.ndarray, int] | None:
+        """Which tokens have the first occurrence of a text from a byte on, and the byte behind it."""
+        wanted, ends = self._surface(text), self.byte_lengths[prompt].cumsum()
+        start = self.tokenizer.decode_bytes(prompt).find(wanted, after)
+        if start < 0 or not wanted:
+            return None
+        return (ends > start) & (ends - self.byte_lengths[prompt] < start + len(wanted)), start + len(wanted)
+
+    def _surface(self, text: str) -> bytes:
+        """The bytes of a text as its tokens have them: a tokenizer may change its case."""
+        return self.tokenizer.decode_bytes(self.tokenizer.encode(text)).strip()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.model import labelling
-from components.model.labelling import ANSWER, OUTSIDE
+from components.model.labelling import ANSWER, ENTITIES, OUTSIDE
 from components.model.transformer import Transformer
 from tests.components.support import shapes
 
@@ -54,3 +54,19 @@ def test_the_marked_stretch_has_the_largest_sum(gains: list[int]) -> None:
     sums = [sum(gains[start:end]) for start in range(len(gains)) for end in range(start + 1, len(gains) + 1)]
     assert sum(gains[found]) == max(sums)
     assert 0 <= found.start < found.stop <= len(gains)
+
+
+def test_entities_are_runs_of_tags() -> None:
+    labels = (OUTSIDE, ANSWER, ENTITIES, "B-PER", "I-PER", "B-LOC", "I-LOC", "B-movie")
+    tagger = shapes.model(replace(shapes.config(**shapes.ENCODER), labels=labels))
+    said = ["B-PER", "I-PER", OUTSIDE, "I-LOC", "B-LOC", "I-PER", OUTSIDE, ENTITIES]
+    logits = torch.nn.functional.one_hot(torch.tensor([labels.index(tag) for tag in said]), len(labels)).float()
+    logits[:, labels.index("B-movie")] = 2.0  # a class of whole prompts, which no token has
+    assert labelling._entities(tagger, logits) == [
+        ("PER", slice(0, 2)),
+        ("LOC", slice(3, 4)),
+        ("LOC", slice(4, 5)),
+        ("PER", slice(5, 6)),
+    ]
+    found = labelling.find(tagger, PROMPTS)
+    assert found == [labelling.find(tagger, [prompt])[0] for prompt in PROMPTS]

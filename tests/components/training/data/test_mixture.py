@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadData
-from components.model.labelling import ANSWER, OUTSIDE
+from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.tasks import Task
 from components.tokenizer.tokenizer import Tokenizer
@@ -113,6 +113,35 @@ def test_the_last_token_of_a_prompt_carries_its_label(tokenizer: Tokenizer) -> N
     piece = as_labels(tokenizer)(TASKS["topic"], {"text": "The fox."}, "Mathematics")
     assert piece is not None
     assert piece.targets == [IGNORED] * (len(piece.tokens) - 1) + [LABELS.index("Mathematics")]
+
+
+ENTITY_TASK = Task(name="names", kind="spans", template="The names in: {text}", long_field="text", metric="entity_f1")
+ENTITY_LABELS = (
+    OUTSIDE,
+    ANSWER,
+    ENTITIES,
+    *(prefix + kind for kind in ("PER", "LOC") for prefix in (FIRST, FOLLOWING)),
+)
+
+
+def test_the_tokens_of_entities_are_tagged_in_their_order(tokenizer: Tokenizer) -> None:
+    layout = AsLabels(tokenizer, 96, ENTITY_LABELS, tokenizer.byte_lengths())
+    target = "LOC: names\nPER: Ada Lovelace\nLOC: names"  # a word of the template, and twice
+    piece = layout(ENTITY_TASK, {"text": "of names Ada Lovelace, names"}, target)
+    assert piece is not None
+    tags = [ENTITY_LABELS[label] for label in piece.targets]
+    assert tags[-1] == ENTITIES
+    found: list[tuple[str, bytes]] = []
+    for token, tag in zip(piece.tokens, tags[:-1], strict=False):
+        if tag.startswith(FIRST):
+            found.append((tag[2:], tokenizer.decode_bytes([token])))
+        elif tag.startswith(FOLLOWING):
+            found[-1] = found[-1][0], found[-1][1] + tokenizer.decode_bytes([token])
+    assert [(kind, said.strip()) for kind, said in found] == [
+        ("LOC", b"names"),
+        ("PER", b"Ada Lovelace"),
+        ("LOC", b"names"),
+    ]
 
 
 @given(st.text("abc 天地", max_size=20), st.text("defg 玄黄", min_size=1, max_size=8), st.text("abc 天地", max_size=20))
