@@ -83,7 +83,7 @@ class AsLabels:
     def _tagged(self, prompt: Sequence[int], text: str, target: str) -> list[int]:
         """The label of each token: the tags of the entities in their order, as far as the prompt was not cut before."""
         tags = [OUTSIDE] * (len(prompt) - 1) + [ENTITIES]
-        after = max(0, self.tokenizer.decode_bytes(prompt).find(self._surface(text[:BEGINNING])))
+        after = max(0, self.tokenizer.decode_bytes(prompt).find(self._surface(text[:BEGINNING]).strip()))
         for label, surface, _ in entities.read(target):
             if (found := self._places(prompt, surface, after)) is not None:
                 inside, after = found
@@ -93,15 +93,15 @@ class AsLabels:
 
     def _places(self, prompt: Sequence[int], text: str, after: int) -> tuple[np.ndarray, int] | None:
         """Which tokens have the first occurrence of a text from a byte on, and the byte behind it."""
-        wanted, ends = self._surface(text), self.byte_lengths[prompt].cumsum()
-        start = self.tokenizer.decode_bytes(prompt).find(wanted, after)
-        if start < 0 or not wanted:
-            return None
-        return (ends > start) & (ends - self.byte_lengths[prompt] < start + len(wanted)), start + len(wanted)
+        ends, read = self.byte_lengths[prompt].cumsum(), self.tokenizer.decode_bytes(prompt)
+        for wanted in (surface := self._surface(text), surface.strip()):  # some tokenizers set a space before a text
+            if wanted and (start := read.find(wanted, after)) >= 0:
+                return (ends > start) & (ends - self.byte_lengths[prompt] < start + len(wanted)), start + len(wanted)
+        return None
 
     def _surface(self, text: str) -> bytes:
         """The bytes of a text as its tokens have them: a tokenizer may change its case."""
-        return self.tokenizer.decode_bytes(self.tokenizer.encode(text)).strip()
+        return self.tokenizer.decode_bytes(self.tokenizer.encode(text))
 
 
 @dataclass(frozen=True)
