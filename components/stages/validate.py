@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from components.core.errors import BadData
 from components.core.files import STATE, write_atomically
 from components.data.settings import Ingest, Validate
 from components.data.tables.records import SCHEMAS
-from components.data.validation.expectations import SEVERITIES, Labels, add_columns, rules
+from components.data.validation.expectations import ADVICE, SEVERITIES, add_columns, rules
 from components.data.validation.measures import measure
 from components.tasks import catalog
+from components.tasks.task import Task
 
 REPORTS = Path("reports/validation")
 SITE = "lmforge"
@@ -33,17 +35,20 @@ ROWS_SHOWN = 5  # of those that break a rule
 Report = dict[str, Any]
 
 
-def validate(data: str, root: Path, settings: Validate, tasks: Labels, licenses: tuple[str, ...], docs: Path) -> Report:
+def validate(
+    data: str, root: Path, settings: Validate, tasks: Mapping[str, Task], licenses: tuple[str, ...], docs: Path
+) -> Report:
     """Check the tables of `raw` or `prepared` data below a folder against their rules; one without rows has none.
 
     Returns the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
     """
-    frames = measure(root)
-    add_columns(frames, settings, tasks)
+    frames = measure(root, {name: task.needed for name, task in tasks.items()})
+    labels = {name: task.labels for name, task in tasks.items()}
+    add_columns(frames, settings, labels)
     context = _context(docs)
     results = []
     for table, frame in frames.items():
-        suite = gx.ExpectationSuite(table, expectations=rules(data, table, settings, tasks, licenses))
+        suite = gx.ExpectationSuite(table, expectations=rules(data, table, settings, labels, licenses))
         results += [_rule(table, result) for result in _run(context, frame, suite).results]
     context.build_data_docs(site_names=[SITE])
     return {
@@ -69,7 +74,8 @@ def explain(failures: list[Report]) -> str:
 def _explain(rule: Report) -> str:
     name = f"{rule['table']}: `{rule['name']}` fails"
     if not rule["failed_rows"]:
-        return f"{name}: {rule['observed']}"
+        advice = f" ({ADVICE[rule['name']]})" if rule["name"] in ADVICE else ""
+        return f"{name}: {rule['observed']}{advice}"
     rows = ", ".join(f"{row['source']} {str(row['id'])[:12]} ({row['value']})" for row in rule["examples"])
     return f"{name} for {rule['failed_rows']} rows, such as {rows}"
 
@@ -169,8 +175,7 @@ def _run(
 def main(table: str) -> None:
     settings = params.read("validate", Validate)
     licenses = params.read("ingest", Ingest).licenses
-    tasks = {task.name: task.labels for task in catalog.load().values()}
-    report = validate(table, Path("data") / table, settings, tasks, licenses, STATE / "data-docs" / table)
+    report = validate(table, Path("data") / table, settings, catalog.load(), licenses, STATE / "data-docs" / table)
     text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     kept = STATE / "validation" / f"{table}.json"
     write_atomically(kept, text)

@@ -106,6 +106,12 @@ class Task:
         return self._template.fields
 
     @property
+    def needed(self) -> list[str]:
+        """The inputs that every example has to have, and not empty."""
+        of_kind = {"conversation": ["messages"], "preference": ["rejected"]}
+        return of_kind.get(self.kind) or self._template.needed
+
+    @property
     def words(self) -> int:
         """The number of characters of the template's own words."""
         return self._template.words

@@ -60,6 +60,11 @@ class Template:
         return [field for part in self.parts for field in part.fields]
 
     @property
+    def needed(self) -> list[str]:
+        """The fields that may not be empty."""
+        return [field for part in self.parts if not part.optional for field in part.fields]
+
+    @property
     def words(self) -> int:
         """The characters of its own words that are in every prompt."""
         return sum(len(words) for part in self.parts if not part.optional for words, _ in part.pieces)

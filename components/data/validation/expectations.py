@@ -13,6 +13,14 @@ from components.data.tables.split import SPLITS
 Labels = Mapping[str, tuple[str, ...]]
 """The labels of each known task; none where its answers are free text, or its labels those of the data."""
 
+EVERY_SPLIT = "every split has rows"
+ADVICE = {  # what to do about a rule that fails, where it does not say so itself
+    EVERY_SPLIT: (
+        "give more rows or raise prepare.splits; a few long documents are split by their parts with "
+        "prepare.splits.unit: part and a smaller prepare.documents.max_characters"
+    )
+}
+
 SEVERITIES = {"critical": "blocking", "warning": "warning"}  # Great Expectations' word -> ours
 
 
@@ -72,9 +80,7 @@ def _contents(stage: str, settings: Validate) -> list[Expectation]:
 
 def _splits() -> list[Expectation]:
     return [
-        _blocking(
-            "every split has rows", gxe.ExpectColumnDistinctValuesToEqualSet, column="split", value_set=[*SPLITS]
-        ),
+        _blocking(EVERY_SPLIT, gxe.ExpectColumnDistinctValuesToEqualSet, column="split", value_set=[*SPLITS]),
         _blocking("no text is in two splits", gxe.ExpectColumnValuesToBeInSet, column="splits_of_text", value_set=[1]),
         _blocking("no e-mail address is left", gxe.ExpectColumnValuesToBeInSet, column="emails", value_set=[0]),
     ]

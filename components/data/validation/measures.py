@@ -4,7 +4,8 @@ docs/decisions.md, "Great Expectations sees no texts"
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from components.data.tables.shards import batches
 from components.data.tables.split import SPLITS
 
 Measures = dict[str, Any]
+Needed = Mapping[str, Sequence[str]]
+"""Task -> the inputs that its examples have to have."""
+
 GROUPS = {"documents": "source", "examples": "task"}
 
 
-def measure(root: Path) -> dict[str, pd.DataFrame]:
+def measure(root: Path, needed: Needed) -> dict[str, pd.DataFrame]:
     """The measures of those of the tables `documents` and `examples` below a folder that have rows.
 
     Raises `BadData` when none has.
     """
-    measured = {table: pd.DataFrame(_rows(root, table)) for table in SCHEMAS}
+    measured = {table: pd.DataFrame(_rows(root, table, needed)) for table in SCHEMAS}
     frames = {table: frame for table, frame in measured.items() if not frame.empty}
     if not frames:
         raise BadData(f"{root} has neither documents nor examples: see what the sources yield")
@@ -37,8 +41,8 @@ def measure(root: Path) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def _rows(root: Path, table: str) -> Iterator[Measures]:
-    measured = {"documents": _document, "examples": _example}[table]
+def _rows(root: Path, table: str, needed: Needed) -> Iterator[Measures]:
+    measured = {"documents": _document, "examples": partial(_example, needed=needed)}[table]
     folders = {split: root / table / split for split in SPLITS if (root / table / split).exists()}
     for split, folder in (folders or {"": root / table}).items():
         for batch in batches(folder):
@@ -51,8 +55,8 @@ def _document(row: Measures) -> Measures:
     return row | _text(text) | {"content": _digest(text)}
 
 
-def _example(row: Measures) -> Measures:
-    inputs, problem = _inputs(row.pop("inputs"))
+def _example(row: Measures, needed: Needed) -> Measures:
+    inputs, problem = _inputs(row.pop("inputs"), needed.get(row["task"], ()))
     text = None if problem else main_text(inputs)
     target = row["target"]
     return row | {
@@ -72,7 +76,7 @@ def _text(text: str | None) -> Measures:
     }
 
 
-def _inputs(encoded: str | None) -> tuple[dict[str, str], str]:
+def _inputs(encoded: str | None, needed: Sequence[str]) -> tuple[dict[str, str], str]:
     """The inputs of an example, and the problem with them, "" for none."""
     try:
         inputs = json.loads(encoded or "")
@@ -83,6 +87,9 @@ def _inputs(encoded: str | None) -> tuple[dict[str, str], str]:
     missing = next((name for name, value in inputs.items() if not isinstance(value, str)), None)
     if missing:
         return {}, f"`{missing}` is missing"
+    empty = next((name for name in needed if not inputs.get(name, "").strip()), None)
+    if empty:
+        return {}, f"`{empty}` is empty" if empty in inputs else f"no `{empty}`, which the task needs"
     if not (main_text(inputs) or "").strip():
         return {}, "all are empty"
     return inputs, ""

@@ -4,16 +4,19 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from components.core import id_index
+from components.core.errors import BadData
 from components.data.settings import DocumentLimits, ExampleLimits, Prepare, Shares
-from components.data.tables.records import SCHEMAS, dump
+from components.data.tables.records import SCHEMAS, dump, dump_turns, identity
 from components.data.tables.shards import ShardWriter
-from components.data.tables.split import SPLITS
+from components.data.tables.split import SPLITS, split_of
 from components.stages.prepare import prepare
 from tests.support.shared import on_cores
 
@@ -44,16 +47,17 @@ def example(key: str, text: str, target: str = "positive", task: str = "sentimen
     }
 
 
-def run(folder: Path, table: str, rows: list[Row]) -> tuple[dict[str, list[Row]], list[Row]]:
+def run(
+    folder: Path, table: str, rows: list[Row], settings: Prepare = SETTINGS
+) -> tuple[dict[str, list[Row]], list[Row]]:
     """The rows of each split, and the rejected ones."""
     with ShardWriter(folder / "raw" / table, SCHEMAS[table]) as writer:
         for row in rows:
             writer.write(dict(row))
-    counts = prepare(table, folder / "raw", folder / "prepared", folder / "rejected", SETTINGS)
+    counts = prepare(table, folder / "raw", folder / "prepared", folder / "rejected", settings)
     kept = {split: pq.read_table(folder / "prepared" / table / split).to_pylist() for split in SPLITS}
     rejected = pq.read_table(folder / "rejected" / table).to_pylist()
-    assert sum(counts.values()) == len(rows)
-    assert sum(map(len, kept.values())) + len(rejected) == len(rows)
+    assert sum(map(len, kept.values())) + len(rejected) == sum(counts.values()) >= len(rows)
     return kept, rejected
 
 
@@ -126,6 +130,98 @@ def test_a_document_keeps_its_split_when_others_arrive(folder: Path) -> None:
     after, _ = run(folder / "more", "documents", more)
     for split in SPLITS:
         assert {row["id"] for row in before[split]} <= {row["id"] for row in after[split]}
+
+
+BOOK = "\n\n".join(f"Paragraph {number} of a long book. It goes on for a while." for number in range(200))
+
+
+def test_a_long_document_is_divided_and_stays_in_one_split(folder: Path) -> None:
+    name = identity("books", "book.txt:1")
+    kept, rejected = run(folder, "documents", [document(name, BOOK)])
+    parts = all_rows(kept)
+    assert rejected == []
+    assert "".join(part["text"] for part in parts) == BOOK
+    assert [part["id"] for part in parts] == [id_index.part(name, number) for number in range(1, len(parts) + 1)]
+    assert parts[1]["origin"] == f"file:#{name}, part 2 of {len(parts)}"
+    assert all(part["text"].endswith("\n\n") for part in parts[:-1])
+    (split,) = [split for split in SPLITS if kept[split]]
+    assert split == split_of(BOOK, SETTINGS.splits)
+
+
+def test_a_few_books_are_split_by_their_parts_where_the_settings_say_so(folder: Path) -> None:
+    documents = replace(SETTINGS.documents, max_characters=300)
+    settings = replace(SETTINGS, documents=documents, splits=replace(SETTINGS.splits, unit="part"))
+    kept, _ = run(folder, "documents", [document(identity("books", "book.txt:1"), BOOK)], settings)
+    assert all(kept[split] for split in SPLITS)
+    assert "".join(part["text"] for part in all_rows(kept)) == BOOK
+
+
+def test_a_part_that_repeats_a_text_is_a_duplicate(folder: Path) -> None:
+    first, second = (identity("books", f"{number}.txt:1") for number in range(2))
+    kept, rejected = run(folder, "documents", [document(first, BOOK), document(second, BOOK)])
+    assert len(rejected) == len(all_rows(kept))
+    assert {row["reason"] for row in rejected} == {"duplicate"}
+
+
+def test_nothing_left_is_told(folder: Path) -> None:
+    with pytest.raises(BadData, match="documents: no row is left: 2 too short; change"):
+        run(folder, "documents", [document("a", "short"), document("b", "tiny")])
+
+
+def conversation(key: str, *said: str, rejected: str | None = None) -> Row:
+    """Turns that user and assistant take, of which the last is the target."""
+    turns = [{"role": ("user", "assistant")[number % 2], "content": text} for number, text in enumerate(said)]
+    inputs = {"messages": dump_turns(turns[:-1])} | ({"rejected": rejected} if rejected else {})
+    return example(key, "", said[-1], "chat") | {"inputs": dump(inputs)}
+
+
+def test_conversations_are_cleaned_turn_by_turn(folder: Path) -> None:
+    kept, rejected = run(
+        folder,
+        "examples",
+        [
+            conversation(
+                "a",
+                'Write\u00a0to "jane@example.org"\nplease.',
+                "Done.",
+                "<|im_end|> user",
+                "A\u200b pleasure.",
+            ),
+            conversation("b", "\u200b", "Hello."),
+            conversation("c", "long " * 300, "Hello."),
+            conversation("d", "Hi.", "Hello.", rejected="Call (202) 265-2800."),
+        ],
+    )
+    rows = {row["id"]: row for row in all_rows(kept)}
+    assert json.loads(json.loads(rows["a"]["inputs"])["messages"]) == [
+        {"role": "user", "content": 'Write to "<email>"\nplease.'},
+        {"role": "assistant", "content": "Done."},
+        {"role": "user", "content": "<|im_end|> user"},
+    ]
+    assert rows["a"]["target"] == "A pleasure."
+    assert json.loads(rows["d"]["inputs"])["rejected"] == "Call <phone>."
+    assert {row["id"]: row["reason"] for row in rejected} == {"b": "empty", "c": "too long"}
+
+
+def test_conversations_with_one_beginning_share_a_split(folder: Path) -> None:
+    rows = [
+        conversation(f"{number}-{turns}", f"Question {number}?", *["Yes.", "And now?"] * turns, "No.")
+        for number in range(60)
+        for turns in range(3)
+    ]
+    kept, _ = run(folder, "examples", rows)
+    for split in SPLITS:
+        beginnings = {row["id"].partition("-")[0] for row in kept[split]}
+        assert len(kept[split]) == 3 * len(beginnings) > 0
+
+
+def test_rows_with_one_instruction_are_spread_over_the_splits(folder: Path) -> None:
+    inputs = [{"instruction": "Name the number.", "input": f"{number}"} for number in range(60)]
+    rows = [example(str(number), "") | {"inputs": dump(given)} for number, given in enumerate(inputs)]
+    rows.append(example("alone", "") | {"inputs": dump({"instruction": "Sing.", "input": ""})})
+    kept, rejected = run(folder, "examples", rows)
+    assert rejected == []
+    assert all(kept[split] for split in SPLITS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process cannot be kept to a core")

@@ -21,6 +21,7 @@ from components.data.tables.shards import ShardWriter
 from components.data.tables.split import SPLITS
 from components.data.validation import expectations
 from components.stages.validate import blocking_failures, explain, validate
+from components.tasks.task import Task
 from tests.components.support import tiny
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,10 @@ SETTINGS = Validate(
     min_rows_per_task=2,
     min_language_share={"en": 0.5},
 )
-TASKS = {"sentiment_en": ("positive", "negative"), "description": ()}
+TASKS = {
+    "sentiment_en": Task(name="sentiment_en", template="{text}[\n{more}]", labels=("positive", "negative")),
+    "description": Task(name="description", template="{text}"),
+}
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -110,6 +114,7 @@ BROKEN: list[tuple[str, Row, str]] = [
     ("examples", {"inputs": "{"}, "inputs are readable"),
     ("examples", {"inputs": "[]"}, "inputs are readable"),
     ("examples", {"inputs": '{"text": null}'}, "inputs are readable"),
+    ("examples", {"inputs": '{"title": "x"}'}, "inputs are readable"),
     ("examples", {"inputs": '{"text": ""}'}, "inputs are readable"),
     ("examples", {"inputs": dump({"text": "x" * 1001})}, "text is not empty nor too long"),
 ]
@@ -130,6 +135,13 @@ def test_each_row_that_breaks_a_rule_is_found(folder: Path) -> None:
     assert set(found) - expected == {("examples", "text is present")}  # of the inputs that are not readable
     assert {name for (_, name), rule in found.items() if rule["severity"] == "warning"} == {"few rows are duplicates"}
     assert not report["success"]
+
+
+def test_an_input_of_an_optional_part_may_be_empty(folder: Path) -> None:
+    rows = tables()
+    rows["examples"][0]["inputs"] = dump({"text": " text 0", "more": ""})
+    write(folder / "raw", rows)
+    assert check(folder, "raw")["success"]
 
 
 def test_a_small_share_of_a_language_is_a_warning(folder: Path) -> None:
@@ -181,7 +193,7 @@ def test_what_prepare_should_have_removed_blocks(folder: Path) -> None:
         ("examples", "every split has rows", "blocking"),
     ]
     line = explain(blocking_failures(report["rules"]))
-    assert "documents: `every split has rows` fails: missing: validation; " in line
+    assert "documents: `every split has rows` fails: missing: validation (give more rows or raise " in line
     assert "`no e-mail address is left` fails for 1 rows, such as notes dtrain text  (1)" in line
 
 
