@@ -11,6 +11,7 @@ from components.evaluation.settings import Evaluate
 from components.registry.settings import Gate, Package
 from components.tokenizer.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
+from flows import agreement
 from flows.retraining.settings import Retraining
 
 # docs/decisions.md, "Settings live beside the code that uses them"
@@ -31,8 +32,13 @@ SECTIONS: dict[str, Any] = {
 
 
 def check(path: Path = params.PARAMS) -> None:
-    """Raise `BadSettings` with everything that is wrong in the file: key, value and limit, or the nearest name."""
-    check_content(params.load(path), str(path))
+    """Raise `BadSettings` with everything that is wrong in the file, or with its sources that do not fit their tasks.
+
+    Each line has key, value and limit, or the nearest name.
+    """
+    content = params.load(path)
+    check_content(content, str(path))
+    agreement.check(params.parse(content["ingest"], Ingest, f"{path}: ingest"))
 
 
 def check_content(content: Mapping[str, Any], where: str) -> None:

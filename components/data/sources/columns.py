@@ -154,10 +154,16 @@ class Columns:
     spans: SpanColumns | None = None
 
     @property
-    def of_tasks(self) -> list[TaskColumns]:
-        """The sections that make examples."""
-        sections = (self.examples, self.conversations, self.preferences, self.tags, self.spans)
-        return [section for section in sections if section]
+    def of_tasks(self) -> dict[str, TaskColumns]:
+        """The sections that make examples, by their names."""
+        sections = {
+            "examples": self.examples,
+            "conversations": self.conversations,
+            "preferences": self.preferences,
+            "tags": self.tags,
+            "spans": self.spans,
+        }
+        return {name: section for name, section in sections.items() if section}
 
     def check(self, where: str) -> None:
         """Raise `BadSettings` when no columns are named, or an example may have no input at all."""
@@ -177,7 +183,7 @@ class Columns:
 
 def records(rows: Iterator[Row], columns: Columns) -> Iterator[Record]:
     """The records of rows, of each row in the order of the sections."""
-    sections: list[Section] = [section for section in (columns.documents, *columns.of_tasks) if section]
+    sections: list[Section] = [section for section in (columns.documents, *columns.of_tasks.values()) if section]
     for row in rows:
         for section in sections:
             yield section.record(row)

@@ -1,0 +1,42 @@
+"""Checks that the sources of the catalogue make examples of the kind of their tasks, before anything starts."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from components.core.errors import BadSettings
+from components.core.params import suggest
+from components.data.settings import Ingest
+from components.data.sources import catalog as sources_catalog
+from components.data.sources.columns import Columns, ExampleColumns, TaskColumns
+from components.tasks import catalog as tasks_catalog
+from components.tasks.task import Task
+
+
+def check(settings: Ingest) -> None:
+    """Raise `BadSettings` with each section of a source that does not fit the task that is taken from it."""
+    tasks = tasks_catalog.load()
+    problems = [
+        f"{source.where}: {name}{problem}"
+        for source in sources_catalog.load(Path(settings.sources))
+        if isinstance(source, Columns)
+        for name, section in source.of_tasks.items()
+        if section.task in settings.take and section.task in source.yields
+        for problem in misfits(section, tasks)
+    ]
+    if problems:
+        raise BadSettings("; ".join(problems))
+
+
+def misfits(section: TaskColumns, tasks: Mapping[str, Task]) -> Iterator[str]:
+    """What is wrong with a section, as the end of a line that begins with its name."""
+    task = tasks.get(section.task)
+    if task is None:
+        yield f".task {section.task} is not in {tasks_catalog.PATH}: {suggest(section.task, list(tasks))}"
+    elif task.kind != section.kind:
+        yield f" makes examples for tasks of the kind {section.kind}, and {task.name} is of the kind {task.kind}"
+    elif isinstance(section, ExampleColumns):
+        for name in task.needed:
+            if name not in section.inputs:
+                yield f".inputs has no `{name}`, which the template of {task.name} needs"
+            if name in section.optional:
+                yield f".optional names `{name}`, which the template of {task.name} needs: put it in brackets there"
