@@ -5,7 +5,6 @@ docs/decisions.md, "Great Expectations sees no texts"
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -42,12 +41,11 @@ def measure(root: Path, needed: Needed) -> dict[str, pd.DataFrame]:
 
 
 def _rows(root: Path, table: str, needed: Needed) -> Iterator[Measures]:
-    measured = {"documents": _document, "examples": partial(_example, needed=needed)}[table]
     folders = {split: root / table / split for split in SPLITS if (root / table / split).exists()}
     for split, folder in (folders or {"": root / table}).items():
         for batch in batches(folder):
             for row in batch.to_pylist():
-                yield measured(row) | {"split": split}
+                yield (_document(row) if table == "documents" else _example(row, needed)) | {"split": split}
 
 
 def _document(row: Measures) -> Measures:
