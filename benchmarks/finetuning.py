@@ -24,7 +24,7 @@ from components.core.progress import Progress
 from components.evaluation import predictions, selection
 from components.evaluation.predictions import Predictor
 from components.evaluation.settings import Evaluate
-from components.model import hf
+from components.model import hf, lora
 from components.model.transformer import Transformer
 from components.stages import finetune
 from components.tasks import Task, catalog, labels
@@ -41,10 +41,18 @@ DOCUMENTS = 256  # rows
 QUICK = {"optimization.steps": 20, "optimization.compile": "never"}
 
 EQUAL = dict.fromkeys(("topic", "sentiment_en", "sentiment_zh", "description", "question_answering"), 1.0)
+LORA = {
+    "method": "lora",
+    "lora": {"rank": 8, "alpha": 16, "targets": "all", "register": "merged"},
+    "optimization.learning_rate": 4e-3,
+}
 VARIANTS: dict[str, dict[str, Any]] = {
     "half the rate": {"optimization.learning_rate": 1e-3},
     "twice the rate": {"optimization.learning_rate": 4e-3},
     "AdamW, 5e-4": {"optimization.optimizer": "adamw", "optimization.learning_rate": 5e-4},
+    "LoRA": LORA,
+    "LoRA, the rate of all weights": LORA | {"optimization.learning_rate": 1.5e-3},
+    "LoRA, AdamW, 2e-3": LORA | {"optimization.optimizer": "adamw", "optimization.learning_rate": 2e-3},
     "no replay": {"replay": 0.0},
     "twice the replay": {"replay": 0.25},
     "equal shares": {"tasks": EQUAL},
@@ -167,7 +175,9 @@ def teach(settings: Finetune) -> Taught:
     steps = settings.optimization.steps
     optimization = replace(settings.optimization, validate_every=steps, checkpoint_every=steps)
     rows = finetune.training_rows(settings, known(), model, tokenizer)
+    finetune.adapt(model, settings)
     found = train("fine-tuning", model, rows, validate, scaling.resolve(optimization, model, length))
+    lora.merge(model)
     return Taught(model, tokenizer, settings.max_prompt_tokens, found)
 
 

@@ -27,10 +27,14 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def sha256(path: Path) -> str:
-    """The sha256 of a file's content, in hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+def sha256(*paths: Path) -> str:
+    """The sha256 of the contents of files, one after the other, in hexadecimal."""
+    total = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as content:
+            while piece := content.read(1 << 24):
+                total.update(piece)
+    return total.hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -23,6 +23,8 @@ class TrainingEstimate:
     """The size of a training run, and its duration as estimated by the probe."""
 
     weights: int
+    trained: int  # of the weights
+    memory: int  # bytes of weights, gradients and optimizer states
     tokens: int
     flops_per_token: int  # forward and backward
     start: float  # seconds to the first step
@@ -94,8 +96,12 @@ def describe(stage: str, training: TrainingEstimate) -> str:
     seconds, source = steps(stage, training)
     watts = power_limit()
     energy = f", at most {short(watts * seconds / 3600, 'Wh')}" if watts else ""
+    weights = f"{short(training.weights)} weights"
+    if training.trained < training.weights:
+        weights += f", {short(training.trained)} of them trained"
     return (
-        f"{short(training.weights)} weights, {short(training.tokens)} tokens, {short(flops, 'FLOP')}: "
+        f"{weights}, {short(training.memory, 'B')} with gradients and optimizer, "
+        f"{short(training.tokens)} tokens, {short(flops, 'FLOP')}: "
         f"about {duration(seconds)} at {training.tokens / seconds:,.0f} tokens/s ({source}){energy}"
     )
 

@@ -35,6 +35,8 @@ def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> RunEstimat
 def _training(size: Size) -> TrainingEstimate:
     return TrainingEstimate(
         weights=size.weights,
+        trained=size.trained,
+        memory=size.memory,
         tokens=size.steps * size.tokens,
         flops_per_token=size.flops_per_token,
         start=START + (COMPILATION if size.compiled else 0),

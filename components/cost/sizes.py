@@ -1,12 +1,12 @@
 """The sizes of the training runs of given settings, counted without initializing a weight."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from components.core import params
@@ -14,12 +14,15 @@ from components.model import arithmetic, hf, hf_loading
 from components.model.config import Config, ModelConfig
 from components.model.hf_classes import ModuleConfig
 from components.model.interface import LanguageModel
+from components.model.lora_settings import Lora
 from components.model.transformer import Transformer
 from components.tokenizer.settings import TrainTokenizer
-from components.training import scaling
+from components.training import initialization, scaling
 from components.training.data.batches import SpanCorruption
 from components.training.engine import hardware, optimizer
 from components.training.settings import Finetune, PartialOptimization, PinnedModel, Pretrain
+
+FP32 = 4  # bytes
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Size:
 
     config: Config
     weights: int
+    trained: int  # of the weights: all, or adapters
+    memory: int  # bytes of weights, gradients and optimizer states
     steps: int
     tokens: int  # per step
     flops_per_token: int  # forward and backward
@@ -54,25 +59,39 @@ def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
     return found | {f"finetune@{name}": finetuning(recipe, config) for name, recipe in recipes.items()}
 
 
-def training(optimization: PartialOptimization, config: Config, length: int, source_length: int) -> Size:
+def training(
+    optimization: PartialOptimization, config: Config, length: int, source_length: int, adapters: Lora | None = None
+) -> Size:
     """A training run on rows of `length` tokens for the decoder (or the only stack), `source_length` for an encoder."""
     model, device = skeleton(config), hardware.device()
     filled = scaling.resolve(optimization, model, config.max_sequence_length)
-    flops, dtype = model.flops_per_token(length, source_length), arithmetic.chosen(filled.precision, device)
+    dtype = arithmetic.chosen(filled.precision, device)
     matrices = [module for module in model.modules() if isinstance(module, nn.Linear)]
     numbers = sum(matrix.in_features + matrix.out_features for matrix in matrices)
-    passed = flops / (6 * sum(matrix.weight.numel() for matrix in matrices))  # of two stacks a token passes through one
+    products = 6 * sum(matrix.weight.numel() for matrix in matrices)
+    passed = model.flops_per_token(length, source_length) / products  # of two stacks a token passes through one
+    if adapters is not None:
+        initialization.adapt(model, adapters, filled.seed)
+    by_muon = optimizer.kinds(model)[2] if filled.optimizer == "muon" else {}
+    weights, trained = _count(model.parameters()), _count(weight for _, weight in optimizer.trained(model))
     return Size(
         config=config,
-        weights=sum(weight.numel() for weight in model.parameters()),
+        weights=weights,
+        trained=trained,
+        # Gradients, and two moments of AdamW or one of Muon, all in fp32.
+        memory=FP32 * (weights + 3 * trained - _count(by_muon)),
         steps=filled.steps,
         tokens=filled.batch_size * (length + source_length),
-        flops_per_token=flops,
+        flops_per_token=model.flops_per_token(length, source_length),
         traffic_per_token=numbers * passed,
-        optimizer_flops=optimizer.flops(optimizer.kinds(model)[2], dtype) if filled.optimizer == "muon" else 0,
+        optimizer_flops=optimizer.flops(by_muon, dtype),
         dtype=dtype,
         compiled=hardware.compiles(filled, device, compilable=model.compilable),
     )
+
+
+def _count(weights: Iterable[Tensor]) -> int:
+    return sum(weight.numel() for weight in weights)
 
 
 def finetuning(settings: Finetune, config: Config) -> Size:
@@ -81,8 +100,8 @@ def finetuning(settings: Finetune, config: Config) -> Size:
     if config.architecture == "encoder":
         config = config.with_labels(("", ""))
     if config.architecture == "encoder_decoder":
-        return training(settings.optimization, config, length // 2, length)
-    return training(settings.optimization, config, length, 0)
+        return training(settings.optimization, config, length // 2, length, settings.lora)
+    return training(settings.optimization, config, length, 0, settings.lora)
 
 
 def row_lengths(settings: Pretrain) -> tuple[int, int]:

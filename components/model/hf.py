@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from components.core.errors import BadData
-from components.model import hf_classes, hf_formats, hf_loading
+from components.model import adapters, hf_classes, hf_formats, hf_loading
 from components.model.config import Config, ModelConfig
+from components.model.folder import base, is_adapter
 from components.model.hf_module import HfModule
 from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
@@ -31,15 +32,28 @@ def save(model: LanguageModel, folder: Path) -> None:
         hf_loading.save(model, folder)
         return
     assert isinstance(model, Transformer)
-    (folder / "config.json").write_text(json.dumps(write_config(model.config), indent=2) + "\n")
+    save_config(model, folder)
     save_file(state_dict(model), folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def load(folder: Path) -> LanguageModel:
-    """The model of a folder, in fp32 on the CPU, in evaluation mode.
+def save_config(model: LanguageModel, folder: Path) -> None:
+    """Write `config.json` alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, HfModule):
+        hf_loading.save_config(model, folder)
+        return
+    assert isinstance(model, Transformer)
+    (folder / "config.json").write_text(json.dumps(write_config(model.config), indent=2) + "\n")
 
-    Raises `BadData` when there is no such folder, or its model has an unsupported format.
+
+def load(folder: Path) -> LanguageModel:
+    """The model of a folder, in fp32 on the CPU, in evaluation mode; an adapter is merged into its base.
+
+    Raises `BadData` when there is no such folder, neither we nor `transformers` can run its model, or the base of an
+    adapter is not the one that it was trained on.
     """
+    if is_adapter(folder):
+        return _adapted(folder)
     content = _content(folder)
     config = _own_config(content)
     if config is None:
@@ -57,6 +71,17 @@ def load(folder: Path) -> LanguageModel:
         {ours: torch.cat([weights[name].float() for name in theirs]) for ours, theirs in names.items()},
         strict=False,  # a tied head is the embedding
     )
+    return model.eval()
+
+
+def _adapted(folder: Path) -> LanguageModel:
+    """The base of an adapter with the adapter in its matrices; with the window and the labels of the adapter."""
+    model, config = load(base(folder)), read_config(folder)
+    if config.labels != model.config.labels:
+        model = model.labelled(config.labels, seed=0)
+    if config.max_sequence_length != model.config.max_sequence_length:
+        model = model.resized(model.config.vocab_size, config.max_sequence_length)
+    adapters.merge(model, folder)
     return model.eval()
 
 

@@ -43,6 +43,12 @@ def save(model: HfModule, folder: Path) -> None:
     (folder / "generation_config.json").unlink(missing_ok=True)  # the package has its own
 
 
+def save_config(model: HfModule, folder: Path) -> None:
+    """Write `config.json` alone."""
+    model.module.config.architectures = [type(model.module).__name__]
+    model.module.config.save_pretrained(folder)
+
+
 def skeleton(config: ModuleConfig) -> HfModule:
     """A model without weights, for its sizes."""
     return HfModule(hf_classes.skeleton(config.content, config.architecture, config.head), config)

@@ -22,7 +22,7 @@ from components.core.errors import BadData, BadSettings
 from components.model import hf_classes, segments
 from components.model.hf_classes import ModuleConfig
 from components.model.hf_reading import ModuleReading
-from components.model.interface import BlockShape, LanguageModel
+from components.model.interface import BlockShape, LanguageModel, training_flops
 from components.model.loss import IGNORED
 
 
@@ -119,12 +119,17 @@ class HfModule(LanguageModel):
 
     def flops_per_token(self, length: int, source_length: int = 0) -> int:
         """As of our Transformer, with half of the matrices of an encoder-decoder in each half."""
-        matrices = 6 * self.multiplied_weights()
+        matrices = self._flops_of_matrices()
         pair = 12 * self.config.num_layers * self.config.hidden_size
         if not source_length:
             return matrices + pair * length // (2 if self.config.architecture == "decoder" else 1)
         attention = pair * (source_length**2 + length * source_length + length**2 // 2)
         return matrices // 2 + attention // (length + source_length)
+
+    def _flops_of_matrices(self) -> int:
+        blocks, head = self.matrices(), self.module.get_output_embeddings()
+        inside = [weight for name, weight in self.named_parameters() if name in blocks]
+        return training_flops([*inside, *([head.weight] if head else [])])
 
     def flops_per_target(self) -> int:
         return 0

@@ -5,7 +5,7 @@ Shapes: B rows, T tokens that are predicted from, S tokens of the source of an e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
 import torch
@@ -15,6 +15,14 @@ from components.model.config import Config
 
 BlockShape = tuple[int, int]
 """Rows and columns of the blocks of a matrix, each of which Muon orthogonalizes separately."""
+
+
+def training_flops(matrices: Iterable[Tensor]) -> int:
+    """Floating-point operations per token in the products with matrices, forward and backward.
+
+    6 per weight; 4 where it is frozen, and has no gradient.
+    """
+    return sum((6 if matrix.requires_grad else 4) * matrix.numel() for matrix in matrices)
 
 
 class GenerationState(Protocol):

@@ -57,7 +57,7 @@ def cross_entropy(
 class _CrossEntropy(torch.autograd.Function):
     """The loss in chunks of positions; the gradients are computed at once, while the logits of a chunk are in memory.
 
-    So memory grows with the vocabulary and with the positions, never with both
+    That of a frozen weight is not computed. So memory grows with the vocabulary and with the positions, never with both
     (Hsu et al., https://arxiv.org/abs/2410.10989).
     docs/decisions.md, "The loss in chunks"
     """
@@ -73,14 +73,15 @@ class _CrossEntropy(torch.autograd.Function):
         body: Body,
     ) -> Tensor:
         weight = weight_VC.to(hidden_NC.dtype)
-        weight_gradient = torch.zeros_like(weight_VC)
+        weight_gradient = torch.zeros_like(weight_VC) if ctx.needs_input_grad[1] else None
         hidden_gradient = torch.zeros_like(hidden_NC)
         total = torch.zeros((), device=hidden_NC.device)
         for rows in _chunks(targets_N):
             hidden = hidden_NC[rows]
             nats, gradient_NV = body(hidden @ weight.mT, targets_N[rows], cap, z_loss)
             hidden_gradient[rows] = gradient_NV @ weight
-            weight_gradient += gradient_NV.mT @ hidden
+            if weight_gradient is not None:
+                weight_gradient += gradient_NV.mT @ hidden
             total += nats
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         return total
@@ -88,7 +89,8 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *scales: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * scales[0], weight_gradient * scales[0], None, None, None, None
+        of_weight = None if weight_gradient is None else weight_gradient * scales[0]
+        return hidden_gradient * scales[0], of_weight, None, None, None, None
 
 
 def _chunks(targets_N: Tensor) -> list[slice]:

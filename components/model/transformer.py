@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from components.core.errors import BadSettings
 from components.model.config import ModelConfig
 from components.model.decode_state import DecodeState
-from components.model.interface import BlockShape, LanguageModel
+from components.model.interface import BlockShape, LanguageModel, training_flops
 from components.model.layers import Block, Context, LayerCache, RotaryEmbedding, SinusoidalEmbedding, norm
 from components.model.loss import IGNORED, cross_entropy, soft_cap, with_targets
 from components.model.ngrams import NgramEmbedding
@@ -204,13 +204,13 @@ class Transformer(LanguageModel):
         for name, weight in self.named_parameters():
             if weight.ndim == 2 and name.startswith(("encoder.", "decoder.")):
                 rows, columns = weight.shape
-                if "attention." in name:
+                if "attention." in name and ".adapters." not in name:
                     rows, columns = (rows, head_dim) if name.endswith("attention.out.weight") else (head_dim, columns)
                 found[name] = rows, columns
         return found
 
     def multiplied_weights(self) -> int:
-        return sum(map(_matrices, self.blocks())) + self.head.weight.numel()
+        return sum(weight.numel() for part in (*self.blocks(), self.head) for weight in _matrices(part))
 
     def labelled(self, labels: Sequence[str], seed: int) -> "Transformer":
         changed = Transformer(self.config.with_labels(labels))
@@ -247,27 +247,28 @@ class Transformer(LanguageModel):
     def flops_per_token(self, length: int, source_length: int = 0) -> int:
         """Floating-point operations per token of a row, forward and backward.
 
-        6 per weight of the matrices that the token passes through, 12 per pair of query and key for each unit of width,
-        and half of that where attention is causal (https://arxiv.org/abs/2204.02311, appendix B).
+        6 per weight of the matrices that the token passes through (4 where it is frozen, and has no gradient), 12 per
+        pair of query and key for each unit of width, and half of that where attention is causal
+        (https://arxiv.org/abs/2204.02311, appendix B).
         """
         config = self.config
         pair = 12 * config.num_layers * config.num_heads * config.head_dim
-        head = 6 * self.head.weight.numel() * length
+        head = _flops(self.head) * length
         if self.decoder is None:
-            return (6 * _matrices(self.encoder) * length + pair * length**2 + head) // length
-        decoder = 6 * _matrices(self.decoder) * length + pair * length**2 // 2 + head
+            return (_flops(self.encoder) * length + pair * length**2 + head) // length
+        decoder = _flops(self.decoder) * length + pair * length**2 // 2 + head
         if self.encoder is None:
             return decoder // length
         # The memory passes through the encoder, and through the matrix for keys and values of each cross-attention.
-        memory = config.num_layers * config.hidden_size * 2 * config.num_kv_heads * config.head_dim
-        encoder = 6 * (_matrices(self.encoder) + memory) * source_length + pair * source_length**2
-        cross = pair * length * source_length - 6 * memory * length
+        memory = sum(_flops(block.cross_attention.key_value) for block in self.blocks() if block.reads_source)
+        encoder = (_flops(self.encoder) + memory) * source_length + pair * source_length**2
+        cross = pair * length * source_length - memory * length
         return (encoder + decoder + cross) // (length + source_length)
 
     def flops_per_target(self) -> int:
         """FLOPs that `loss` saves on a processor for a token without a target: those of the last MLP and the head."""
         *_, last = self.blocks()
-        return 6 * (_matrices(last.mlp) + self.head.weight.numel())
+        return _flops(last.mlp) + _flops(self.head)
 
     def _hidden(
         self,
@@ -339,6 +340,10 @@ def _not_padding(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor | None:
     return (torch.arange(tokens_BT.shape[1], device=tokens_BT.device) < lengths_B[:, None])[:, None, None]
 
 
-def _matrices(module: nn.Module | None) -> int:
+def _matrices(module: nn.Module | None) -> list[Tensor]:
     assert module is not None
-    return sum(weight.numel() for weight in module.parameters() if weight.ndim == 2)
+    return [weight for weight in module.parameters() if weight.ndim == 2]
+
+
+def _flops(module: nn.Module | None) -> int:
+    return training_flops(_matrices(module))

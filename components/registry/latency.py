@@ -35,9 +35,10 @@ def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
     """Measure two packages, one prompt at a time as they are served: greedy generation, or labelling by an encoder."""
     from components.model import hf
     from components.model.cpu_inference import pack
+    from components.model.folder import weight_files
 
     models = [hf.load(package) for package in (challenger, champion)]
-    sizes = [sum(part.stat().st_size for part in package.glob("*.safetensors")) for package in (challenger, champion)]
+    sizes = [sum(part.stat().st_size for part in weight_files(package)) for package in (challenger, champion)]
     if bool(models[0].config.labels) != bool(models[1].config.labels):
         return Latency(None, 0.0, 0.0, *sizes)
     read = min(READ, *(model.config.max_sequence_length - WRITTEN for model in models))

@@ -19,6 +19,7 @@ IMPORTED = (  # by pyfunc.py
     "__init__.py",
     "core/__init__.py",
     "core/errors.py",
+    "core/files.py",
     "model",
     "serving/__init__.py",
     "serving/answering.py",

@@ -18,6 +18,7 @@ from components import tracking
 from components.core.errors import BadData, BadSettings
 from components.core.files import STATE
 from components.core.stage import log
+from components.model.folder import ADAPTER_CONFIG, weight_files
 from components.registry import mlflow_model
 from components.registry.ledger import Head
 
@@ -32,7 +33,7 @@ CHALLENGER = "challenger"
 HEAD = "ledger_head"
 KEPT = "lineage"  # the folder of an MLflow model with its lineage files
 
-IDENTITY = ("model.safetensors", "config.json", "tokenizer.json")  # the files by which two packages are the same model
+IDENTITY = ("config.json", "tokenizer.json", ADAPTER_CONFIG)  # beside the weights: by these two packages are the same
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ def digest(package: Path) -> str:
     docs/decisions.md, "A version is its weights, sizes and tokenizer"
     """
     total = hashlib.sha256()
-    for file in IDENTITY:
-        with (package / file).open("rb") as content:
+    others = [package / name for name in IDENTITY if (package / name).exists()]
+    for file in (*weight_files(package), *others):
+        with file.open("rb") as content:
             total.update(hashlib.file_digest(content, "sha256").digest())
     return total.hexdigest()
 

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from components.core import templates
 from components.core.files import read_json
 from components.model import hf
+from components.model.folder import is_adapter, weight_files
 from components.registry.settings import Package
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
@@ -45,7 +46,8 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
         config=config,
         form=form,
         loader=CLASSES[config.architecture],
-        parameters=parameters(model / "model.safetensors"),
+        parameters=parameters(model),
+        adapter=is_adapter(model),
         training=read_json(model / "training.json"),
         documents=sources,
         examples=examples(data / "examples" / "train"),
@@ -126,9 +128,13 @@ def not_above_best_baseline(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     return weak
 
 
-def parameters(weights: Path) -> int:
-    """The number of weights, from the header of a safetensors file."""
-    with safe_open(weights, framework="np") as tensors:
+def parameters(model: Path) -> int:
+    """The number of weights in a model folder, from the headers of its files."""
+    return sum(map(_parameters, weight_files(model)))
+
+
+def _parameters(file: Path) -> int:
+    with safe_open(file, framework="np") as tensors:
         return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
 
 

@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
-from components.model import hf
+from components.model import adapters, hf, lora
+from components.model.folder import MERGED, is_adapter, weight_files, weights_digest
 from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.tasks import Task, catalog, prompts
@@ -114,9 +117,44 @@ def build(recipe: str, settings: Finetune, tasks: Mapping[str, Task], tokenizer:
     if settings.start == CHAMPION:
         model = initialization.transferred(model, recipe)
     if model.config.architecture == "encoder":
-        return model.labelled(labels(tasks), settings.optimization.seed)
-    check_labels(settings, tasks, tokenizer)
+        model = model.labelled(labels(tasks), settings.optimization.seed)
+    else:
+        check_labels(settings, tasks, tokenizer)
+    adapt(model, settings)
     return model
+
+
+def adapt(model: LanguageModel, settings: Finetune) -> None:
+    """Freeze the model and attach adapters to it in place, if that is the method of the recipe.
+
+    Raises `BadSettings` when the model has no such target, or one too small for the rank, and when the base of what
+    has to be registered as an adapter is itself an adapter, which PEFT does not load.
+    """
+    if settings.lora is None:
+        return
+    if settings.lora.register == "adapter" and is_adapter(BASE):
+        raise BadSettings(f"params.yaml: lora.register is adapter, but {BASE} is an adapter itself: set it to merged")
+    initialization.adapt(model, settings.lora, settings.optimization.seed)
+
+
+def adapted_from(settings: Finetune) -> dict[str, object]:
+    """The facts of a training of adapters: its settings, and the base with the digest of its weights."""
+    if settings.lora is None:
+        return {}
+    return {"lora": asdict(settings.lora), "base": {"folder": str(BASE), "sha256": weights_digest(BASE)}}
+
+
+def save(model: LanguageModel, folder: Path, settings: Finetune) -> None:
+    """Write a trained model: whole, or as the adapter alone; a merged adapter also stays by itself in `adapter`."""
+    if settings.lora is None:
+        hf.save(model, folder)
+    elif settings.lora.register == "merged":
+        adapters.write(model, settings.lora, BASE, folder / MERGED)
+        lora.merge(model)
+        hf.save(model, folder)
+    else:
+        hf.save_config(model, folder)
+        adapters.write(model, settings.lora, BASE, folder)
 
 
 def main(recipe: str) -> None:
@@ -127,7 +165,7 @@ def main(recipe: str) -> None:
     model = build(recipe, settings, tasks, tokenizer)
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
-    inputs = [BASE / "model.safetensors", TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
+    inputs = [*weight_files(BASE), TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
     pinned = start.in_place() if settings.start == CHAMPION else None
     inputs += [start.FOLDER / start.PIN.name] if pinned else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
@@ -153,7 +191,9 @@ def main(recipe: str) -> None:
             "tasks": [task.definition() for task in tasks.values()],
             prompts.BUDGET: settings.max_prompt_tokens,
             **start.facts(pinned),
+            **adapted_from(settings),
         },
+        save=partial(save, settings=settings),
     )
     run(job, settings, outputs)
 

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 from components.core import context_window, params, stage
-from components.core.files import write_json
+from components.core.files import read_json, write_json
 from components.model import hf
 from components.model.config import Config
+from components.model.folder import ADAPTER_CONFIG, MERGED, base, is_adapter, weight_files
 from components.registry.settings import Package
 from components.reports import model_card
 from components.tokenizer.tokenizer import Tokenizer
 
-FILES = ("model.safetensors", "config.json", "training.json", "tokenizer.json", "tokenizer_config.json")
+FILES = ("config.json", "training.json", "tokenizer.json", "tokenizer_config.json")
+BASE = "base"  # the folder of an adapter's base
 
 
 def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Path, settings: Package) -> None:
@@ -26,12 +28,30 @@ def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Pa
     target.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(model / name, target / name)
+    copy_weights(model, target)
     shutil.copyfile(reports / "scores.json", target / "scores.json")
     config = hf.read_config(model)
     if config.predicts_tokens:
         tokenizer = Tokenizer.load(model)
         write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
     (target / "README.md").write_text(model_card.render(model, reports, base_reports, data, settings), encoding="utf-8")
+
+
+def copy_weights(model: Path, target: Path) -> None:
+    """Copy the weights of a model; an adapter takes its base along, so that the package stands alone.
+
+    docs/decisions.md, "The package of an adapter has its base in it"
+    """
+    for file in sorted(model.glob("*.safetensors")):
+        shutil.copyfile(file, target / file.name)
+    if (model / MERGED).exists():
+        shutil.copytree(model / MERGED, target / MERGED, dirs_exist_ok=True)
+    if is_adapter(model):
+        found = base(model)
+        (target / BASE).mkdir(exist_ok=True)
+        for file in (found / "config.json", *weight_files(found)):
+            shutil.copyfile(file, target / BASE / file.name)
+        write_json(target / ADAPTER_CONFIG, read_json(model / ADAPTER_CONFIG) | {"base_model_name_or_path": BASE})
 
 
 def generation_config(config: Config, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
+from components.model import hf
 from components.model.interface import LanguageModel
 from components.tasks import catalog
 from components.tokenizer.tokenizer import Tokenizer
@@ -137,6 +138,7 @@ def main() -> None:
         length=settings.sequence_length,
         shares=shares(settings),
         predicts_next=settings.objective == "causal",
+        save=hf.save,
         facts={**start.facts(pinned), **initialization.origin(settings)},
         optimizer=MODEL / OPTIMIZER if settings.keep_optimizer else None,
     )

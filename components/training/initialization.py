@@ -1,17 +1,17 @@
 """The model that training begins with: random weights, those of a champion, or an imported one."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from components.core import start
+from components.core import params, start
 from components.core.errors import BadData, BadSettings
-from components.core.files import read_json
-from components.model import hf
+from components.core.files import read_json, sha256
+from components.model import hf, lora
 from components.model.interface import LanguageModel
+from components.model.lora_settings import Lora
 from components.model.transformer import Transformer
 from components.training.settings import PinnedModel, Pretrain
 
@@ -86,17 +86,24 @@ def transferred(model: LanguageModel, recipe: str) -> LanguageModel:
     return model
 
 
+def adapt(model: LanguageModel, settings: Lora, seed: int) -> None:
+    """Freeze a model in place, and attach new adapters to it.
+
+    Raises `BadSettings` when it has no such target, or one too small for the rank.
+    """
+    known = lora.targets(model)
+    for target in () if settings.targets == "all" else settings.targets:
+        if target not in known:
+            raise BadSettings(f"params.yaml: lora.targets: {target}: {params.suggest(target, known)}")
+    lora.attach(model, settings, seed)
+
+
 def digest(folder: Path) -> str:
     """The sha256 of the weights in a folder, its files concatenated by name. Raises `BadData` when there are none."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise BadData(f"{folder} holds no *.safetensors: pretrain.start.folder has to be a model folder")
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as content:
-            while piece := content.read(1 << 24):
-                total.update(piece)
-    return total.hexdigest()
+    return sha256(*files)
 
 
 def _pinned(section: str, folder: Path) -> start.Start:

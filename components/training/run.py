@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 
 from components import tracking
 from components.core import id_index
-from components.model import hf
 from components.model.interface import LanguageModel
 from components.training.data import mixture
 from components.training.data.data_order import Reading, Table, Taken
@@ -38,6 +37,7 @@ class Outputs:
     shares: Mapping[Table, float]  # the tables that the steps read
     predicts_next: bool  # whether the token after a window is predicted too
     facts: Mapping[str, object]  # for `training.json`
+    save: Callable[[LanguageModel, Path], None]  # writes the model to a folder
     optimizer: Path | None = None  # the file for the state of the optimizers, where it is kept
 
 
@@ -59,7 +59,8 @@ def _save(job: Job, key: str, history: History, outputs: Outputs) -> None:
     reading = _reading(job, history, outputs)
     steps, batch_size = job.settings.steps, job.settings.batch_size
     facts = {"stage_key": key, "steps": steps, "tokens": steps * batch_size * outputs.length, **outputs.facts}
-    save_model(job.model, outputs.tokenizer, outputs.model, facts | {"reading": asdict(reading)})
+    outputs.save(job.model, outputs.model)
+    save_rest(outputs.tokenizer, outputs.model, facts | {"reading": asdict(reading)})
     save_curves(history, outputs.reports)
     save_examples(mixture.taken(job.rows, reading), outputs.reports)
 
@@ -78,9 +79,8 @@ def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
     )
 
 
-def save_model(model: LanguageModel, tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
-    """Write weights, sizes, tokenizer and `training.json` with facts about the training run to one folder."""
-    hf.save(model, folder)
+def save_rest(tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
+    """Write the tokenizer and `training.json`, with facts about the training run, beside the model in a folder."""
     for name in TOKENIZER_FILES:
         shutil.copyfile(tokenizer / name, folder / name)
     (folder / "training.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Len, Lt, MinLen
 
 from components.model.config import ModelSettings
+from components.model.lora_settings import Lora
 
 Betas = tuple[Annotated[float, Ge(0), Le(1)], Annotated[float, Ge(0), Le(1)]]
 
@@ -154,7 +155,15 @@ class Finetune:
     max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
     max_answer_tokens: Annotated[int, Ge(2)]  # including the end of the turn; longer ones are cut
     validation_rows: Annotated[int, Ge(1)]
+    method: Literal["full", "lora"]  # which weights are trained
+    lora: Lora | None = None  # for the method of this name
     optimization: Optimization
+
+    def __post_init__(self) -> None:
+        if (self.method == "lora") != (self.lora is not None):
+            raise ValueError("`lora` has to be set for the method lora, and for it alone")
+        if self.lora is not None and self.start is not None:
+            raise ValueError("`start` has to be left out for the method lora: adapters belong to the base as it is")
 
 
 @dataclass(frozen=True, kw_only=True)

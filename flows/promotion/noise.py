@@ -17,7 +17,7 @@ from components.core import params
 from components.core.errors import BadData, BadSettings
 from components.evaluation import bits_per_byte, likelihood, selection
 from components.evaluation.settings import Evaluate
-from components.model import arithmetic, hf
+from components.model import arithmetic, hf, lora
 from components.model.interface import LanguageModel
 from components.registry import spread
 from components.registry.spread import NoiseRecord
@@ -85,7 +85,9 @@ class Recipe:
             model = hf.load(folder / "model")
             settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
             rows = finetune.training_rows(settings, self.tasks, model, tokenizer)
+            finetune.adapt(model, settings)
             self._run(model, rows, settings.optimization, folder / "finetune")
+            lora.merge(model)
             hf.save(model, folder / "model")
             return self._score(hf.load(folder / "model"), tokenizer)
 

@@ -81,7 +81,7 @@ def packages(
     """A package of each kind of model that answers."""
     root = tmp_path_factory.mktemp("packages")
     made = {}
-    for kind in ("labels", "encoder_decoder", "original"):
+    for kind in ("labels", "encoder_decoder", "original", "adapter"):
         reports = root / f"{kind}-reports"
         reports.mkdir()
         (reports / "scores.json").write_text(json.dumps(tiny.scores(kind=kind)))

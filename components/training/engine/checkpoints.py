@@ -63,8 +63,11 @@ def key(made_from: Manifest) -> str:
 
 
 def named_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
-    """All weights and optimizer states by name, in the same order whether they are new or restored; not copies."""
-    names = {weight: name for name, weight in model.named_parameters()}
+    """All trained weights and optimizer states by name, in the same order whether new or restored; not copies.
+
+    What is frozen is pinned by the digest of its file in the manifest.
+    """
+    names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
     found = {f"model.{name}": weight.detach() for weight, name in names.items()}
     for optimizer in optimizers:
         for weight in _weights(optimizer):

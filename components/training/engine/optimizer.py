@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -201,10 +201,10 @@ def build(model: LanguageModel, settings: Optimization, precision: torch.dtype) 
 
 
 def kinds(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.Parameter], dict[nn.Parameter, BlockShape]]:
-    """The weights of a model: vectors, tables with a row per token or position, and the matrices of the layers."""
+    """The trained weights: vectors, tables with a row per token or position, and the matrices of the layers."""
     vectors, tables, matrices = [], [], {}
     blocks = model.matrices()
-    for name, weight in model.named_parameters():
+    for name, weight in trained(model):
         if name in blocks:
             matrices[weight] = blocks[name]
         elif weight.ndim < 2:
@@ -212,6 +212,11 @@ def kinds(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.Parameter],
         else:
             tables.append(weight)
     return vectors, tables, matrices
+
+
+def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The weights that are trained, with their names: all but the frozen ones."""
+    yield from ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
 
 
 def learning_rate(step: int, settings: Optimization) -> float:

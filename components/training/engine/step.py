@@ -15,7 +15,7 @@ from components.model import arithmetic
 from components.model.interface import LanguageModel
 from components.training.data.batches import Share
 from components.training.engine import checkpoints, distributed, hardware, optimizer_state
-from components.training.engine.optimizer import build, learning_rate
+from components.training.engine.optimizer import build, learning_rate, trained
 from components.training.settings import Optimization
 
 WINDOW = 128  # steps
@@ -159,9 +159,9 @@ def _gradient_norm(weights: Iterable[Tensor]) -> Tensor:
 
 
 def _kinds(model: nn.Module) -> dict[str, list[Tensor]]:
-    """The weights by the part of the model that they belong to; vectors are a kind of their own."""
+    """The trained weights by the part of the model that they belong to; vectors are a kind of their own."""
     kinds: dict[str, list[Tensor]] = {}
-    for name, weight in model.named_parameters():
+    for name, weight in trained(model):
         kind = "vectors" if weight.ndim < 2 else next((kind for kind in KINDS if kind in name), "other")
         kinds.setdefault(kind, []).append(weight)
     return kinds

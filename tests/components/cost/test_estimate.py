@@ -1,5 +1,6 @@
 """How long a run takes and a training costs, in words, by earlier runs where there were any."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,16 @@ from components.cost.estimate import RunEstimate, TrainingEstimate, describe
 from components.training.engine import pace
 from components.training.engine.pace import Pace
 
-TRAINING = TrainingEstimate(weights=4_000_512, tokens=1_146_880, flops_per_token=25_000_000, start=20, seconds=300)
+TRAINING = TrainingEstimate(
+    weights=4_000_512,
+    trained=4_000_512,
+    memory=48_000_000,
+    tokens=1_146_880,
+    flops_per_token=25_000_000,
+    start=20,
+    seconds=300,
+)
+WEIGHTS = "4.0M weights, 48 MB with gradients and optimizer"
 ROAD = RunEstimate({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})
 
 
@@ -22,14 +32,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first_training_is_by_the_probe() -> None:
-    line = "4.0M weights, 1.1M tokens, 29 TFLOP: about 5 min at 3,823 tokens/s (by a probe of this machine)"
+    line = f"{WEIGHTS}, 1.1M tokens, 29 TFLOP: about 5 min at 3,823 tokens/s (by a probe of this machine)"
     assert describe("pretrain", TRAINING) == line
     assert ROAD.seconds("pretrain") == 320
 
 
+def test_a_training_of_adapters_tells_what_is_trained() -> None:
+    adapters = replace(TRAINING, trained=65_536, memory=17_000_000)
+    assert describe("pretrain", adapters).startswith(
+        "4.0M weights, 66k of them trained, 17 MB with gradients and optimizer, 1.1M tokens"
+    )
+
+
 def test_then_it_is_as_last_time() -> None:
     pace.remember("pretrain", Pace(tokens_per_second=11_500, flops_per_token=25_000_000))
-    line = "4.0M weights, 1.1M tokens, 29 TFLOP: about 1.7 min at 11,500 tokens/s (as last time)"
+    line = f"{WEIGHTS}, 1.1M tokens, 29 TFLOP: about 1.7 min at 11,500 tokens/s (as last time)"
     assert describe("pretrain", TRAINING) == line
     assert ROAD.seconds("pretrain") == pytest.approx(20 + 1_146_880 / 11_500)
 

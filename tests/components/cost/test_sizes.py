@@ -11,11 +11,13 @@ from torch import nn
 from components.core import params
 from components.core.errors import BadData
 from components.cost import sizes
+from components.model import lora
 from components.model.transformer import Transformer
 from components.training.data.batches import SpanCorruption
 from components.training.settings import CorruptedSpans, PinnedModel, Pretrain
 from tests.components.support import shapes
 from tests.components.support import sizes as toys
+from tests.components.support.adapted import SETTINGS
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +28,21 @@ def test_weights_are_those_of_the_model(shape: str) -> None:
     counted = sizes.training(toys.optimization(), config, shapes.LENGTH, 0)
     assert counted.weights == sum(weight.numel() for weight in Transformer(config).parameters())
     assert counted.steps * counted.tokens == 12 * 4 * shapes.LENGTH
+
+
+@pytest.mark.parametrize(("optimizer", "moments"), [("adamw", 2), ("muon", 1)])
+def test_adapters_are_counted_with_what_they_save(optimizer: str, moments: int) -> None:
+    config, optimization = shapes.config(**shapes.DECODER), toys.optimization(optimizer=optimizer)
+    whole = sizes.training(optimization, config, shapes.LENGTH, 0)
+    size = sizes.training(optimization, config, shapes.LENGTH, 0, SETTINGS)
+    model = Transformer(config)
+    lora.attach(model, SETTINGS, seed=0)
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    assert (size.trained, size.weights) == (trained, whole.weights + trained)
+    assert size.memory == 4 * (size.weights + (1 + moments) * trained)
+    assert whole.trained == whole.weights
+    assert whole.memory > 1.9 * size.memory
+    assert size.flops_per_token == model.flops_per_token(shapes.LENGTH) < whole.flops_per_token
 
 
 def test_a_dialled_training_is_counted_too() -> None:

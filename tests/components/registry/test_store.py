@@ -12,6 +12,7 @@ import pytest
 
 from components import tracking
 from components.core.errors import BadData, BadSettings
+from components.model import folder
 from components.registry import store
 from components.registry.ledger import Head
 from tests.components.support import tiny
@@ -128,11 +129,27 @@ def test_a_package_comes_back_as_it_went_in(
     monkeypatch.chdir(tmp_path)
     version = store.register(packages[1], "fetched", TAGS)
     store.move("fetched", {"champion": version.number, "previous": None, "challenger": None})
-    folder = store.fetch("fetched", "champion")
+    fetched = store.fetch("fetched", "champion")
     files = sorted(path.name for path in packages[1].iterdir())
-    assert sorted(path.name for path in folder.iterdir()) == files
-    assert filecmp.cmpfiles(folder, packages[1], files, shallow=False)[0] == files
-    assert store.fetch("fetched", "1") == folder
+    assert sorted(path.name for path in fetched.iterdir()) == files
+    assert filecmp.cmpfiles(fetched, packages[1], files, shallow=False)[0] == files
+    assert store.fetch("fetched", "1") == fetched
+
+
+def test_an_adapter_comes_back_with_its_base(
+    tiny_reports: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = tiny.make_model(tmp_path / "model", seed=0, kind="adapter")
+    version = store.register(tiny.make_package(tmp_path / "package", model, tiny_reports, tiny_data), "adapted", TAGS)
+    found = store.fetch("adapted", "1")
+    assert folder.base(found) == found / "base"
+    for file in ("base/model.safetensors", "adapter_model.safetensors", "adapter_config.json"):
+        content = (found / file).read_bytes()
+        (found / file).write_bytes(content + b" ")
+        assert store.digest(found) != version.digest
+        (found / file).write_bytes(content)
+    assert store.digest(found) == version.digest
 
 
 def test_a_package_that_changed_in_the_registry_is_refused(

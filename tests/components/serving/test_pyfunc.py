@@ -75,7 +75,7 @@ def test_it_runs_without_this_repository(saved: Path, tmp_path: Path) -> None:
     assert said["stopped"][1] == before(said["list"][1], [said["list"][1][2:4]]).strip() != said["list"][1]
 
 
-@pytest.mark.parametrize("kind", ["labels", "encoder_decoder", "original"])
+@pytest.mark.parametrize("kind", ["labels", "encoder_decoder", "original", "adapter"])
 def test_every_architecture_answers_each_prompt(kind: str, packages: dict[str, Path], tmp_path: Path) -> None:
     import mlflow
 

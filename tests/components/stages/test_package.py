@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.model import generation, hf
+from components.model import folder, generation, hf
 from components.registry.settings import Package
 from components.reports import model_card
 from components.stages import package
@@ -68,6 +68,24 @@ def test_transformers_load_the_original_and_write_the_same(packages: dict[str, P
     assert "AutoModelForSeq2SeqLM" in (package / "README.md").read_text()
 
 
+def test_the_package_of_an_adapter_stands_alone(packages: dict[str, Path], tiny_models: dict[str, Path]) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    package, model = packages["adapter"], hf.load(tiny_models["adapter"])
+    assert folder.base(package) == package / "base"
+    assert model_card.parameters(package) > model_card.parameters(package / "base")
+    theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(package / "base"), package)
+    tokens_BT = torch.randint(0, 280, (2, 48), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(hf.load(package)(tokens_BT), model(tokens_BT))
+        assert (model(tokens_BT) - theirs(tokens_BT).logits).abs().max() < 1e-4
+    text = (package / "README.md").read_text()
+    assert 'PeftModel.from_pretrained(base, "models/package/' in text
+    assert f"`{folder.weights_digest(package / 'base')}`" in text
+
+
 def test_the_card_of_a_form_of_our_own_does_not_promise_transformers(packages: dict[str, Path]) -> None:
     text = (packages["encoder_decoder"] / "README.md").read_text()
     assert "`transformers` has no model of this form" in text
@@ -107,9 +125,7 @@ def test_the_card_tells_sources_scores_and_limits(tiny_package: Path) -> None:
 
 
 def test_parameters_are_counted_from_the_weights(tiny_package: Path) -> None:
-    assert model_card.parameters(tiny_package / "model.safetensors") == sum(
-        weight.numel() for weight in hf.load(tiny_package).parameters()
-    )
+    assert model_card.parameters(tiny_package) == sum(weight.numel() for weight in hf.load(tiny_package).parameters())
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7])

@@ -17,7 +17,7 @@ from components.stages import package
 from components.tasks import catalog
 from components.tokenizer import training
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS
-from tests.components.support import shapes
+from tests.components.support import adapted, shapes
 
 PAGE = "<html>A decision</html>\n"
 TEXTS = [
@@ -36,6 +36,7 @@ KINDS = {
     "labels": shapes.ENCODER,
     "encoder_decoder": shapes.ENCODER_DECODER,
     "original": shapes.ORIGINAL,
+    "adapter": shapes.DECODER,
 }
 PACKAGE = Package(license="MIT", max_new_tokens=8, temperature=0.0, top_p=0.9, repetition_penalty=1.2)
 
@@ -70,7 +71,7 @@ def make_data(folder: Path) -> Path:
 
 
 def make_model(folder: Path, seed: int, kind: str = "decoder") -> Path:
-    """A model of two layers with random weights, its tokenizer and training.json."""
+    """A model of two layers with random weights, its tokenizer and training.json; an adapter with its base beside."""
     folder.mkdir(parents=True)
     corpus = folder.with_name(f"{folder.name}-corpus")
     write_rows(corpus, [{"text": text} for text in TEXTS])
@@ -81,8 +82,11 @@ def make_model(folder: Path, seed: int, kind: str = "decoder") -> Path:
     (folder / "tokenizer_config.json").write_text(json.dumps(training.config()))
     config = shapes.settings(**KINDS[kind]).build(vocab_size=280, max_sequence_length=96)
     labels = LABELS if kind == "labels" else ()
-    hf.save(shapes.model(replace(config, labels=labels), seed), folder)
     facts: dict[str, object] = {"stage_key": "0" * 64, "steps": 10, "tokens": 1000}
+    if kind == "adapter":
+        facts |= adapted.write(config, folder.with_name(f"{folder.name}-base"), folder)
+    else:
+        hf.save(shapes.model(replace(config, labels=labels), seed), folder)
     taught = {"tasks": [TASKS[task].definition() for task in ASKED]} if labels else {}
     (folder / "training.json").write_text(json.dumps(facts | taught))
     return folder

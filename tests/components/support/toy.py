@@ -14,6 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from components.model import lora
+from components.model.lora_settings import Lora
 from components.model.transformer import IGNORED, Transformer
 from components.training import initialization
 from components.training.data.batches import Batch
@@ -95,11 +97,22 @@ class RecordingObserver:
 
 
 def run(
-    folder: Path, read: Rows = rows, *, parallel: str = "ddp", made_from: Manifest = MADE_FROM, **changes: Any
+    folder: Path,
+    read: Rows = rows,
+    *,
+    parallel: str = "ddp",
+    made_from: Manifest = MADE_FROM,
+    adapters: Lora | None = None,
+    **changes: Any,
 ) -> tuple[dict[str, Tensor], History, RecordingObserver]:
-    """Train in this process with the checkpoints in a folder: the weights, the history, and what was observed."""
+    """Train in this process with the checkpoints in a folder: the weights, the history, and what was observed.
+
+    With `adapters` they alone are trained.
+    """
     settings = pretrain(**changes)
     model = initialization.random(settings, VOCABULARY)
+    if adapters is not None:
+        lora.attach(model, adapters, seed=1)
     observer = RecordingObserver()
     job = Job(
         stage="pretrain", model=model, rows=read, validate=validate, settings=settings.optimization,

@@ -17,6 +17,7 @@ from components.core.errors import BadSettings
 from components.training import initialization
 from components.training.engine import distributed
 from tests.components.support import toy
+from tests.components.support.adapted import SETTINGS
 from tests.components.support.sizes import pretrain
 from tests.components.support.toy import Metrics, StoppingAt, WithoutTargets, run, together
 
@@ -57,6 +58,17 @@ def test_several_processes_train_as_one(tmp_path: Path, alone: Path, count: int,
     together(count, tmp_path / "x", parallel=parallel)
     assert_same_run(tmp_path / "x", alone)
     assert len(list((tmp_path / "x" / LAST).glob("*.safetensors"))) == (count if parallel == "fsdp" else 1)
+
+
+@pytest.mark.parametrize(("count", "parallel"), [(2, "ddp"), (2, "fsdp"), (4, "fsdp")])
+def test_several_processes_train_adapters_as_one(tmp_path: Path, count: int, parallel: str) -> None:
+    together(1, tmp_path / "alone", adapters=SETTINGS)
+    together(count, tmp_path / "x", adapters=SETTINGS, parallel=parallel)
+    assert_same_run(tmp_path / "x", tmp_path / "alone")
+    trained = toy.tensors(tmp_path / "x" / LAST)
+    weights = load_file(tmp_path / "x/weights-0.safetensors")
+    for name in (name for name in weights if ".adapters." in name):
+        torch.testing.assert_close(weights[name], trained[f"model.{name}"], rtol=0, atol=0)
 
 
 def test_any_number_of_processes_goes_on_where_another_stopped(tmp_path: Path, alone: Path) -> None:
@@ -106,6 +118,12 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: p
 def test_a_compiled_training_goes_as_a_plain_one(tmp_path: Path, alone: Path) -> None:
     run(tmp_path / "x", compile="always")
     assert_same_run(tmp_path / "x", alone)
+
+
+def test_a_compiled_training_of_adapters_goes_as_a_plain_one(tmp_path: Path) -> None:
+    run(tmp_path / "plain", adapters=SETTINGS)
+    run(tmp_path / "x", adapters=SETTINGS, compile="always")
+    assert_same_run(tmp_path / "x", tmp_path / "plain")
 
 
 def test_what_is_compiled_is_for_training_alone() -> None:

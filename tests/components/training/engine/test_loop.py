@@ -15,6 +15,7 @@ from components.training import initialization
 from components.training.data.batches import Batch, Prefetch
 from components.training.engine.step import WINDOW, Spikes, Stepper
 from tests.components.support import toy
+from tests.components.support.adapted import SETTINGS
 from tests.components.support.golden import GOLDEN, golden_run
 from tests.components.support.sizes import pretrain
 from tests.components.support.toy import VOCABULARY, StoppedTraining, StoppingAt, WithoutTargets, rows, run
@@ -33,6 +34,33 @@ def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, stop: int, optimi
     _, again, _ = run(tmp_path / "cut", optimizer=optimizer)
     assert json.dumps(asdict(again)) == json.dumps(asdict(history))
     assert_same_state(tmp_path / "cut/step-00000012", tmp_path / "whole/step-00000012")
+
+
+@pytest.mark.parametrize(("stop", "changes"), [(2, {}), (7, {"optimizer": "adamw", "activation_checkpointing": True})])
+def test_a_stopped_training_of_adapters_ends_with_the_same_bits(
+    tmp_path: Path, stop: int, changes: dict[str, object]
+) -> None:
+    weights, history, _ = run(tmp_path / "whole", adapters=SETTINGS, **changes)
+    with pytest.raises(StoppedTraining):
+        run(tmp_path / "cut", StoppingAt(stop), adapters=SETTINGS, **changes)
+    found, again, _ = run(tmp_path / "cut", adapters=SETTINGS, **changes)
+    assert json.dumps(asdict(again)) == json.dumps(asdict(history))
+    assert_same_state(tmp_path / "cut/step-00000012", tmp_path / "whole/step-00000012")
+    assert all(torch.equal(found[name], weight) for name, weight in weights.items())
+
+
+def test_the_frozen_base_is_in_no_checkpoint_and_stays_as_it_was(tmp_path: Path) -> None:
+    weights, history, _ = run(tmp_path / "x", adapters=SETTINGS, steps=30, checkpoint_every=15)
+    assert history.validation[-1]["nats"] < history.validation[0]["nats"]
+    kept = toy.tensors(tmp_path / "x/step-00000030")
+    assert all(".adapters." in name for name in kept if name.startswith(("model.", "optimizer.")))
+    assert {name.removeprefix("model.") for name in kept if name.startswith("model.")} == {
+        name for name in weights if ".adapters." in name
+    }
+    base = initialization.random(pretrain(), VOCABULARY).state_dict()
+    for name, weight in base.items():
+        owner, _, kind = name.rpartition(".")
+        assert torch.equal(weight, weights[name] if name in weights else weights[f"{owner}.base.{kind}"])
 
 
 def assert_same_state(one: Path, other: Path) -> None:
