@@ -83,10 +83,14 @@ def majority_by_question(task: Task, train: Sequence[TaskExample], test: Sequenc
 
 def words_after_is(task: Task, train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
     """What follows the first "is a" up to a comma or stop, cut to the average length of a target."""
-    words = round(sum(len(example.target.split()) for example in train) / len(train))
     texts = [example.inputs[task.long_field] for example in test]
     starts = [match.group(1) if (match := AFTER_IS.search(text)) else text for text in texts]
-    return [" ".join(start.split()[:words]) for start in starts]
+    return _beginnings(starts, train)
+
+
+def first_words(task: Task, train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
+    """The beginning of the long field, cut to the average length of a target: the lead of a news story."""
+    return _beginnings([example.inputs[task.long_field] for example in test], train)
 
 
 def line_of_question(task: Task, _train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
@@ -151,6 +155,7 @@ BASELINES: dict[str, Baseline] = {
     for baseline in (
         majority_by_question,
         words_after_is,
+        first_words,
         line_of_question,
         tfidf_logistic_regression,
         tfidf_nearest,
@@ -177,6 +182,12 @@ def _tfidf(texts: Sequence[str]) -> "TfidfVectorizer":
     chinese = sum(bool(CHINESE.search(text)) for text in texts) > len(texts) / 2
     units = {"analyzer": "char", "ngram_range": (1, 2)} if chinese else {"analyzer": "word"}
     return TfidfVectorizer(**units, sublinear_tf=True, max_features=30_000)
+
+
+def _beginnings(texts: Sequence[str], train: Sequence[TaskExample]) -> list[str]:
+    """The first words of each text, as many as the targets of the train examples have on average."""
+    words = round(sum(len(example.target.split()) for example in train) / len(train))
+    return [" ".join(text.split()[:words]) for text in texts]
 
 
 def _line(text: str, beginning: str) -> str:

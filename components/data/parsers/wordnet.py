@@ -24,15 +24,16 @@ def parse_relations(archive: Archive, member: str, task: str, most: int) -> Iter
     Those with the smallest hashes are taken, so that they are of all fields and always the same.
     """
     synsets = _read(archive.read(member).decode())
-    found: dict[str, list[Example]] = {relation: [] for relation in RELATIONS.values()}
+    found: dict[str, dict[str, Example]] = {relation: {} for relation in RELATIONS.values()}
     for offset, synset in synsets.items():
         for symbol, other in synset.pointers:
             if symbol in RELATIONS and other in synsets and (symbol != "!" or offset < other):
                 text = "\n".join(f"{each.word}: {each.definition}" for each in (synset, synsets[other]))
                 key = f"{offset}/{symbol}/{other}"
-                found[RELATIONS[symbol]].append(Example(key, task, {"text": text}, RELATIONS[symbol]))
+                # Two words of a meaning may each have an opposite among the words of the other.
+                found[RELATIONS[symbol]][key] = Example(key, task, {"text": text}, RELATIONS[symbol])
     for examples in found.values():
-        yield from sorted(examples, key=_hash)[:most]
+        yield from sorted(examples.values(), key=_hash)[:most]
 
 
 def _read(data: str) -> dict[str, Synset]:

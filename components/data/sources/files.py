@@ -12,7 +12,7 @@ from components.core.errors import BadData, BadSettings, TryAgain
 from components.data.sources import readers
 from components.data.sources.columns import Columns, records
 from components.data.sources.digests import digests, signature
-from components.data.sources.readers import DataFile
+from components.data.sources.readers import DataFile, Format
 from components.data.sources.rows import Row
 from components.data.sources.source import LIST_ANEW, Source
 from components.data.tables.records import Record
@@ -37,6 +37,7 @@ class FilesSource(Source, Columns):
     kind: Literal["files"]
     files: Annotated[tuple[Pattern, ...], Len(1)]
     columns: Annotated[tuple[str, ...], Len(1)] | None = None  # of CSV and TSV without a header, and of CoNLL
+    format: Format | None = None  # where the endings of the files say none, or another one
 
     @property
     def origin(self) -> str:
@@ -48,34 +49,33 @@ class FilesSource(Source, Columns):
 
     def local_files(self) -> list[Path]:
         patterns = [pattern for pattern in self.files if not pattern.sha256]
-        return sorted({path for pattern in patterns for path in _find(pattern, self.where)})
+        return sorted({path for pattern in patterns for path in self._find(pattern)})
 
     def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
         self.check(self.where)
         files = []
         for pattern in self.files:
             base = fixed_folder(pattern.path)
-            paths = [path for path in _find(pattern, self.where) if pattern.sha256 or str(path) in listed]
+            paths = [path for path in self._find(pattern) if pattern.sha256 or str(path) in listed]
             _check_pin(paths, pattern.sha256, self.where)
             files += [(path.relative_to(base).as_posix(), path) for path in paths]
         _check_listing(listed, {str(path) for _, path in files}, self.where)
-        return records(_rows(files, self.columns, self.where), self)
+        return records(_rows(files, self), self)
+
+    def _find(self, pattern: Pattern) -> list[Path]:
+        base = fixed_folder(pattern.path)
+        paths = sorted(path for path in base.glob(str(Path(pattern.path).relative_to(base))) if path.is_file())
+        if not paths:
+            raise BadSettings(f"{self.where}: there is no file {pattern.path}")
+        for path in () if self.format else paths:
+            readers.check(str(path))
+        return paths
 
 
 def fixed_folder(pattern: str) -> Path:
     """The folder above the first part of a pattern with a wildcard: names below it are the same on every machine."""
     fixed = itertools.takewhile(lambda part: not set(part) & set("*?["), Path(pattern).parts[:-1])
     return Path(*fixed)
-
-
-def _find(pattern: Pattern, where: str) -> list[Path]:
-    base = fixed_folder(pattern.path)
-    paths = sorted(path for path in base.glob(str(Path(pattern.path).relative_to(base))) if path.is_file())
-    if not paths:
-        raise BadSettings(f"{where}: there is no file {pattern.path}")
-    for path in paths:
-        readers.check(str(path))
-    return paths
 
 
 def _check_pin(paths: list[Path], sha256: str | None, where: str) -> None:
@@ -94,10 +94,10 @@ def _check_listing(listed: Mapping[str, str], found: set[str], where: str) -> No
         raise TryAgain(f"{where}: {changed} is no longer what data/listing.json says: {LIST_ANEW}")
 
 
-def _rows(files: list[tuple[str, Path]], columns: tuple[str, ...] | None, where: str) -> Iterator[Row]:
+def _rows(files: list[tuple[str, Path]], source: FilesSource) -> Iterator[Row]:
     before = {path: signature(path) for _, path in files}
     for name, path in files:
-        for number, values in readers.read(DataFile.on_disk(path, columns)):
+        for number, values in readers.read(DataFile.on_disk(path, source.columns, source.format)):
             yield Row(f"{name}:{number}", f"{path}, row {number}", values)
         if signature(path) != before[path]:
-            raise TryAgain(f"{where}: {path} changed while it was read: {LIST_ANEW}")
+            raise TryAgain(f"{source.where}: {path} changed while it was read: {LIST_ANEW}")

@@ -14,7 +14,7 @@ from components.data.sources import readers
 from components.data.sources.archive import Archive, open_archive
 from components.data.sources.columns import Columns, records
 from components.data.sources.index import fetch
-from components.data.sources.readers import DataFile
+from components.data.sources.readers import DataFile, Format
 from components.data.sources.rows import Row
 from components.data.sources.source import Source
 from components.data.tables.records import Record
@@ -31,6 +31,7 @@ class PackageSource(Source, Columns):
     sha256: Annotated[str, Len(64, 64)]
     members: str | None = None  # a shell pattern
     columns: Annotated[tuple[str, ...], Len(1)] | None = None  # of CSV and TSV without a header, and of CoNLL
+    format: Format | None = None  # where the endings of the members say none, or another one
     parser: str | None = None
     options: dict[str, Any] = field(default_factory=dict)  # the parser's own
 
@@ -52,8 +53,10 @@ class PackageSource(Source, Columns):
 
     def _rows(self, archive: Archive) -> Iterator[Row]:
         for member in archive.names(self.members or ""):
-            readers.check(member)
-            for number, values in readers.read(DataFile.in_memory(member, partial(archive.read, member), self.columns)):
+            if self.format is None:
+                readers.check(member)
+            file = DataFile.in_memory(member, partial(archive.read, member), self.columns, self.format)
+            for number, values in readers.read(file):
                 yield Row(f"{member}:{number}", f"{self.where}: {member}, row {number}", values)
 
 

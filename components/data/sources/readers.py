@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,8 @@ from components.core.errors import BadData, BadSettings
 
 RawRow = Mapping[str, object]
 Numbered = Iterator[tuple[int, RawRow]]
+
+Format = Literal["txt", "json", "jsonl", "csv", "tsv", "parquet", "conll"]
 
 CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 DOCUMENT_START = "-DOCSTART-"
@@ -25,21 +27,29 @@ class DataFile:
     """A file of rows, on disk or inside an archive: its name for error lines, and how to open its bytes.
 
     `columns` names the columns of a format that has no names of its own: CSV and TSV without a header, CoNLL.
+    `format` is needed where the suffix of the name says none, or another one.
     """
 
     name: str
     open: Callable[[], pa.NativeFile]
-    columns: Sequence[str] | None = None
+    columns: Sequence[str] | None
+    format: Format | None
 
     @classmethod
-    def on_disk(cls, path: Path, columns: Sequence[str] | None = None) -> Self:
+    def on_disk(cls, path: Path, columns: Sequence[str] | None = None, format: Format | None = None) -> Self:  # noqa: A002
         """A file by its path."""
-        return cls(str(path), lambda: pa.OSFile(str(path)), columns)
+        return cls(str(path), lambda: pa.OSFile(str(path)), columns, format)
 
     @classmethod
-    def in_memory(cls, name: str, content: Callable[[], bytes], columns: Sequence[str] | None = None) -> Self:
+    def in_memory(
+        cls,
+        name: str,
+        content: Callable[[], bytes],
+        columns: Sequence[str] | None = None,
+        format: Format | None = None,  # noqa: A002
+    ) -> Self:
         """A file by its content, which is asked for when the file is read."""
-        return cls(name, lambda: pa.BufferReader(content()), columns)
+        return cls(name, lambda: pa.BufferReader(content()), columns, format)
 
 
 def read(file: DataFile) -> Numbered:
@@ -47,20 +57,21 @@ def read(file: DataFile) -> Numbered:
 
     Raises `BadData` with the file and the line or row.
     """
-    return READERS[_kind(file.name)](file)
+    return READERS[file.format or _suffix(file.name)](file)
 
 
 def check(name: str) -> None:
     """Raise `BadSettings` for a file of a kind that is not read."""
-    if _kind(name) not in READERS:
+    if _suffix(name) not in READERS:
         raise BadSettings(
-            f"{name}: files of this kind are not read; known: {', '.join(READERS)}, also with .gz or .zst"
+            f"{name}: files with this ending are not read; known: {', '.join(READERS)}, also with .gz, .zst or .bz2; "
+            "name the `format` where it is one of these"
         )
 
 
-def _kind(name: str) -> str:
+def _suffix(name: str) -> str:
     suffixes = [suffix for suffix in PurePath(name).suffixes if suffix not in CODECS]
-    return suffixes[-1] if suffixes else ""
+    return suffixes[-1].removeprefix(".") if suffixes else ""
 
 
 def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
@@ -166,11 +177,11 @@ def _columns(sentence: list[list[str]], names: Sequence[str] | None) -> RawRow:
 
 
 READERS: dict[str, Callable[[DataFile], Numbered]] = {
-    ".txt": _text,
-    ".json": _json_array,
-    ".jsonl": _jsonl,
-    ".csv": _csv,
-    ".tsv": _tsv,
-    ".parquet": _parquet,
-    ".conll": _conll,
+    "txt": _text,
+    "json": _json_array,
+    "jsonl": _jsonl,
+    "csv": _csv,
+    "tsv": _tsv,
+    "parquet": _parquet,
+    "conll": _conll,
 }

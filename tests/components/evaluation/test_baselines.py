@@ -12,6 +12,7 @@ from components.data.tables.records import Example as Question
 from components.evaluation.baselines import (
     Reader,
     baselines,
+    first_words,
     line_of_question,
     majority,
     majority_by_question,
@@ -35,7 +36,7 @@ def example(target, **inputs):
 def test_every_task_has_the_majority_and_every_classification_a_classifier():
     for task in TASKS.values():
         assert "majority" in baselines(task)
-        assert ("tfidf_logistic_regression" in baselines(task)) == bool(task.labels)
+        assert ("tfidf_logistic_regression" in baselines(task)) == (bool(task.labels) or task.labels_from_data)
 
 
 def test_an_unknown_baseline_is_told_with_the_nearest() -> None:
@@ -96,6 +97,11 @@ def test_words_after_is():
     texts = ["Opus is a very long work of art, old.", "The cats were hunters.", "No verb here at all"]
     test = [example("?", text=text) for text in texts]
     assert words_after_is(TASKS["description"], train, test) == ["very long work", "hunters", "No verb here"]
+
+
+def test_the_first_words_are_as_many_as_the_targets_have():
+    train = [example("one two"), example("one two three four")]
+    assert first_words(TASKS["description"], train, [example("?", text="All the news of the day")]) == ["All the news"]
 
 
 def test_the_nearest_text_answers_for_one_like_it_in_either_language():

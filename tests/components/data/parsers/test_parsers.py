@@ -97,8 +97,8 @@ def test_an_interview_asks_for_several_facts_of_one_document() -> None:
 NOUNS = """  1 This software and database is being provided
 00000001 03 n 01 dog 0 003 @ 00000002 n 0000 #p 00000003 n 0000 + 00000009 v 0101 | a pet; "the dog barked"
 00000002 03 n 02 animal 0 living_being 0 001 ~ 00000001 n 0000 | what lives
-00000003 03 n 01 dog_pack 0 001 ! 00000004 n 0101 | dogs
-00000004 03 n 01 cat_pack 0 001 ! 00000003 n 0101 | cats
+00000003 03 n 01 dog_pack 0 002 ! 00000004 n 0101 ! 00000004 n 0202 | dogs
+00000004 03 n 01 cat_pack 0 002 ! 00000003 n 0101 ! 00000003 n 0202 | cats
 """
 
 

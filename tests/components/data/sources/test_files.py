@@ -124,7 +124,7 @@ def test_a_pin_is_checked(folder: Path) -> None:
     ("path", "changes", "line"),
     [
         ("none/*.txt", {}, "`notes`: there is no file none/\\*.txt"),
-        ("a.doc", {}, "a.doc: files of this kind are not read; known: .txt"),
+        ("a.doc", {}, "a.doc: files with this ending are not read; known: txt"),
         ("a.txt", {"documents": None}, "name the columns under"),
         (
             "a.txt",
