@@ -30,10 +30,19 @@ IMPORTED = (  # by pyfunc.py
     "tasks/prompts.py",
     "tasks/task.py",
     "tasks/template.py",
-    "tokenizer/__init__.py",
-    "tokenizer/tokenizer.py",
+    "tokenizer",
 )
-REQUIREMENTS = ("mlflow", "torch", "safetensors", "gigatoken", "awkward", "numpy", "annotated-types")
+REQUIREMENTS = (
+    "mlflow",
+    "torch",
+    "safetensors",
+    "tokenizers",
+    "gigatoken",
+    "awkward",
+    "Jinja2",
+    "numpy",
+    "annotated-types",
+)
 
 
 def save(package: Path, folder: Path, model_id: str) -> None:

@@ -57,8 +57,8 @@ def copy_weights(model: Path, target: Path) -> None:
 def generation_config(config: Config, tokenizer: Tokenizer, settings: Package) -> dict[str, object]:
     """The defaults of generation, in the format of `transformers`."""
     content: dict[str, object] = {
-        "bos_token_id": tokenizer.end_of_text,
-        "eos_token_id": [tokenizer.end_of_turn, tokenizer.end_of_text],
+        "bos_token_id": tokenizer.start_of_text,
+        "eos_token_id": list(dict.fromkeys([tokenizer.end_of_turn, tokenizer.end_of_text])),
         "pad_token_id": tokenizer.padding,
         "max_new_tokens": settings.max_new_tokens,
         "do_sample": settings.temperature > 0,

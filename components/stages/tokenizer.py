@@ -4,7 +4,6 @@ With a pinned start it is that version's: always where training goes on from its
 docs/decisions.md, "New text keeps the tokenizer"
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -55,8 +54,7 @@ def main() -> None:
         tokenizer = training.adopt(settings.start, special)
     else:
         tokenizer = training.train(shards, settings.vocab_size, special)
-    tokenizer.save(str(FOLDER / "tokenizer.json"))
-    (FOLDER / "tokenizer_config.json").write_text(json.dumps(training.config(), indent=2, ensure_ascii=False) + "\n")
+    tokenizer.save(FOLDER)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,18 @@ from pathlib import Path
 import gigatoken
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from components.core.errors import BadData, BadSettings
+from components.tokenizer.chat_template import CHAT_TEMPLATE
 from components.tokenizer.settings import Pinned
-from components.tokenizer.tokenizer import CHAT_TEMPLATE, END_OF_TEXT, PADDING
-from components.tokenizer.tokenizer import Tokenizer as FastTokenizer
+from components.tokenizer.special import END_OF_TEXT, PADDING, TokenizerFiles
+from components.tokenizer.surfaces import byte_to_character
+from components.tokenizer.tokenizer import Tokenizer
+
+FILES = TokenizerFiles(names={"eos_token": END_OF_TEXT, "pad_token": PADDING}, chat_template=CHAT_TEMPLATE)
+"""What stands beside a tokenizer that was trained here."""
 
 
 def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
@@ -27,11 +33,11 @@ def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
         raise BadSettings(
             f"tokenizer.vocab_size is {vocab_size}, but the text gives only {len(vocab)} entries: lower it"
         )
-    return with_special(_in_hugging_face_format(vocab, merges), special)
+    return Tokenizer(_in_hugging_face_format(vocab, merges).to_str(), FILES).having(special)
 
 
 def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:
-    """The tokenizer of an imported model, with the special tokens that it lacks appended.
+    """The tokenizer of an imported model, with those special tokens appended whose role none of its own has.
 
     Raises `BadData` when the file does not exist, or is not the pinned one.
     """
@@ -41,13 +47,8 @@ def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != pinned.sha256:
         raise BadData(f"{file} has the sha256 {found}, not {pinned.sha256} of tokenizer.start")
-    return with_special(Tokenizer.from_file(str(file)), special)
-
-
-def with_special(tokenizer: Tokenizer, special: list[str]) -> Tokenizer:
-    """The tokenizer with special tokens appended, as far as it lacks them."""
-    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
-    return tokenizer
+    theirs = Tokenizer(file.read_text(encoding="utf-8"), TokenizerFiles.load(file.parent))
+    return theirs.having(theirs.lacking(special))
 
 
 def sample(shards: list[Path], max_bytes: int) -> list[Path]:
@@ -55,7 +56,7 @@ def sample(shards: list[Path], max_bytes: int) -> list[Path]:
     return shards[:: math.ceil(sum(shard.stat().st_size for shard in shards) / max_bytes)]
 
 
-def bytes_per_token(tokenizer: FastTokenizer, shards: list[Path]) -> float:
+def bytes_per_token(tokenizer: Tokenizer, shards: list[Path]) -> float:
     """The bytes of text in a token, over the documents of Parquet files."""
     tokens = sum(len(tokenizer.encode_column(shard)[0]) for shard in shards)
     texts = (pq.read_table(shard, columns=["text"])["text"] for shard in shards)
@@ -69,24 +70,13 @@ def bytes_per_token_of(manifest: Path) -> float:
     return float(sum(shard["bytes"] for shard in shards) / max(1, tokens))
 
 
-def config() -> dict[str, object]:
-    """The `tokenizer_config.json`."""
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": END_OF_TEXT,
-        "pad_token": PADDING,
-        "chat_template": CHAT_TEMPLATE,
-        "clean_up_tokenization_spaces": False,
-    }
-
-
-def _in_hugging_face_format(vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]]) -> Tokenizer:
+def _in_hugging_face_format(vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]]) -> tokenizers.Tokenizer:
     names = {token: _printable(token) for token in vocab.values()}
     bpe = models.BPE(
         vocab={names[token]: index for index, token in vocab.items()},
         merges=[(_printable(left), _printable(right)) for left, right in merges],
     )
-    tokenizer = Tokenizer(bpe)
+    tokenizer = tokenizers.Tokenizer(bpe)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
@@ -96,15 +86,4 @@ def _printable(token: bytes) -> str:
     return "".join(_BYTE_TO_CHARACTER[byte] for byte in token)
 
 
-def _byte_to_character() -> dict[int, str]:
-    """GPT-2's table: printable bytes stand for themselves, the others are moved to U+0100 and above, in order."""
-    printable = [
-        *range(ord("!"), ord("~") + 1),
-        *range(ord("¡"), ord("¬") + 1),
-        *range(ord("®"), ord("ÿ") + 1),
-    ]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
-
-
-_BYTE_TO_CHARACTER = _byte_to_character()
+_BYTE_TO_CHARACTER = byte_to_character()

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from components import tracking
 from components.core import id_index
 from components.model.interface import LanguageModel
+from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import mixture
 from components.training.data.data_order import Reading, Table, Taken
 from components.training.engine import checkpoints, distributed
 from components.training.engine.loop import History, Job, Metrics, train
 from components.training.settings import Finetune, Pretrain
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 EXAMPLES = pa.schema(
     [("step", pa.int32()), *((name, pa.string()) for name in ("example", "source", "task")), ("tokens", pa.int32())]
 )
@@ -81,8 +81,7 @@ def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
 
 def save_rest(tokenizer: Path, folder: Path, facts: dict[str, object]) -> None:
     """Write the tokenizer and `training.json`, with facts about the training run, beside the model in a folder."""
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(tokenizer / name, folder / name)
+    Tokenizer.load(tokenizer).save(folder)
     (folder / "training.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 

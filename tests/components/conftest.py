@@ -29,7 +29,7 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
     pq.write_table(pa.table({"text": TOKENIZED}), folder / "texts.parquet")
     special = [*SPECIAL_TOKENS, *map(SENTINEL.format, range(SENTINELS))]
-    training.train([folder / "texts.parquet"], 300, special).save(str(folder / "tokenizer.json"))
+    training.train([folder / "texts.parquet"], 300, special).save(folder)
     return folder
 
 

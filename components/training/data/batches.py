@@ -142,7 +142,7 @@ class Masked:
 
     end_of_text: int
     mask: int
-    ordinary_tokens: int  # ids below are text, those from it on special
+    ordinary_tokens: np.ndarray  # ids that are not special
     document_mask: bool
     rate: float  # of the tokens, hidden
     masked: float  # of the hidden
@@ -154,7 +154,8 @@ class Masked:
         draws = [_rng(seed, place) for place in places.tolist()]
         hidden = np.stack([chance.random(shape) < self.rate for chance in draws]) & (rows != self.end_of_text)
         fate = np.stack([chance.random(shape) for chance in draws])
-        others = np.stack([chance.integers(self.ordinary_tokens, size=shape) for chance in draws])
+        chosen = np.stack([chance.integers(len(self.ordinary_tokens), size=shape) for chance in draws])
+        others = self.ordinary_tokens[chosen]
         shown = np.where(fate < self.masked, self.mask, np.where(fate < self.masked + self.random, others, rows))
         tokens_BT = torch.from_numpy(np.where(hidden, shown, rows))
         segments_BT = _segments(torch.from_numpy(rows), self.end_of_text) if self.document_mask else None

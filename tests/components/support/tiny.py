@@ -78,8 +78,7 @@ def make_model(folder: Path, seed: int, kind: str = "decoder") -> Path:
     sentinels = [SENTINEL.format(number) for number in range(4 if kind == "encoder_decoder" else 0)]
     special = [*SPECIAL_TOKENS, *sentinels]
     tokenizer = training.train([corpus / "part-00000.parquet"], vocab_size=280, special=special)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps(training.config()))
+    tokenizer.save(folder)
     config = shapes.settings(**KINDS[kind]).build(vocab_size=280, max_sequence_length=96)
     labels = LABELS if kind == "labels" else ()
     facts: dict[str, object] = {"stage_key": "0" * 64, "steps": 10, "tokens": 1000}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from components.core.errors import BadData
 from components.tasks.prompts import Taught, answer, fit, of_conversation
 from components.tokenizer import training
-from components.tokenizer.tokenizer import SPECIAL_TOKENS, Tokenizer
+from components.tokenizer.tokenizer import SPECIAL_TOKENS
 from tests.components.support.tiny import TASKS
 
 TEXT = "The capital of the country is a city by the sea. 这个国家的首都是海边的城市。"
@@ -19,7 +19,7 @@ TEXT = "The capital of the country is a city by the sea. 这个国家的首都�
 def tokenizer(tmp_path_factory):
     shard = tmp_path_factory.mktemp("text") / "part.parquet"
     pq.write_table(pa.table({"text": [TEXT * 20]}), shard)
-    return Tokenizer(training.train([shard], 280, [*SPECIAL_TOKENS]).to_str())
+    return training.train([shard], 280, [*SPECIAL_TOKENS])
 
 
 @given(text=st.text(max_size=300), limit=st.integers(60, 400))

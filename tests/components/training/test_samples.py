@@ -23,7 +23,7 @@ VOCAB_SIZE = 300
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     file = tmp_path_factory.mktemp("texts") / "texts.parquet"
     pq.write_table(pa.table({"text": [TEXT]}), file)
-    return Tokenizer(train([file], VOCAB_SIZE, [*SPECIAL_TOKENS, *map(SENTINEL.format, range(4))]).to_str())
+    return train([file], VOCAB_SIZE, [*SPECIAL_TOKENS, *map(SENTINEL.format, range(4))])
 
 
 def model(shape: str) -> Transformer:

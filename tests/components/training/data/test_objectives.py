@@ -11,7 +11,7 @@ from components.training.data.batches import Batch, Causal, Masked, Objective, S
 END, MASK, WORDS, LENGTH = 100, 101, 100, 64
 SENTINELS = range(110, 140)
 CAUSAL = Causal(END, document_mask=True)
-MASKED = Masked(END, MASK, WORDS, document_mask=True, rate=0.15, masked=0.8, random=0.1)
+MASKED = Masked(END, MASK, np.arange(WORDS), document_mask=True, rate=0.15, masked=0.8, random=0.1)
 SPANS = SpanCorruption(END, SENTINELS, rate=0.15, mean_span=3.0)
 
 
