@@ -32,7 +32,7 @@ TEXTS = [
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
-def _level(
+def byte_level(
     pattern: str | None, special: list[str], *, normalizer: Any = None, ignore_merges: bool = False
 ) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
@@ -78,19 +78,19 @@ def _framed(tokenizer: Tokenizer, single: str) -> Tokenizer:
 
 
 def ours() -> tuple[Tokenizer, dict[str, Any]]:
-    tokenizer = _level(None, [*SPECIAL_TOKENS])
+    tokenizer = byte_level(None, [*SPECIAL_TOKENS])
     return tokenizer, training.FILES.config(TEMPLATES["ours"])
 
 
 def qwen() -> tuple[Tokenizer, dict[str, Any]]:
-    tokenizer = _level(PATTERNS[0], ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], normalizer=normalizers.NFC())
+    tokenizer = byte_level(PATTERNS[0], ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], normalizer=normalizers.NFC())
     tokenizer.add_tokens([AddedToken(name, normalized=False) for name in ("<think>", "</think>", "<tool_call>")])
     return tokenizer, {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "chat_template": TEMPLATES["qwen3"]}
 
 
 def llama3() -> tuple[Tokenizer, dict[str, Any]]:
     special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    tokenizer = _framed(_level(PATTERNS[1], special, ignore_merges=True), "<|begin_of_text|> $A")
+    tokenizer = _framed(byte_level(PATTERNS[1], special, ignore_merges=True), "<|begin_of_text|> $A")
     names = {"bos_token": "<|begin_of_text|>", "eos_token": {"__type": "AddedToken", "content": "<|eot_id|>"}}
     return tokenizer, {**names, "chat_template": TEMPLATES["llama3"]}
 
