@@ -183,9 +183,11 @@ class Tokenizer:
     def text_bytes(self, ids: np.ndarray, before: np.ndarray) -> int:
         """The bytes of text of ids, given the id before each: a space that the tokenizer itself adds does not count.
 
-        Some add one where a text begins: behind any special token, or behind the end of another text alone.
+        Some add one where a text begins: behind any special token, or behind the end of another text alone. What stands
+        for hidden text begins none.
         """
-        added = {"never": [], "first": [self.end_of_text, self.start_of_text], "always": list(self._special)}
+        borders = self._special - {*self.sentinels, self._roles.mask}
+        added = {"never": [], "first": [self.end_of_text, self.start_of_text], "always": list(borders)}
         spaced = [token for token, surface in self._surfaces.items() if surface.startswith(b" ")]
         begins = np.isin(before, added[spaces_after(self._content)]) & np.isin(ids, spaced)
         return int(self.byte_lengths()[ids].sum() - begins.sum())

@@ -16,9 +16,9 @@ Validation = Callable[[LanguageModel], Metrics]
 
 def bits_per_byte(batches: list[Batch], tokenizer: Tokenizer) -> Validation:
     """Bits per byte of the text of the targets."""
-    byte_lengths = torch.from_numpy(tokenizer.byte_lengths())
-    targets = torch.cat([batch.targets_BT.flatten() for batch in batches])
-    count = int(byte_lengths[targets[targets != IGNORED]].sum())
+    targets = torch.cat([batch.targets_BT.flatten() for batch in batches]).numpy()
+    before = torch.cat([batch.tokens_BT.flatten() for batch in batches]).numpy()
+    count = tokenizer.text_bytes(targets[targets != IGNORED], before[targets != IGNORED])
     return lambda model: {"bits_per_byte": _nats(model, batches) / math.log(2) / count}
 
 
