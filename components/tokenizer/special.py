@@ -28,6 +28,7 @@ class TokenizerFiles:
     others: frozenset[str] = frozenset()  # special tokens without a role
     end_ids: tuple[int, ...] = ()  # that end an answer, of `generation_config.json`
     chat_template: str | None = None
+    max_length: float | None = None  # in tokens: how much a checkpoint says that it reads
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -39,15 +40,16 @@ class TokenizerFiles:
             others=frozenset(_others(config)),
             end_ids=tuple(ends if isinstance(ends, list) else [ends]),
             chat_template=_template(folder, config),
+            max_length=config.get("model_max_length"),
         )
 
     def config(self, chat_template: str) -> dict[str, object]:
         """The `tokenizer_config.json` for `transformers`, which then takes `tokenizer.json` as it is."""
-        others = {"extra_special_tokens": sorted(self.others)} if self.others else {}
+        others = {"extra_special_tokens": sorted(self.others), "model_max_length": self.max_length}
         return {
             "tokenizer_class": "PreTrainedTokenizerFast",
             **self.names,
-            **others,
+            **{name: value for name, value in others.items() if value},
             "chat_template": chat_template,
             "clean_up_tokenization_spaces": False,
         }
