@@ -88,7 +88,7 @@ class Predictor:
             stop=(self.tokenizer.end_of_turn, self.tokenizer.end_of_text),
             sampling=Sampling(repetition_penalty=self.repetition_penalty),
         )
-        return [self.tokenizer.decode(tokens).strip() for tokens in answers]
+        return [self.tokenizer.decode_reply(tokens) for tokens in answers]
 
 
 def _as_in(text: str, task: Task, marked: str) -> str:

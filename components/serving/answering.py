@@ -28,6 +28,19 @@ def characters(tokens: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
         yield rest
 
 
+def behind(lead: str, pieces: Iterable[str]) -> Iterator[str]:
+    """Text in pieces without a given beginning, and without the white space around that."""
+    begun = ""
+    rest = iter(pieces)
+    for piece in rest:
+        begun = (begun + piece).lstrip()
+        if not lead.startswith(begun):
+            break
+    if begun := begun.removeprefix(lead).lstrip():
+        yield begun
+    yield from rest
+
+
 def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
     """Text in pieces up to the first stop string (left out); a possible beginning of one is held back."""
     held = ""
@@ -111,7 +124,7 @@ class AnswerWriter:
             sampling=self._sampling(options),
             seed=options.seed,
         )
-        return [before(self.tokenizer.decode(ids), options.stop).strip() for ids in written]
+        return [before(self.tokenizer.decode_reply(ids), options.stop).strip() for ids in written]
 
     def stream(self, conversation: Conversation, options: Options) -> Iterator[str]:
         """The answer to a conversation as it is generated, in pieces of whole characters. Raises as `answers` does."""
@@ -124,7 +137,7 @@ class AnswerWriter:
             sampling=self._sampling(options),
             seed=options.seed,
         )
-        return until(characters(tokens, self.tokenizer), options.stop)
+        return until(behind(self.tokenizer.lead, characters(tokens, self.tokenizer)), options.stop)
 
     def prompt(self, conversation: Conversation, options: Options) -> list[int]:
         """The ids that the model reads. Raises `BadSettings` when the answer leaves no room for a prompt."""

@@ -19,7 +19,7 @@ from components.core.errors import BadData, BadSettings
 if TYPE_CHECKING:
     from components.tokenizer.tokenizer import Message
 
-ROLES = ("system", "user", "assistant")
+ROLES = ("system", "user", "assistant", "tool")
 SHOWN = 60  # characters of a wrong value that an error repeats
 
 MaxNewTokens = Annotated[int, Ge(1)]  # of an answer
@@ -69,8 +69,8 @@ def conversation(asked: object) -> list["Message"]:
     if not isinstance(asked, Sequence) or not asked:
         raise BadData(f"{_shown(asked)} is no prompt: it should be a text, or a list of messages")
     messages = [_message(message) for message in asked]
-    if messages[-1]["role"] != "user":
-        raise BadData(f"the last message is of the role {messages[-1]['role']}: it should be of the user")
+    if messages[-1]["role"] not in ("user", "tool"):
+        raise BadData(f"the last message is of the role {messages[-1]['role']}: it should be of the user, or of a tool")
     return messages
 
 

@@ -47,42 +47,56 @@ def budget(folder: Path) -> int | None:
     return found
 
 
-def fit(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> list[int]:
-    """The prompt of an example, its long field cut at the end until it takes at most `max_tokens`.
+@dataclass(frozen=True)
+class Prompt:
+    """What is said before an answer, cut until it fits, as turns and as ids; and the inputs that it was made from."""
 
-    It ends where the answer begins. Raises `BadData` when the other fields alone are too long.
-    """
-    return _fitted(task, inputs, tokenizer, max_tokens)[1]
+    turns: list[Message]
+    ids: list[int]
+    inputs: dict[str, str]
+
+
+def fit(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> list[int]:
+    """The ids of the prompt of an example, as by `fitted`."""
+    return fitted(task, inputs, tokenizer, max_tokens).ids
 
 
 def cut(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> dict[str, str]:
-    """The inputs of an example with the long field cut as by `fit`: what the model reads of them."""
-    return _fitted(task, inputs, tokenizer, max_tokens)[0]
+    """The inputs of an example with the long field cut as by `fitted`: what the model reads of them."""
+    return fitted(task, inputs, tokenizer, max_tokens).inputs
 
 
-def _fitted(
-    task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int
-) -> tuple[dict[str, str], list[int]]:
+def fitted(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> Prompt:
+    """The prompt of an example of at most `max_tokens`. It ends where the answer begins.
+
+    The long field is cut at its end. Of a conversation the oldest questions with their answers are dropped, then the
+    last message is cut at its end; an answer never is. Raises `BadData` when the rest is too long.
+    """
     if task.kind == "conversation":
-        return dict(inputs), _without_old_turns(task.turns(inputs), [], tokenizer, max_tokens)
+        return Prompt(*_fitting_turns(task, task.turns(inputs), tokenizer, max_tokens), dict(inputs))
     text = inputs.get(task.long_field, "")
     while True:
         kept = {**inputs, task.long_field: text}
-        ids = tokenizer.chat_prompt(task.turns(kept))
+        turns = task.turns(kept)
+        ids = tokenizer.chat_prompt(turns)
         excess = len(ids) - max_tokens
         if excess <= 0:
-            return kept, ids
+            return Prompt(turns, ids, kept)
         if not text:
-            raise BadData(
-                f"task {task.name}: a prompt without its {task.long_field} still takes {len(ids)} tokens and only "
-                f"{max_tokens} are free: shorten the rest of it, or raise max_prompt_tokens"
-            )
-        text = _without_end(text, excess, tokenizer)
+            raise _too_long(task, f"a prompt without its {task.long_field}", len(ids), max_tokens)
+        text = tokenizer.without_end(text, excess)
+
+
+def learned(task: Task, prompt: Prompt, tokenizer: Tokenizer) -> list[bool]:
+    """Which ids of a prompt are learned: the earlier answers of a conversation, but for those of weight 0."""
+    if task.kind == "conversation":
+        return tokenizer.chat_targets(prompt.turns)
+    return [False] * len(prompt.ids)
 
 
 def answer(target: str, tokenizer: Tokenizer) -> list[int]:
     """The answer of the assistant: the target and the end of its turn."""
-    return [*tokenizer.encode(target), tokenizer.end_of_turn]
+    return tokenizer.reply(target.strip())
 
 
 def longest_label(tasks: Iterable[Task], tokenizer: Tokenizer) -> int:
@@ -101,7 +115,10 @@ def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: 
     *before, last = (_as_taught(message, taught, tokenizer) for message in conversation)
     meant = taught.meant(conversation[-1]["content"])
     shown = meant[0].shown if meant else []
-    return _without_old_turns([*before, *shown, last], [*shown, last], tokenizer, room)
+    _, ids = _without_old_turns([*before, *shown, last], len(shown) + 1, tokenizer, room)
+    if len(ids) > room:
+        raise BadData(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
+    return ids
 
 
 def empty(tokenizer: Tokenizer) -> int:
@@ -117,28 +134,43 @@ def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Messag
     return message
 
 
-def _without_old_turns(
-    conversation: Sequence[Message], kept: Sequence[Message], tokenizer: Tokenizer, room: int
-) -> list[int]:
-    """The prompt of a conversation, without as many of its oldest questions with their answers as it takes to fit.
+def _fitting_turns(
+    task: Task, conversation: Sequence[Message], tokenizer: Tokenizer, room: int
+) -> tuple[list[Message], list[int]]:
+    """The turns of a conversation that fit, and their ids."""
+    turns, ids = _without_old_turns(conversation, 1, tokenizer, room)
+    while len(ids) > room:
+        *before, last = turns
+        if not last["content"]:
+            raise _too_long(task, "a conversation without its last message", len(ids), room)
+        content = tokenizer.without_end(last["content"], len(ids) - room)
+        turns = [*before, {"role": last["role"], "content": content}]
+        ids = tokenizer.chat_prompt(turns)
+    return turns, ids
 
-    A system message stays, and so does `kept`, the end of the conversation. Raises `BadData` when the rest is too long.
+
+def _without_old_turns(
+    conversation: Sequence[Message], kept: int, tokenizer: Tokenizer, room: int
+) -> tuple[list[Message], list[int]]:
+    """A conversation without as many of its oldest questions with their answers as it takes to fit, and its ids.
+
+    A system message stays, and so do the last `kept` turns, whether they fit or not.
     """
     first = 1 if conversation[0]["role"] == "system" else 0
-    system, turns = conversation[:first], list(conversation[first:])
+    system, turns = list(conversation[:first]), list(conversation[first:])
     while len(ids := tokenizer.chat_prompt([*system, *turns])) > room:
-        later = (place for place, turn in enumerate(turns) if place and turn["role"] == "user")
-        turns = turns[next(later, len(turns)) :]
-        if len(turns) < max(1, len(kept)):
-            raise BadData(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
-    return ids
+        later = next((place for place, turn in enumerate(turns) if place and turn["role"] == "user"), len(turns))
+        if len(turns) - later < max(1, kept):
+            break
+        turns = turns[later:]
+    return [*system, *turns], ids
 
 
-def _without_end(text: str, tokens: int, tokenizer: Tokenizer) -> str:
-    """The text without its last tokens."""
-    kept = tokenizer.encode(text)[:-tokens]
-    # A token may end inside a character, which then decodes to the replacement character.
-    return tokenizer.decode(kept).rstrip("\ufffd")
+def _too_long(task: Task, what: str, tokens: int, room: int) -> BadData:
+    return BadData(
+        f"task {task.name}: {what} still takes {tokens} tokens and only {room} are free: shorten the rest of it, or "
+        "raise max_prompt_tokens"
+    )
 
 
 def _user(content: str) -> Message:

@@ -75,7 +75,7 @@ class Task:
     def turns(self, inputs: Mapping[str, str]) -> list[Message]:
         """What is said before the answer: the shots and the user message, or the turns of a conversation."""
         if self.kind == "conversation":
-            return [Message(role=turn["role"], content=turn["content"]) for turn in json.loads(inputs["messages"])]
+            return [_turn(turn) for turn in json.loads(inputs["messages"])]
         return [*self.shown, Message(role="user", content=self.prompt(inputs))]
 
     @property
@@ -131,6 +131,13 @@ class Task:
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
         return self._template.pattern(self.long_field)
+
+
+def _turn(said: Message) -> Message:
+    """A turn of a conversation: an answer has no white space around it, as none is generated."""
+    if said["role"] != "assistant":
+        return said
+    return {**said, "content": said["content"].strip()}
 
 
 def taught_tasks(folder: Path) -> dict[str, Task] | None:

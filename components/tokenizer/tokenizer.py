@@ -203,8 +203,8 @@ class Tokenizer:
         """The ids of a conversation, ending with the opened turn of the assistant."""
         return list(self._encoded(self.template.render(messages, answer_follows=True)).ids)
 
-    def chat_targets(self, messages: Sequence[Message]) -> tuple[list[int], list[bool]]:
-        """The ids of `chat_prompt`, and for each whether it is trained: part of an assistant's turn, or its end.
+    def chat_targets(self, messages: Sequence[Message]) -> list[bool]:
+        """For each id of `chat_prompt`, whether it is trained: part of an assistant's turn, or its end.
 
         Turns of weight 0 are not trained. Raises `BadData` when the template does not show which parts those are.
         """
@@ -212,9 +212,8 @@ class Tokenizer:
         spans = self.template.trained(messages, rendered)
         weights = [message.get("weight", 1) for message in messages if message["role"] == "assistant"]
         kept = [span for span, weight in zip(spans, weights, strict=True) if weight]
-        encoded = self._encoded(rendered)
-        trained = [any(start < end and begin < stop for begin, end in kept) for start, stop in encoded.offsets]
-        return list(encoded.ids), trained
+        offsets = self._encoded(rendered).offsets
+        return [any(start < end and begin < stop for begin, end in kept) for start, stop in offsets]
 
     def reply(self, content: str) -> list[int]:
         """The ids of an answer of the assistant: what follows `chat_prompt`, up to the end of the turn.
@@ -230,6 +229,17 @@ class Tokenizer:
         if not whole.text.startswith(prompt.text) or ids[: len(prompt_ids)] != prompt_ids:
             raise BadData(f"the chat template changes the prompt when the answer {content[:40]!r} follows")
         return ids[len(prompt_ids) :]
+
+    def decode_reply(self, ids: Iterable[int]) -> str:
+        """The text of an answer, without what the template sets before each: such as the empty thoughts of Qwen3."""
+        return self.decode(ids).strip().removeprefix(self.lead).lstrip()
+
+    @functools.cached_property
+    def lead(self) -> str:
+        """What the template sets before the content of an answer, without white space around it."""
+        whole = self.template.render([*QUESTION, {"role": "assistant", "content": "?"}], answer_follows=False)
+        start, end = len(self._prompt[0].text), whole.contents[-1] - len("?") if whole.contents else 0
+        return whole.text[start:end].strip()
 
     @functools.cached_property
     def template(self) -> ChatTemplate:

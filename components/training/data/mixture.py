@@ -16,7 +16,7 @@ from components.core.files import STATE
 from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.tasks import Task, entities
-from components.tasks.prompts import answer, fit
+from components.tasks.prompts import answer, fit, fitted, learned
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import windows
 from components.training.data.batches import Batch
@@ -44,7 +44,10 @@ OPEN = 8  # rows that are filled in parallel: half the padding of filling one af
 
 @dataclass(frozen=True)
 class AsText:
-    """The answer follows the prompt, or an encoder-decoder generates it after reading the prompt."""
+    """The answer follows the prompt, or an encoder-decoder generates it after reading the prompt.
+
+    A decoder learns the earlier answers of a conversation too; an encoder-decoder only reads them.
+    """
 
     tokenizer: Tokenizer
     max_prompt_tokens: int
@@ -53,10 +56,12 @@ class AsText:
 
     def __call__(self, task: Task, inputs: Mapping[str, str], target: str) -> Segment:
         reply = answer(target, self.tokenizer)[: self.max_answer_tokens]
-        prompt = fit(task, inputs, self.tokenizer, self.max_prompt_tokens)
+        prompt = fitted(task, inputs, self.tokenizer, self.max_prompt_tokens)
         if self.reads_first:
-            return Segment([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt)
-        return Segment([*prompt, *reply[:-1]], [IGNORED] * (len(prompt) - 1) + reply)
+            return Segment([self.tokenizer.end_of_text, *reply[:-1]], reply, prompt.ids)
+        before = zip(prompt.ids, learned(task, prompt, self.tokenizer), strict=True)
+        targets = [token if is_learned else IGNORED for token, is_learned in before]
+        return Segment([*prompt.ids, *reply[:-1]], [*targets[1:], *reply])
 
 
 @dataclass(frozen=True)

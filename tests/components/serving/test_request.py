@@ -72,9 +72,12 @@ USER = {"role": "user", "content": "Hello"}
             [{"content": "Hello"}],
             '{"content": "Hello"} is no message: it should have a role and a content, and no more',
         ),
-        ([USER | {"role": "tool"}], 'the role of a message is "tool": it should be one of system, user, assistant'),
+        ([USER | {"role": "bot"}], 'the role of a message is "bot": it should be one of system, user, assistant, tool'),
         ([USER | {"content": None}], "the content of a message is null: it should be a text"),
-        ([USER, USER | {"role": "assistant"}], "the last message is of the role assistant: it should be of the user"),
+        (
+            [USER, USER | {"role": "assistant"}],
+            "the last message is of the role assistant: it should be of the user, or of a tool",
+        ),
     ],
 )
 def test_what_is_no_conversation_is_refused(asked: object, line: str) -> None:

@@ -18,7 +18,7 @@ from components.core.errors import BadData
 from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.tasks import Task
-from components.tokenizer.tokenizer import Tokenizer
+from components.tokenizer.tokenizer import Message, Tokenizer
 from components.training.data import mixture
 from components.training.data.batches import Batch
 from components.training.data.data_order import Reading, Rollback
@@ -100,6 +100,69 @@ def test_an_encoder_decoder_reads_the_prompt_and_writes_the_answer(tokenizer: To
     assert piece.tokens == [tokenizer.end_of_text, *answer[:-1]]
     assert piece.targets == answer
     assert "The fox." in tokenizer.decode(piece.source)
+
+
+DIALOGUE = Task(name="dialogue", kind="conversation", metric="rouge_l")
+SAID: list[Message] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Which fox?"},
+    {"role": "assistant", "content": " The quick one. "},
+    {"role": "user", "content": "And the dog?"},
+    {"role": "assistant", "content": "No idea.", "weight": 0},
+    {"role": "tool", "content": "dog: lazy"},
+]
+
+
+def of_dialogue(layout: AsText, turns: list[Message], target: str = "It is lazy.") -> Segment:
+    return layout(DIALOGUE, {"messages": json.dumps(turns)}, target)
+
+
+def test_a_conversation_is_learned_where_the_assistant_speaks(tokenizer: Tokenizer) -> None:
+    piece = of_dialogue(AsText(tokenizer, 300, 40, reads_first=False), SAID)
+    whole = [*piece.tokens, piece.targets[-1]]
+    read = [{**turn, "content": turn["content"].strip()} for turn in SAID]
+    assert whole == [*tokenizer.chat_prompt(read), *tokenizer.encode("It is lazy."), tokenizer.end_of_turn]  # type: ignore[arg-type]
+    learned = [token for token in piece.targets if token != IGNORED]
+    answers = ("The quick one.", "It is lazy.")
+    assert learned == [token for text in answers for token in (*tokenizer.encode(text), tokenizer.end_of_turn)]
+    assert all(target in (IGNORED, token) for token, target in zip(whole[1:], piece.targets, strict=True))
+
+
+def test_an_encoder_decoder_reads_a_conversation_and_writes_the_last_answer(tokenizer: Tokenizer) -> None:
+    piece = of_dialogue(AsText(tokenizer, 300, 40, reads_first=True), SAID)
+    assert piece.targets == [*tokenizer.encode("It is lazy."), tokenizer.end_of_turn]
+    assert "The quick one." in tokenizer.decode(piece.source)
+
+
+@given(st.integers(60, 260))
+@settings(deadline=None)
+def test_a_long_conversation_is_cut_between_questions(tokenizer: Tokenizer, room: int) -> None:
+    rounds: list[Message] = [
+        {"role": role, "content": f"{role} {number}"}  # type: ignore[typeddict-item]
+        for number in range(6)
+        for role in ("user", "assistant")
+    ]
+    piece = of_dialogue(AsText(tokenizer, room, 40, reads_first=False), [SAID[0], *rounds, SAID[3]])
+    prompt = tokenizer.decode(piece.tokens)
+    assert len(piece.tokens) < room + 40
+    assert prompt.startswith("system\nBe brief.")
+    kept = [number for number in range(6) if f"user {number}" in prompt]
+    assert kept == list(range(6))[6 - len(kept) :]
+    assert kept == [number for number in range(6) if f"assistant {number}" in prompt]
+    more = [SAID[0], *rounds[len(rounds) - 2 * len(kept) - 2 :], SAID[3]]
+    assert len(kept) == 6 or len(tokenizer.chat_prompt(more)) > room
+
+
+def test_of_a_message_that_is_too_long_the_beginning_is_read(tokenizer: Tokenizer) -> None:
+    long: Message = {"role": "user", "content": "fox " * 200}
+    piece = of_dialogue(AsText(tokenizer, 60, 4, reads_first=False), [SAID[1], SAID[2], long], "lazy " * 50)
+    text = tokenizer.decode(piece.tokens)
+    assert text.startswith("user\nfox fox")
+    assert "Which" not in text
+    assert len(piece.tokens) <= 60 + 4 - 1
+    assert piece.targets[-4:] == tokenizer.encode("lazy " * 50)[:4]
+    with pytest.raises(BadData, match="a conversation without its last message still takes"):
+        of_dialogue(AsText(tokenizer, 20, 4, reads_first=False), [{"role": "system", "content": "x y z " * 20}, long])
 
 
 LABELS = (OUTSIDE, ANSWER, *TASKS["topic"].labels)
