@@ -11,7 +11,7 @@ from typing import Any, Literal
 from components.core.errors import BadData
 from components.tasks.metrics import METRICS
 from components.tasks.template import Template
-from components.tokenizer.tokenizer import Message
+from components.tokenizer.message import Message
 
 Kind = Literal["text", "conversation", "spans", "preference"]
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NoReturn, NotRequired, TypedDict
+from typing import NoReturn
 
 import jinja2
 from jinja2 import nodes
@@ -21,6 +21,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from components.core.errors import BadData
+from components.tokenizer.message import Message
 
 # ChatML, as in Qwen: https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/tokenizer_config.json
 # The marks are those of `transformers`: https://huggingface.co/docs/transformers/chat_templating
@@ -46,16 +47,6 @@ NONCE = secrets.token_hex(8)
 GENERATION, GENERATED = f"\ufdd0{NONCE}(\ufdd1", f"\ufdd0{NONCE})\ufdd1"
 BROKEN = f"\ufdd0{NONCE}." + "{}\ufdd1"  # a character that begins a special token's name in a content
 LAST = f"\ufdd0{NONCE}!" + "{}\ufdd1"  # the last character of an assistant's content
-
-Role = Literal["system", "user", "assistant", "tool"]
-
-
-class Message(TypedDict):
-    """One turn of a conversation."""
-
-    role: Role
-    content: str
-    weight: NotRequired[int]  # 0: the turn carries no loss
 
 
 def control_name(token: int) -> str:

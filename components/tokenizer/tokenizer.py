@@ -22,7 +22,8 @@ from tokenizers import AddedToken
 
 from components.core.errors import BadData
 from components.tokenizer import fast, renaming
-from components.tokenizer.chat_template import CHAT_TEMPLATE, ChatTemplate, Message, Rendered, ending, plain
+from components.tokenizer.chat_template import CHAT_TEMPLATE, ChatTemplate, Rendered, ending, plain
+from components.tokenizer.message import Message
 from components.tokenizer.special import (
     END_OF_TEXT,
     END_OF_TURN,

@@ -169,9 +169,12 @@ TURNS: list[Message] = [
     ],
 )
 def test_a_template_that_does_not_tell_what_is_trained_is_refused_in_a_line(source: str, line: str) -> None:
-    with pytest.raises(BadData, match=re.escape(line)) as refused:
+    def trained() -> object:
         template = ChatTemplate(source, SPECIAL, {})
-        template.trained(TURNS, template.render(TURNS, answer_follows=False))
+        return template.trained(TURNS, template.render(TURNS, answer_follows=False))
+
+    with pytest.raises(BadData, match=re.escape(line)) as refused:
+        trained()
     assert "\n" not in str(refused.value)
 
 
