@@ -129,22 +129,16 @@ def _index(table: pa.Table, split: str, shard: str, lengths: np.ndarray) -> pa.T
     return pa.table(dict(zip(INDEX.names, columns, strict=True)), INDEX)
 
 
-def _reference() -> tokenizers.Tokenizer:
-    """The same tokenizer in `tokenizers`, without special tokens: text must not turn into them."""
-    content = json.loads((TOKENIZER / "tokenizer.json").read_text(encoding="utf-8"))
-    return tokenizers.Tokenizer.from_str(json.dumps(content | {"added_tokens": []}))
-
-
 def main() -> None:
     settings = params.read("encode", Encode)
-    tokenizer, reference = Tokenizer.load(TOKENIZER), _reference()
+    tokenizer = Tokenizer.load(TOKENIZER)
     files = [(split, file) for split in SPLITS for file in sorted((DOCUMENTS / split).glob("*.parquet"))]
     shards: list[Shard] = []
     documents: list[str] = []
     TOKENS.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(TOKENS / "index.parquet", INDEX, compression="zstd") as writer:
         for split, file in track(files, "encode", len(files), "shards"):
-            compare(file, tokenizer, reference, settings.compared_documents)
+            compare(file, tokenizer, tokenizer.library, settings.compared_documents)
             for shard, index in encode_file(file, split, tokenizer, TOKENS):
                 shards.append(shard)
                 documents += index["document"].to_pylist()

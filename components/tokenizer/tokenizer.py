@@ -145,7 +145,7 @@ class Tokenizer:
         """The ids of each text. Raises `BadData` when one is not Unicode: it has half of a surrogate pair."""
         try:
             if self._fast is None:
-                encoded = self._library.encode_batch_fast(list(texts), add_special_tokens=False)
+                encoded = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
                 return [encoding.ids for encoding in encoded]
             ids: list[list[int]] = self._fast.encode_batch_list(list(texts))
         except (TypeError, UnicodeEncodeError):
@@ -167,7 +167,7 @@ class Tokenizer:
         """The text of ids, without special tokens; bytes that are not UTF-8 become U+FFFD."""
         if is_byte_level(self._content):
             return self.decode_bytes(ids).decode("utf-8", errors="replace")
-        text: str = self._library.decode([*map(int, ids)], skip_special_tokens=True)
+        text: str = self.library.decode([*map(int, ids)], skip_special_tokens=True)
         return text
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
@@ -197,7 +197,7 @@ class Tokenizer:
         """A text without its last tokens; a character that they cut goes with them."""
         if is_byte_level(self._content):
             return self.decode(self.encode(text)[:-tokens]).rstrip("\ufffd")
-        offsets = self._library.encode(text, add_special_tokens=False).offsets
+        offsets = self.library.encode(text, add_special_tokens=False).offsets
         return text[: offsets[-tokens][0]] if tokens < len(offsets) else ""
 
     def chat_prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -262,13 +262,14 @@ class Tokenizer:
 
     def _encoded(self, rendered: Rendered) -> tokenizers.Encoding:
         try:
-            return self._library.encode(rendered.text, add_special_tokens=False)
+            return self.library.encode(rendered.text, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError):
             _check_unicode(rendered.text)
             raise
 
     @functools.cached_property
-    def _library(self) -> tokenizers.Tokenizer:
+    def library(self) -> tokenizers.Tokenizer:
+        """The same in `tokenizers`."""
         return renaming.load(self._content, self._ids)
 
     @functools.cached_property
