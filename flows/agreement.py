@@ -1,7 +1,8 @@
-"""Checks that the sources of the catalogue make examples of the kind of their tasks, before anything starts."""
+"""Checks that sources, mixtures and baselines fit the tasks that they name or serve, before anything starts."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from components.core.errors import BadSettings
 from components.core.params import suggest
@@ -25,6 +26,39 @@ def check(settings: Ingest) -> None:
     ]
     if problems:
         raise BadSettings("; ".join(problems))
+
+
+def check_mixtures(content: Mapping[str, Any], where: str) -> None:
+    """Raise `BadSettings` for tasks of mixtures in settings that nothing can be trained on, or whose rows are left out.
+
+    And for an unknown baseline of any task.
+    """
+    tasks = tasks_catalog.load()
+    if problems := [*_unfit(content, tasks, where), *_unknown_baselines(tasks)]:
+        raise BadSettings("; ".join(problems))
+
+
+def _unfit(content: Mapping[str, Any], tasks: Mapping[str, Task], where: str) -> Iterator[str]:
+    mixtures = {f"finetune.{recipe}.tasks": found["tasks"] for recipe, found in content["finetune"].items()}
+    mixtures["pretrain.tasks"] = content["pretrain"].get("tasks") or {}
+    for key, mixture in mixtures.items():
+        try:
+            tasks_catalog.pick(tasks, mixture, f"{where}: {key}")
+        except BadSettings as error:
+            yield str(error)
+        for name in mixture:
+            if name not in content["ingest"]["take"]:
+                yield f"{where}: {key}.{name} would have no rows: add {name} to ingest.take"
+
+
+def _unknown_baselines(tasks: Mapping[str, Task]) -> Iterator[str]:
+    from components.evaluation.baselines import baselines  # with the tokenizer, a second
+
+    for task in tasks.values():
+        try:
+            baselines(task)
+        except BadSettings as error:
+            yield str(error)
 
 
 def misfits(section: TaskColumns, tasks: Mapping[str, Task]) -> Iterator[str]:

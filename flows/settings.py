@@ -59,3 +59,4 @@ def check_content(content: Mapping[str, Any], where: str) -> None:
     problems += [f"{where}: {line}" for line in context_window.misfits(content)]
     if problems:
         raise BadSettings("; ".join(problems))
+    agreement.check_mixtures(content, where)

@@ -41,4 +41,7 @@ def _resolved(task: Task, train: Path) -> Task:
     if len(labels) < 2:
         had = f"only the target {labels[0]!r}" if labels else "no example of it"
         raise BadData(f"task {task.name}: its labels are `from data`, and there is {had} in {train}")
+    for shot in task.shots:
+        if shot.target not in labels:
+            raise BadData(f"task {task.name}: an example to show has the target {shot.target!r}, no label of the data")
     return replace(task, labels=labels, labels_from_data=False)

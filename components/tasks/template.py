@@ -36,10 +36,10 @@ class TemplatePart:
         found = ""
         for words, field in self.pieces:
             found += re.escape(words)
-            if field is not None:
-                # All but the long field are a part of a single line, so that the end of the long one is unambiguous.
-                character = "(?s:.)" if field == long_field else r"[^\n]"
-                found += f"(?P<{field}>{character}{least})"
+            if field == long_field:  # the least of it, so that optional parts behind it are found
+                found += f"(?P<{field}>(?s:.){least}?)"
+            elif field is not None:  # a part of a single line, so that the end of the long field is unambiguous
+                found += rf"(?P<{field}>[^\n]{least})"
         return f"(?:{found})?" if self.optional else found
 
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +78,15 @@ def test_only_what_is_taken_has_to_fit(tmp_path: Path, monkeypatch: pytest.Monke
     )
     with pytest.raises(BadSettings, match=re.escape(line)):
         agreement.check(Ingest(sources=settings.sources, licenses=("MIT",), take=("topic",)))
+
+
+def test_what_a_mixture_names_is_known_and_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    recipe = {"tasks": {"topic": 1.0}}
+    content: dict[str, Any] = {"ingest": {"take": ["topic"]}, "pretrain": {}, "finetune": {"a": recipe}}
+    agreement.check_mixtures(content, "params.yaml")
+    recipe["tasks"] |= {"sentiment_en": 1.0, "sentiment_xx": 1.0}
+    with pytest.raises(BadSettings) as error:
+        agreement.check_mixtures(content, "params.yaml")
+    assert "finetune.a.tasks.sentiment_xx is not in data/tasks.yaml: did you mean `sentiment_" in str(error.value)
+    assert "finetune.a.tasks.sentiment_en would have no rows: add sentiment_en to ingest.take" in str(error.value)

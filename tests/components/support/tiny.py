@@ -17,7 +17,7 @@ from components.stages import package
 from components.tasks import catalog
 from components.tokenizer import training
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS
-from tests.components.support import adapted, shapes
+from tests.components.support import adapted, prepared, shapes
 
 PAGE = "<html>A decision</html>\n"
 TEXTS = [
@@ -28,7 +28,8 @@ TEXTS = [
 # What an encoder fine-tuned on the tasks that it can answer chooses from.
 ASKED = ("topic", "sentiment_en", "sentiment_zh", "question_answering")
 DEFINITIONS = Path(__file__).parents[3] / catalog.PATH
-TASKS = catalog.load(DEFINITIONS)
+KNOWN = catalog.load(DEFINITIONS)
+TASKS = {row["task"]: KNOWN[row["task"]] for row in prepared.examples(0)}
 LABELS = (OUTSIDE, ANSWER, *(label for task in ASKED for label in TASKS[task].labels))
 KINDS = {
     "decoder": shapes.DECODER,
