@@ -56,7 +56,7 @@ def test_new_text_and_old_are_read_in_their_shares_and_found_again(continued: tu
         assert bool(pretrainings.get((1, 2), {}).get("steps")) == bool(versions)
 
 
-@pytest.mark.slow(reason="tests/flows/pipeline/test_reproduce.py walks a chain")
+@pytest.mark.slow(reason="tests/flows/pipeline/test_reproduce_chain.py walks a chain")
 def test_the_second_version_is_made_again_from_the_first(continued: tuple[WorkingCopy, str, bytes]) -> None:
     road, _, _ = continued
     assert "lmforge-assistant version 2 came out identical" in road.run("flows.cli.main", "reproduce", "@2")
@@ -64,5 +64,5 @@ def test_the_second_version_is_made_again_from_the_first(continued: tuple[Workin
     (road.folder / ".dvc/cache/files/md5" / pinned[:2] / pinned[2:]).unlink()
     shutil.rmtree(road.folder / "models/start")
     output = road.run("flows.cli.main", "reproduce", "@2")
-    assert "lmforge-assistant version 1 is made again: 1 of its files are in no cache and no remote" in output
+    assert "lmforge-assistant version 1 is made again: 1 of its files are in neither DVC's cache nor a remote" in output
     assert "lmforge-assistant version 2 came out identical" in output
