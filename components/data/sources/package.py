@@ -52,9 +52,10 @@ class PackageSource(Source, Columns):
         return open_archive(fetch(self.project, self.filename, self.sha256, self.where))
 
     def _rows(self, archive: Archive) -> Iterator[Row]:
-        for member in archive.names(self.members or ""):
-            if self.format is None:
-                readers.check(member)
+        members = archive.names(self.members or "")
+        for member in members if self.format is None else ():
+            readers.check(member)
+        for member in members:
             file = DataFile.in_memory(member, partial(archive.read, member), self.columns, self.format)
             for number, values in readers.read(file):
                 yield Row(f"{member}:{number}", f"{self.where}: {member}, row {number}", values)

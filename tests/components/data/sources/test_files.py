@@ -54,6 +54,8 @@ def zstd(content: bytes) -> bytes:
         ("a.txt", "one\r\ntwo\n", ["one\r\ntwo\n"]),
         ("a.jsonl", '{"text": "一"}\n\n{"text": "two"}\n{"text": null}', ["一", "two", None]),
         ("a.csv", 'text,more\n"two\nlines",1\nthree,2\n', ["two\nlines", "three"]),
+        ("a.tsv", 'text\tmore\n"one\t1\ntwo, 2\t2\n', ['"one', "two, 2"]),
+        ("a.json", '[{"text": "一"},\n {"text": null}]', ["一", None]),
     ],
 )
 def test_texts_come_out_of_every_format_and_compression(
@@ -72,6 +74,33 @@ def test_a_long_text_fits_into_a_csv_field(folder: Path) -> None:
 def test_parquet_is_read(folder: Path) -> None:
     pq.write_table(pa.table({"text": ["one", "two"], "other": [1, 2]}), folder / "a.parquet")
     assert texts("a.parquet") == ["one", "two"]
+
+
+def test_columns_are_named_where_a_file_has_no_header(folder: Path) -> None:
+    (folder / "a.csv").write_text("ham,one\nspam,two\n")
+    columns = {"task": "spam", "inputs": {"text": "sms"}, "target": "label"}
+    made = source("a.csv", columns=["label", "sms"], documents=None, examples=columns)
+    assert [record.key for record in read(made)] == ["a.csv:1", "a.csv:2"]
+    assert read(made)[1] == Example("a.csv:2", "spam", {"text": "two"}, "spam")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "-DOCSTART- -X- O\n\nAnn NNP B-PER\nleft VBD O\n\nIt PRP O",
+        "Ann\tNNP\tB-PER\nleft\tVBD\tO\n\n\nIt\tPRP\tO\n\n",
+    ],
+)
+@pytest.mark.parametrize(("names", "tokens", "tags"), [(["token", "pos", "tag"], "token", "tag"), (None, "1", "3")])
+def test_a_sentence_of_conll_is_a_row(
+    folder: Path, content: str, names: list[str] | None, tokens: str, tags: str
+) -> None:
+    (folder / "a.conll").write_text(content)
+    columns = {"task": "ner", "tokens": tokens, "tags": tags}
+    first, second = read(source("a.conll", columns=names, documents=None, tags=columns))
+    assert isinstance(first, Example)
+    assert isinstance(second, Example)
+    assert (first.inputs["text"], first.target, second.target) == ("Ann left", "PER: Ann", "-")
 
 
 def test_names_of_rows_do_not_depend_on_where_the_folder_lies(folder: Path) -> None:
@@ -104,6 +133,10 @@ def test_examples_are_made_of_named_columns(folder: Path) -> None:
         ("a.csv", b"text,more\none,1\ntwo\n", r"a.csv, line 3: not the 2 fields of the header"),
         ("a.csv", b'text\none\n"two', r"a.csv, line 2: not CSV"),
         ("a.jsonl.gz", gzip.compress(b'{"text": "one"}\n', mtime=0)[:-9], r"a.jsonl.gz, after line \d: not readable"),
+        ("a.json", b'{"text": "one"}', r"a.json: not a JSON array of objects but dict"),
+        ("a.json", b'[{"text": "one"}, 2]', r"a.json, row 2: not a JSON object but int"),
+        ("a.tsv", b"text\tmore\none\t1\ntwo\n", r"a.tsv, line 3: not the 2 fields of the header"),
+        ("a.conll", b"Ann PER\nleft\n", r"a.conll, line 2: 1 columns, not 2"),
         ("a.parquet", b"PAR1nonsense", r"a.parquet, after row 0: not readable Parquet"),
     ],
 )

