@@ -173,7 +173,7 @@ def test_files_of_rows_inside_a_package_need_no_parser(folder: Path, monkeypatch
         texts = source(content, **plain, members="*.jsonl", documents=DocumentColumns(text="text"))
         assert list(texts.records({})) == [Document("tiny/a.jsonl:1", "three")]
         unread = source(content, **plain, members="tiny/*", documents=DocumentColumns(text="text"))
-        with pytest.raises(BadSettings, match="files of this kind are not read"):
+        with pytest.raises(BadSettings, match="files with this ending are not read"):
             list(unread.records({}))
 
 
