@@ -49,7 +49,7 @@ def copy_weights(model: Path, target: Path) -> None:
     if is_adapter(model):
         found = base(model)
         (target / BASE).mkdir(exist_ok=True)
-        for file in (found / "config.json", *weight_files(found)):
+        for file in (*sorted(found.glob("*.json")), *weight_files(found)):
             shutil.copyfile(file, target / BASE / file.name)
         write_json(target / ADAPTER_CONFIG, read_json(model / ADAPTER_CONFIG) | {"base_model_name_or_path": BASE})
 

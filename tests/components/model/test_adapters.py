@@ -176,3 +176,14 @@ def test_a_module_with_labels_has_its_head_in_the_adapter(tmp_path: Path) -> Non
         loaded = hf.load(tmp_path / "adapter")
         torch.testing.assert_close(loaded.logits(tokens()), ours.logits(tokens()), atol=1e-4, rtol=0)
     assert loaded.config.labels == ("O", "PERSON")
+
+
+def test_of_a_module_only_adapters_and_head_are_trained(tmp_path: Path) -> None:
+    ours = module("bert", tmp_path, labels=("O", "PERSON"))
+    segments = (torch.arange(shapes.LENGTH) // 20)[None].expand(2, -1)
+    ours.loss(tokens(), tokens() % 2, segments, z_loss=1e-3).backward()
+    trained = {name.removeprefix("module.") for name, weight in ours.named_parameters() if weight.grad is not None}
+    assert trained == set(lora.head(ours)) | {
+        name.removeprefix("module.") for name, _ in ours.named_parameters() if ".adapters." in name
+    }
+    assert all(weight.grad.any() for weight in ours.parameters() if weight.grad is not None)
