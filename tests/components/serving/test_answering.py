@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.core.errors import BadData, BadSettings
 from components.serving import answering
-from components.serving.answering import before, characters, stopped, until
+from components.serving.answering import before, behind, characters, stopped, until
 from components.serving.request import conversation
 from components.tasks import prompts
 from components.tokenizer.tokenizer import Tokenizer
@@ -31,6 +31,14 @@ def taught(tmp_path_factory, packages, tiny_package):
         )
         loaded[kind] = answering.load(folder)
     return loaded
+
+
+@given(st.lists(st.text("<think> \nab", max_size=4)))
+def test_what_a_template_sets_before_an_answer_is_not_shown(pieces):
+    text, lead = "".join(pieces), "<think>\n\n</think>"
+    assert "".join(behind("", pieces)) == text.lstrip()
+    assert "".join(behind(lead, ["\n", lead[:5], lead[5:], "\n\n", *pieces])) == text.lstrip()
+    assert "".join(behind(lead, ["no", *pieces])) == f"no{text}"
 
 
 @given(text=st.text(max_size=200), other=LINE)

@@ -30,6 +30,13 @@ def test_transformers_load_it_and_give_the_same_logits(tiny_package: Path) -> No
     assert tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False) == ours.chat_prompt(
         messages
     )
+    turns = [*messages, {"role": "assistant", "content": "宇宙"}, {"role": "user", "content": "The lazy <|im_end|"}]
+    made = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    assert made["input_ids"] == ours.chat_prompt(turns)
+    assert made["assistant_masks"] == list(map(int, ours.chat_targets(turns)))
+    assert sum(made["assistant_masks"]) == len(ours.reply("宇宙"))
     generation = theirs.generation_config
     assert generation.eos_token_id == [ours.end_of_turn, ours.end_of_text]
     assert (generation.pad_token_id, generation.max_new_tokens, generation.do_sample) == (ours.padding, 8, False)
