@@ -34,7 +34,7 @@ def behind(lead: str, pieces: Iterable[str]) -> Iterator[str]:
     rest = iter(pieces)
     for piece in rest:
         begun = (begun + piece).lstrip()
-        if not lead.startswith(begun):
+        if not lead.startswith(begun) and begun.removeprefix(lead).strip():
             break
     if begun := begun.removeprefix(lead).lstrip():
         yield begun
