@@ -2,17 +2,48 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Gt
+
+from components.model.rope import LongRope, RopeScaling
 
 HEAD_DIM = 64
 
 Architecture = Literal["decoder", "encoder", "encoder_decoder"]
 Positions = Literal["rotary", "learned", "sinusoidal"]
 Norm = Literal["rms", "layer"]
-NormPosition = Literal["pre", "post"]
-Activation = Literal["swiglu", "gelu", "relu"]
+NormPosition = Literal["pre", "post", "both"]  # both: before and after each layer, as in Gemma 2
+Activation = Literal["swiglu", "geglu", "gelu", "relu"]
+GATED = ("swiglu", "geglu")
+Matrices = Literal["qkv", "out", "mlp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What layers of other families have and those of ours do not; the defaults are ours.
+
+    They come from imported checkpoints alone (`formats`), and no setting offers them.
+    """
+
+    family: str | None = None  # the model type of `transformers` it is written as; None: the first that fits
+    biased: tuple[Matrices, ...] = ()  # the matrices with biases
+    embedding_scale: float | None = None  # of the embeddings of tokens
+    attention_scale: float | None = None  # of queries times keys; None: head_dim ** -0.5
+    attention_soft_cap: float | None = None
+    rotary_dim: int | None = None  # dimensions of a head that are rotated; None: all
+    rope_scaling: RopeScaling | None = None
+    sliding_window: int | None = None  # tokens, with itself, that a token sees in the sliding layers
+    sliding_layers: tuple[int, ...] = ()  # their numbers, from 0 on
+    sliding_rope_theta: float | None = None  # of the sliding layers, without scaling; None: as in the others
+    unrotated_layers: tuple[int, ...] = ()  # the numbers of the layers without positions
+
+
+class LayerKind(NamedTuple):
+    """What a layer shares with others: layers of a kind see the same positions and tokens."""
+
+    sliding: bool
+    rotated: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +96,33 @@ class ModelConfig(Config):
     tie_embeddings: bool
     logit_soft_cap: float | None
     ngram_rows: tuple[int, ...] = ()  # of the tables of 2, 3, ... tokens that are looked up together; empty: no n-grams
+    traits: Traits = Traits()
 
     @property
     def num_outputs(self) -> int:
         """The number of classes of the head: the labels, or else the tokens."""
         return len(self.labels) or self.vocab_size
 
+    def has_bias(self, matrices: Matrices) -> bool:
+        """Whether matrices have biases: those of our models with LayerNorm do, those with RMSNorm do not."""
+        return self.norm == "layer" or matrices in self.traits.biased
+
     @property
-    def biases(self) -> bool:
-        """Whether matrices have biases: those of the models with LayerNorm do, those with RMSNorm do not."""
-        return self.norm == "layer"
+    def layer_kinds(self) -> tuple[LayerKind, ...]:
+        """The kind of each layer."""
+        rotary, traits = self.positions == "rotary", self.traits
+        return tuple(
+            LayerKind(layer in traits.sliding_layers, rotary and layer not in traits.unrotated_layers)
+            for layer in range(self.num_layers)
+        )
+
+    @property
+    def longest_window(self) -> int | None:
+        """The largest `max_sequence_length` that the positions allow, in tokens; None: any."""
+        if self.positions == "learned":
+            return self.max_sequence_length
+        scaling = self.traits.rope_scaling
+        return scaling.original_max_position_embeddings if isinstance(scaling, LongRope) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +177,8 @@ class ModelSettings:
 
     def build(self, vocab_size: int, max_sequence_length: int) -> ModelConfig:
         """The configuration for a vocabulary and a window."""
-        # SwiGLU has three matrices in place of two; the width keeps the number of weights the same (Shazeer 2020).
-        expansion = 8 / 3 if self.activation == "swiglu" else 4
+        # A gate makes three matrices out of two; the width keeps the number of weights the same (Shazeer 2020).
+        expansion = 8 / 3 if self.activation in GATED else 4
         return ModelConfig(
             architecture=self.architecture,
             vocab_size=vocab_size,

@@ -7,12 +7,13 @@ docs/decisions.md, "oneDNN writes, MKL does not"
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn, ops
 
+from components.model.attention import attention
 from components.model.config import ModelConfig
 from components.model.interface import LanguageModel
-from components.model.layers import Block, Context, LayerCache, attention, rotate
+from components.model.layers import GATES, Block, Context, LayerCache
+from components.model.positions import rotate
 from components.model.transformer import Transformer
 
 
@@ -36,7 +37,7 @@ class PackedLinear(nn.Module):
 
 
 class PackedBlock(nn.Module):
-    """The counterpart of `Block` for Qwen3 or Llama, with the weights of its norms folded into the matrices."""
+    """The counterpart of `Block` for decoders with RMSNorm, with the weights of its norms folded into the matrices."""
 
     def __init__(self, block: Block, config: ModelConfig) -> None:
         super().__init__()
@@ -46,6 +47,13 @@ class PackedBlock(nn.Module):
         self.out = PackedLinear(block.attention.out)
         self.up = PackedLinear(block.mlp.up, block.mlp_norm.get_parameter("weight"))
         self.down = PackedLinear(block.mlp.down)
+        self.gate = GATES[config.activation]
+        self.scale, self.cap = block.attention.scale, block.attention.cap
+        self.scales_after: tuple[Tensor, Tensor] | None = None
+        if config.norm_position == "both":
+            after = (block.attention_norm_after, block.mlp_norm_after)
+            attended, transformed = (norm.get_parameter("weight").detach() for norm in after)
+            self.scales_after = attended, transformed
         self.qk_scale: Tensor | None = None  # [heads of queries and of keys, 1, D]
         if config.qk_norm:
             query = block.attention.query_norm.get_parameter("weight").detach()
@@ -58,15 +66,23 @@ class PackedBlock(nn.Module):
         qk, v_BKTD = qkv[:, : -self.kv_heads], qkv[:, -self.kv_heads :]
         if self.qk_scale is not None:
             qk = self._norm(qk) * self.qk_scale
-        assert context.rotation is not None
-        qk = rotate(qk, context.rotation)
+        if context.rotation is not None:
+            qk = rotate(qk, context.rotation)
         q_BHTD, k_BKTD = qk[:, : self.heads], qk[:, self.heads :]
         if cache is not None:
             k_BKTD, v_BKTD = cache.own.append(k_BKTD, v_BKTD)
-        mixed_BHTD = attention(q_BHTD, k_BKTD, v_BKTD, context.mask, causal=True)
-        x_BTC = self.out.add(x_BTC, mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
+        mixed_BHTD = attention(q_BHTD, k_BKTD, v_BKTD, context.mask, causal=True, scale=self.scale, cap=self.cap)
+        mixed_BTC = mixed_BHTD.transpose(1, 2).reshape(B, T, -1)
+        if self.scales_after is None:
+            x_BTC = self.out.add(x_BTC, mixed_BTC)
+            return self.down.add(x_BTC, self._gated(x_BTC))
+        x_BTC = x_BTC + self._norm(self.out(mixed_BTC)) * self.scales_after[0]
+        return x_BTC + self._norm(self.down(self._gated(x_BTC))) * self.scales_after[1]
+
+    def _gated(self, x_BTC: Tensor) -> Tensor:
         gate, up = self.up(self._norm(x_BTC)).chunk(2, dim=-1)
-        return self.down.add(x_BTC, F.silu(gate) * up)
+        out: Tensor = self.gate(gate) * up
+        return out
 
     def _norm(self, x: Tensor) -> Tensor:
         """RMSNorm without its weight, in half the time of PyTorch's."""
@@ -82,8 +98,9 @@ def pack(model: LanguageModel) -> LanguageModel:
     if not isinstance(model, Transformer) or model.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return model
     config = model.config
-    style = (config.architecture, config.positions, config.norm, config.norm_position, config.activation)
-    if model.decoder is not None and style == ("decoder", "rotary", "rms", "pre", "swiglu"):
+    style = (config.architecture, config.positions, config.norm)
+    gated = config.norm_position != "post" and config.activation in GATES
+    if model.decoder is not None and style == ("decoder", "rotary", "rms") and gated:
         model.decoder.blocks = nn.ModuleList(PackedBlock(block, config) for block in model.blocks())
     for module in list(model.modules()):
         for name, child in module.named_children():

@@ -5,86 +5,16 @@ Names end with shapes: B batch, T time, S keys, C hidden size, H query heads, K 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.model.attention import attention
 from components.model.config import ModelConfig
-
-_BLOCKS = 2  # of queries in a causal attention; with more, compilation takes longer than they save
-
-
-def attention(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
-    """The output of attention, [B, H, T, D]; H / K consecutive query heads share the keys and values of one head.
-
-    mask: which keys each query sees, bool [B, 1, T or 1, S]; None: all, or if causal those up to its own position.
-    """
-    if q_BHTD.device.type == "cpu" and q_BHTD.requires_grad:
-        return _with_gradients(q_BHTD, k_BKSD, v_BKSD, mask, causal)
-    several = q_BHTD.shape[2] > 1  # a single token sees the whole cache
-    return F.scaled_dot_product_attention(
-        q_BHTD, k_BKSD, v_BKSD, attn_mask=mask, is_causal=causal and mask is None and several, enable_gqa=True
-    )
-
-
-def _with_gradients(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """Attention for training on a processor; if causal, in blocks of queries, each with the keys up to its own end.
-
-    docs/decisions.md, "In fp32 there are fewer products"
-    """
-    T, S = q_BHTD.shape[2], k_BKSD.shape[2]
-    if not causal:
-        return _of_group(q_BHTD, k_BKSD, v_BKSD, mask)
-    if mask is None:
-        mask = torch.ones(1, 1, T, S, dtype=torch.bool).tril()
-    size = -(-T // _BLOCKS)
-    found = [
-        _of_group(q_BHTD[:, :, start:end], k_BKSD[:, :, :end], v_BKSD[:, :, :end], mask[:, :, start:end, :end])
-        for start, end in ((start, min(start + size, T)) for start in range(0, T, size))
-    ]
-    return torch.cat(found, 2)
-
-
-def _of_group(q_BHTD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention with the heads of a group as the rows of one matrix, so that their keys and values need no copies."""
-    B, H, T, D = q_BHTD.shape
-    _, K, S, _ = k_BKSD.shape
-    q, k, v = q_BHTD.reshape(B * K, H // K * T, D), k_BKSD.reshape(B * K, S, D), v_BKSD.reshape(B * K, S, D)
-    out: Tensor = _Attention.apply(q, k, v, mask, (B, H, T, S))  # type: ignore[no-untyped-call]
-    return out.view(B, H, T, D)
-
-
-class _Attention(torch.autograd.Function):
-    """Batched matrix products around a softmax, which the compiler fuses; its weights are saved in the type of `v`.
-
-    On processors PyTorch's own kernel takes three times as long, and autograd would keep the weights in fp32.
-    docs/decisions.md, "Attention on processors is two matrix products and a softmax"
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-        scores = (q @ k.mT).float() * q.shape[-1] ** -0.5
-        if mask is not None:
-            scores = torch.where(mask, scores.view(shape), -torch.inf).view_as(scores)
-        weights = scores.softmax(-1).to(v.dtype)
-        ctx.save_for_backward(q, k, v, weights)
-        found: Tensor = weights @ v
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, weights = ctx.saved_tensors
-        (gradient,) = gradients
-        of_weights = (gradient @ v.mT).float()
-        mean = (weights * of_weights).sum(-1, keepdim=True)
-        of_scores = (weights * (of_weights - mean) * q.shape[-1] ** -0.5).to(q.dtype)
-        return of_scores @ k, of_scores.mT @ q, weights.mT @ gradient, None, None
-
-
-Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines that rotate queries and keys, each [B or 1, 1, T, D]."""
+from components.model.positions import Rotation, rotate
 
 
 class Context(NamedTuple):
@@ -133,56 +63,17 @@ def norm(config: ModelConfig, size: int) -> nn.Module:
     return kind(size, config.norm_eps)
 
 
+def layer_norms(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
+    """The norm of a layer, and the one after it: that of Gemma 2, or the identity."""
+    size = config.hidden_size
+    return norm(config, size), norm(config, size) if config.norm_position == "both" else nn.Identity()
+
+
 def qk_norms(config: ModelConfig) -> tuple[nn.Module, nn.Module]:
     """The norms of queries and keys, each [..., D]: QK-norm (https://arxiv.org/abs/2010.04245), or the identity."""
     if not config.qk_norm:
         return nn.Identity(), nn.Identity()
     return norm(config, config.head_dim), norm(config, config.head_dim)
-
-
-class RotaryEmbedding(nn.Module):
-    """Rotary positions, in halves as in Qwen3 (Su et al., https://arxiv.org/abs/2104.09864)."""
-
-    cos: Tensor
-    sin: Tensor
-
-    def __init__(self, head_dim: int, length: int, theta: float) -> None:
-        super().__init__()
-        frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-        angles = torch.outer(torch.arange(length, dtype=torch.float64), frequencies).repeat(1, 2)  # [T, D]
-        self.register_buffer("cos", angles.cos().float(), persistent=False)
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
-
-    def forward(self, length: int, positions_BT: Tensor | None) -> Rotation:
-        """The rotation of a row of tokens, by default at positions from 0 on."""
-        if positions_BT is None:
-            return self.cos[None, None, :length], self.sin[None, None, :length]
-        return self.cos[positions_BT][:, None], self.sin[positions_BT][:, None]
-
-
-def rotate(x_BHTD: Tensor, rotation: Rotation) -> Tensor:
-    """Queries or keys rotated by their positions."""
-    cos, sin = rotation
-    left, right = x_BHTD.chunk(2, dim=-1)
-    return x_BHTD * cos + torch.cat((-right, left), dim=-1) * sin
-
-
-class SinusoidalEmbedding(nn.Module):
-    """The positions of the original Transformer (https://arxiv.org/abs/1706.03762), sines before cosines as in Marian.
-
-    The paper alternates them, which is the same but for the order of the columns.
-    """
-
-    table_TC: Tensor
-
-    def __init__(self, length: int, hidden_size: int) -> None:
-        super().__init__()
-        frequencies = 10_000 ** -(torch.arange(0, hidden_size, 2, dtype=torch.float64) / hidden_size)
-        angles = torch.outer(torch.arange(length, dtype=torch.float64), frequencies)
-        self.register_buffer("table_TC", torch.cat((angles.sin(), angles.cos()), dim=1).float(), persistent=False)
-
-    def forward(self, positions_BT: Tensor) -> Tensor:
-        return self.table_TC[positions_BT]
 
 
 class Attention(nn.Module):
@@ -193,9 +84,10 @@ class Attention(nn.Module):
         self.causal = causal
         self.heads = (config.num_heads, config.num_kv_heads, config.num_kv_heads)
         self.head_dim = config.head_dim
-        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_dim, bias=config.biases)
-        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.biases)
+        self.qkv = nn.Linear(config.hidden_size, sum(self.heads) * config.head_dim, bias=config.has_bias("qkv"))
+        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.has_bias("out"))
         self.query_norm, self.key_norm = qk_norms(config)
+        self.scale, self.cap = config.traits.attention_scale, config.traits.attention_soft_cap
 
     def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
         B, T, _ = x_BTC.shape
@@ -207,7 +99,7 @@ class Attention(nn.Module):
         q_BHTD, k_BKTD = q_BHTD.to(v_BKTD.dtype), k_BKTD.to(v_BKTD.dtype)
         if cache is not None:
             k_BKTD, v_BKTD = cache.append(k_BKTD, v_BKTD)
-        mixed_BHTD = attention(q_BHTD, k_BKTD, v_BKTD, context.mask, causal=self.causal)
+        mixed_BHTD = attention(q_BHTD, k_BKTD, v_BKTD, context.mask, causal=self.causal, scale=self.scale, cap=self.cap)
         out: Tensor = self.out(mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
         return out
 
@@ -218,9 +110,10 @@ class CrossAttention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        self.query = nn.Linear(config.hidden_size, config.num_heads * config.head_dim, bias=config.biases)
-        self.key_value = nn.Linear(config.hidden_size, 2 * config.num_kv_heads * config.head_dim, bias=config.biases)
-        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.biases)
+        self.query = nn.Linear(config.hidden_size, config.num_heads * config.head_dim, bias=config.has_bias("qkv"))
+        width = config.num_kv_heads * config.head_dim
+        self.key_value = nn.Linear(config.hidden_size, 2 * width, bias=config.has_bias("qkv"))
+        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=config.has_bias("out"))
         self.query_norm, self.key_norm = qk_norms(config)
 
     def forward(self, x_BTC: Tensor, context: Context, cache: KeyValueCache | None) -> Tensor:
@@ -246,24 +139,29 @@ class CrossAttention(nn.Module):
         return self.key_norm(k_BKSD.float()).to(v_BKSD.dtype), v_BKSD
 
 
+GATES: dict[str, Callable[[Tensor], Tensor]] = {"swiglu": F.silu, "geglu": partial(F.gelu, approximate="tanh")}
+"""The activations with a gate (Shazeer, https://arxiv.org/abs/2002.05202): what is applied to the gate."""
+
+
 class MLP(nn.Module):
-    """Two matrices around ReLU or GELU, or SwiGLU, which has a gate (Shazeer, https://arxiv.org/abs/2002.05202)."""
+    """Two matrices around ReLU or GELU, or SwiGLU or GeGLU, which have a gate."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.activation = config.activation
-        gates = 2 if config.activation == "swiglu" else 1
-        self.up = nn.Linear(config.hidden_size, gates * config.intermediate_size, bias=config.biases)
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.biases)
+        self.gate = GATES.get(config.activation)
+        rows = config.intermediate_size * (2 if self.gate else 1)
+        self.up = nn.Linear(config.hidden_size, rows, bias=config.has_bias("mlp"))
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.has_bias("mlp"))
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         out: Tensor = self.down(self._activate(self.up(x_BTC)))
         return out
 
     def _activate(self, x: Tensor) -> Tensor:
-        if self.activation == "swiglu":
+        if self.gate is not None:
             gate, up = x.chunk(2, dim=-1)
-            return F.silu(gate) * up
+            return self.gate(gate) * up
         return F.gelu(x) if self.activation == "gelu" else F.relu(x)
 
 
@@ -285,13 +183,13 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, *, causal: bool, reads_source: bool) -> None:
         super().__init__()
         self.norm_last = config.norm_position == "post"
-        self.attention_norm = norm(config, config.hidden_size)
+        self.attention_norm, self.attention_norm_after = layer_norms(config)
         self.attention = Attention(config, causal=causal)
         self.reads_source = reads_source
         if reads_source:
-            self.cross_norm = norm(config, config.hidden_size)
+            self.cross_norm, self.cross_norm_after = layer_norms(config)
             self.cross_attention = CrossAttention(config)
-        self.mlp_norm = norm(config, config.hidden_size)
+        self.mlp_norm, self.mlp_norm_after = layer_norms(config)
         self.mlp = MLP(config)
 
     def forward(
@@ -308,14 +206,16 @@ class Block(nn.Module):
     def attend(self, x_BTC: Tensor, context: Context, cache: LayerCache | None) -> Tensor:
         """The part in which tokens attend to others."""
         own, memory = (cache.own, cache.memory) if cache else (None, None)
-        x_BTC = self._add(x_BTC, self.attention_norm, lambda x: self.attention(x, context, own))
+        attend = partial(self.attention, context=context, cache=own)
+        x_BTC = self._add(x_BTC, self.attention_norm, attend, self.attention_norm_after)
         if self.reads_source:
-            x_BTC = self._add(x_BTC, self.cross_norm, lambda x: self.cross_attention(x, context, memory))
+            read = partial(self.cross_attention, context=context, cache=memory)
+            x_BTC = self._add(x_BTC, self.cross_norm, read, self.cross_norm_after)
         return x_BTC
 
     def transform(self, x: Tensor) -> Tensor:
         """The part that processes each token, [..., C], by itself."""
-        return self._add(x, self.mlp_norm, self.mlp)
+        return self._add(x, self.mlp_norm, self.mlp, self.mlp_norm_after)
 
     def compile_parts(self) -> None:
         """Compile both parts at their first use; blocks of a kind share the graphs."""
@@ -329,7 +229,7 @@ class Block(nn.Module):
         vars(self).pop("attend", None)
         vars(self).pop("transform", None)
 
-    def _add(self, x: Tensor, norm: nn.Module, layer: Callable[[Tensor], Tensor]) -> Tensor:
+    def _add(self, x: Tensor, norm: nn.Module, layer: Callable[[Tensor], Tensor], after: nn.Module) -> Tensor:
         """The normalisation comes first (https://arxiv.org/abs/2002.04745), or last as in the original."""
-        out: Tensor = norm(x + layer(x)) if self.norm_last else x + layer(norm(x))
+        out: Tensor = norm(x + layer(x)) if self.norm_last else x + after(layer(norm(x)))
         return out

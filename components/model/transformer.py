@@ -6,7 +6,7 @@
   exactly, with sinusoidal positions, LayerNorm after each layer, and ReLU.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,17 +15,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from components.core.errors import BadSettings
-from components.model.config import ModelConfig
+from components.model.config import LayerKind, ModelConfig
 from components.model.decode_state import DecodeState
 from components.model.interface import BlockShape, LanguageModel, training_flops
-from components.model.layers import Block, Context, LayerCache, RotaryEmbedding, SinusoidalEmbedding, norm
+from components.model.layers import Block, Context, LayerCache, norm
 from components.model.loss import IGNORED, cross_entropy, soft_cap, with_targets
+from components.model.masks import PADDING_SEGMENT, same_segment, within_window
 from components.model.ngrams import NgramEmbedding
+from components.model.positions import RotaryEmbedding, SinusoidalEmbedding
 
 __all__ = ["IGNORED", "PADDING_SEGMENT", "Stack", "Transformer", "same_segment"]
-
-PADDING_SEGMENT = -1
-"""The segment of padding, which has no targets."""
 
 
 class Stack(nn.Module):
@@ -39,19 +38,20 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config, causal=causal, reads_source=reads_source) for _ in range(config.num_layers)
         )
-        self.norm = norm(config, config.hidden_size) if config.norm_position == "pre" else nn.Identity()
+        self.kinds = config.layer_kinds
+        self.norm = norm(config, config.hidden_size) if config.norm_position != "post" else nn.Identity()
         self.activation_checkpointing = False
         """Activation checkpointing: keep only the inputs of the blocks, and compute the rest again for the gradient."""
 
     def forward(
         self,
         x_BTC: Tensor,
-        context: Context,
+        contexts: Mapping[LayerKind, Context],
         cache: Sequence[LayerCache] | None = None,
         wanted_N: Tensor | None = None,
     ) -> Tensor:
-        for number, block in enumerate(self.blocks, 1):
-            last = number == len(self.blocks)
+        for number, (block, kind) in enumerate(zip(self.blocks, self.kinds, strict=True), 1):
+            last, context = number == len(self.blocks), contexts[kind]
             apply = block if wanted_N is None or not last else partial(block, wanted_N=wanted_N)
             if self.activation_checkpointing and self.training:
                 x_BTC = checkpoint(apply, x_BTC, context, use_reentrant=False)
@@ -73,7 +73,11 @@ class Transformer(LanguageModel):
         length, width = config.max_sequence_length, config.hidden_size
         self.embedding = nn.Embedding(config.vocab_size, width)
         self.ngram_embedding = NgramEmbedding(config.ngram_rows, width) if config.ngram_rows else None
-        self.rotary = RotaryEmbedding(config.head_dim, length, config.rope_theta)
+        traits = config.traits
+        self.rotary = RotaryEmbedding(config, config.rope_theta, traits.rope_scaling)
+        self.sliding_rotary = self.rotary
+        if traits.sliding_rope_theta is not None:
+            self.sliding_rotary = RotaryEmbedding(config, traits.sliding_rope_theta, None)
         self.position_embedding: nn.Module | None = None
         if config.positions != "rotary":
             kind = nn.Embedding if config.positions == "learned" else SinusoidalEmbedding
@@ -116,8 +120,8 @@ class Transformer(LanguageModel):
     def encode(self, source_BS: Tensor, mask: Tensor | None = None, positions_BS: Tensor | None = None) -> Tensor:
         """The output of the encoder of an encoder-decoder for a source, [B, S, C]: the memory of the decoder."""
         assert self.encoder is not None, "a decoder has no encoder"
-        context = self._context(source_BS, mask, positions_BS)
-        memory_BSC: Tensor = self.encoder(self._embed(source_BS, positions_BS), context)
+        contexts = self._contexts(source_BS, mask, positions_BS)
+        memory_BSC: Tensor = self.encoder(self._embed(source_BS, positions_BS), contexts)
         return memory_BSC
 
     def loss(
@@ -220,9 +224,11 @@ class Transformer(LanguageModel):
         return changed
 
     def resized(self, vocab_size: int, max_sequence_length: int) -> "Transformer":
-        window = self.config.max_sequence_length
+        window, longest = self.config.max_sequence_length, self.config.longest_window
         if self.config.positions == "learned" and window != max_sequence_length:
             raise BadSettings(f"pretrain.sequence_length has to be {window}: the model has learned its positions")
+        if longest is not None and max_sequence_length > longest:
+            raise BadSettings(f"pretrain.sequence_length may be at most {longest}: beyond it the model reads otherwise")
         config = replace(self.config, vocab_size=vocab_size, max_sequence_length=max_sequence_length)
         changed, weights = Transformer(config), self.state_dict()
         for name, table in weights.items():
@@ -281,23 +287,30 @@ class Transformer(LanguageModel):
         cache: Sequence[LayerCache] | None = None,
         wanted_N: Tensor | None = None,
     ) -> Tensor:
-        context = self._context(tokens_BT, mask, positions_BT, memory_BSC, memory_mask)
+        read = cache[0].own.length if cache else 0
+        contexts = self._contexts(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, read)
         stack = self.decoder or self.encoder
         assert stack is not None
-        hidden: Tensor = stack(self._embed(tokens_BT, positions_BT, previous_BP), context, cache, wanted_N)
+        hidden: Tensor = stack(self._embed(tokens_BT, positions_BT, previous_BP), contexts, cache, wanted_N)
         return hidden
 
-    def _context(
+    def _contexts(
         self,
         tokens_BT: Tensor,
         mask: Tensor | None,
         positions_BT: Tensor | None,
         memory_BSC: Tensor | None = None,
         memory_mask: Tensor | None = None,
-    ) -> Context:
-        uses_rotary = self.config.positions == "rotary"
-        rotation = self.rotary(tokens_BT.shape[1], positions_BT) if uses_rotary else None
-        return Context(rotation, mask, memory_BSC, memory_mask)
+        read: int = 0,
+    ) -> dict[LayerKind, Context]:
+        """What the layers of each kind share, computed once for all of them; `read` tokens are in the cache."""
+        contexts: dict[LayerKind, Context] = {}
+        for kind in dict.fromkeys(self.config.layer_kinds):
+            rotary = self.sliding_rotary if kind.sliding else self.rotary
+            rotation = rotary(tokens_BT.shape[1], positions_BT) if kind.rotated else None
+            seen = within_window(mask, tokens_BT, read, self.config.traits.sliding_window) if kind.sliding else mask
+            contexts[kind] = Context(rotation, seen, memory_BSC, memory_mask)
+        return contexts
 
     def _positions(self, segments_BT: Tensor | None) -> Tensor | None:
         """The position of each token in its segment; rotary positions are relative and need none, but n-grams do."""
@@ -309,6 +322,8 @@ class Transformer(LanguageModel):
 
     def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None, previous_BP: Tensor | None = None) -> Tensor:
         x_BTC: Tensor = self.embedding(tokens_BT)
+        if self.config.traits.embedding_scale is not None:
+            x_BTC = x_BTC * self.config.traits.embedding_scale
         if positions_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)[None]
         if self.ngram_embedding is not None:
@@ -319,18 +334,6 @@ class Transformer(LanguageModel):
             x_BTC = x_BTC * self.config.hidden_size**0.5  # or the sinusoids, of amplitude 1, would drown the tokens
         out: Tensor = x_BTC + self.position_embedding(positions_BT)
         return out
-
-
-def same_segment(segments_BT: Tensor | None, keys_BS: Tensor | None, *, causal: bool = False) -> Tensor | None:
-    """The mask [B, 1, T, S] by which a token sees those of its own segment, or if causal those up to itself.
-
-    Padding sees everything: a row of a mask without a single key would have no softmax.
-    docs/decisions.md, "Documents do not see each other"
-    """
-    if segments_BT is None or keys_BS is None:
-        return None
-    same = (segments_BT[:, :, None] == keys_BS[:, None, :]) | (segments_BT[:, :, None] == PADDING_SEGMENT)
-    return (same.tril() if causal else same)[:, None]
 
 
 def _not_padding(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor | None:

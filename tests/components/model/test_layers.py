@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.model.layers import attention
+from components.model.attention import attention
 
 
 @settings(max_examples=30, deadline=None)
