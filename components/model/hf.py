@@ -55,7 +55,7 @@ def load(folder: Path) -> LanguageModel:
     if is_adapter(folder):
         return _adapted(folder)
     content = _content(folder)
-    config = _own_config(content)
+    config = _own_config(content, folder)
     if config is None:
         return hf_loading.load(folder)
     model, form = Transformer(config), formats.BY_TYPE.get(str(content["model_type"]))
@@ -151,7 +151,7 @@ def write_config(config: ModelConfig) -> dict[str, object]:
 
 def read_config(folder: Path) -> Config:
     """The sizes of the model of a folder. Raises `BadData` when neither we nor `transformers` can run it."""
-    return _own_config(_content(folder)) or hf_classes.read(_content(folder), folder)
+    return _own_config(_content(folder), folder) or hf_classes.read(_content(folder), folder)
 
 
 def runs_in_transformers(folder: Path) -> bool:
@@ -166,14 +166,21 @@ def _content(folder: Path) -> dict[str, object]:
     return content
 
 
-def _own_config(content: dict[str, object]) -> ModelConfig | None:
-    """The sizes in a `config.json`, if our layers represent the model exactly."""
+def _own_config(content: dict[str, object], folder: Path) -> ModelConfig | None:
+    """The sizes in a `config.json`, if our layers represent the model exactly.
+
+    Raises `BadData` for a setting that would be silently left out.
+    """
     kind = content.get("model_type")
     if kind == OURS:
         sizes = {name: value for name, value in content.items() if name != "model_type"}
         tuples = {name: tuple(value) for name, value in sizes.items() if isinstance(value, list)}
         return ModelConfig(**sizes | tuples)  # type: ignore[arg-type]
+    if kind not in formats.BY_TYPE:
+        return None
     try:
         return formats.read(content, str(kind))
-    except (KeyError, formats.Unknown):
+    except formats.Unknown:
         return None
+    except formats.Unread as error:
+        raise BadData(f"{folder} holds a {kind} with {error}, which such models do not have: remove the key") from None

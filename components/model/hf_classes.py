@@ -63,10 +63,14 @@ def read(content: Mapping[str, Any], folder: Path) -> ModuleConfig:
     """
     kind, where = content.get("model_type"), str(folder)
     architecture, head = _kind(content, where)
+    from huggingface_hub.errors import StrictDataclassError
+
+    wrong = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
     try:
         module = skeleton(content, architecture, head)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise BadData(f"transformers cannot make the {kind} of {where}/config.json: {error}") from None
+    except (*wrong, StrictDataclassError) as error:
+        line = " ".join(str(error).split())
+        raise BadData(f"transformers cannot make the {kind} of {where}/config.json: {line}") from None
     theirs = module.config
     if theirs.get_text_config() is not theirs:
         raise BadData(f"{where} holds a {kind}, which reads more than text: it is not supported")

@@ -9,10 +9,10 @@ from typing import Any
 
 from components.model.config import ModelConfig
 from components.model.formats import gemma, llama, phi
-from components.model.formats.form import Form, Names, Unknown
+from components.model.formats.form import Form, Names, Unknown, Unread
 from components.model.formats.marian import MARIAN
 
-__all__ = ["BY_TYPE", "Form", "Names", "Unknown", "of", "read", "rows"]
+__all__ = ["BY_TYPE", "Form", "Names", "Unknown", "Unread", "of", "read", "rows"]
 
 BY_TYPE: dict[str, Form] = {
     family.model_type: family.form() for family in (*llama.FAMILIES, *gemma.FAMILIES, *phi.FAMILIES)
@@ -27,7 +27,7 @@ def of(config: ModelConfig) -> Form | None:
 
 
 def read(content: Mapping[str, Any], kind: str) -> ModelConfig:
-    """The configuration in a `config.json` of this model type. Raises `Unknown` for what our layers do not support."""
+    """The configuration in a `config.json` of this model type. Raises `Unknown` or `Unread`."""
     config = BY_TYPE[kind].read(content)
     if of(config) is BY_TYPE[kind]:
         return config

@@ -19,6 +19,10 @@ class Unknown(Exception):
     """A setting of a configuration that our layers do not support."""
 
 
+class Unread(Exception):
+    """A setting that `transformers` does not read in this family either, so that nobody would know what it meant."""
+
+
 def unchanged(config: ModelConfig, name: str, weight: Tensor) -> Tensor:  # noqa: ARG001
     """The weight as it is."""
     return weight
@@ -56,6 +60,7 @@ NO_EFFECT = frozenset(
         "decoder_start_token_id",
         "do_sample",
         "dtype",
+        "early_stopping",
         "embd_pdrop",
         "eos_token_id",
         "forced_bos_token_id",
@@ -65,10 +70,12 @@ NO_EFFECT = frozenset(
         "is_llama_config",
         "keys_to_ignore_at_inference",
         "label2id",
+        "length_penalty",
         "mask_token_id",
         "max_length",
         "max_new_tokens",
         "model_type",
+        "no_repeat_ngram_size",
         "num_beams",
         "num_labels",
         "output_attentions",
@@ -99,15 +106,15 @@ NEUTRAL: Mapping[str, Any] = {"is_encoder_decoder": False, "rope_interleaved": F
 def settings(content: Mapping[str, Any], defaults: Mapping[str, Any], neutral: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with these defaults, which those of the family have.
 
-    neutral: keys that our layers support with one value alone. Raises `Unknown` for another value, and for any other
-    key that could change the logits.
+    neutral: keys that are not of the family, but come with this value. Raises `Unread` for another value, and for any
+    other key that is not known to change no logits.
     """
     neutral = {**NEUTRAL, **neutral}
     for key, value in content.items():
         if key in defaults or key in NO_EFFECT or value is None:
             continue
         if key not in neutral or value != neutral[key]:
-            raise Unknown(f"{key} = {value!r}")
+            raise Unread(f"{key} = {value!r}")
     return {key: content.get(key, default) for key, default in defaults.items()}
 
 

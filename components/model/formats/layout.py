@@ -95,7 +95,7 @@ class Family:
     model_type: str
     classes: tuple[str, ...]  # the names in `architectures`: for tokens, and for labels where there is such a class
     defaults: dict[str, Any]  # of all keys that change the model, but for those that `DEFAULTS` has
-    neutral: Mapping[str, Any] = field(default_factory=dict)  # keys that may have one value alone
+    neutral: Mapping[str, Any] = field(default_factory=dict)  # keys of other families that change nothing at this value
     rope_theta: float = 10_000.0
     rotation: Callable[[Mapping[str, Any], float], rotary.Rotary] = rotary.read
     partial: bool = False  # whether part of a head may be rotated

@@ -109,6 +109,8 @@ def test_labels_go_out_and_in(tmp_path: Path) -> None:
         ({"model_type": "gemma3"}, r"a gemma3, which reads more than text"),
         ({"model_type": "mamba"}, r"a mamba, which has no keys and values to keep"),
         ({"attention_bias": True}, r"lack .*bias"),
+        ({"logit_scale": 0.5}, r"a qwen3 with logit_scale = 0.5, which such models do not have"),
+        ({"quantization_config": {"bits": 4}}, r"a qwen3 with quantization_config = {'bits': 4}"),
     ],
 )
 def test_what_nobody_runs_on_text_is_refused(tmp_path: Path, change: dict[str, object], line: str) -> None:
