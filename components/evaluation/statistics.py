@@ -58,6 +58,28 @@ def paired_bootstrap(
     return Interval(float(difference.sum() / weights.sum()), float(low[0]), float(high[0]))
 
 
+def paired_ratios(
+    a: tuple[ArrayLike, ArrayLike],
+    b: tuple[ArrayLike, ArrayLike],
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float,
+) -> Interval:
+    """The difference of sum(values) / sum(weights) of two models on the same rows, of whom each has its own weights.
+
+    So is F1, whose weights count what a model predicted. Resampled as by `paired_ends`; without weight a ratio is 0.
+    """
+    sums = np.column_stack([np.asarray(column, dtype=np.float64) for column in (*a, *b)])
+    tail = max(1, int((1 - confidence) / 2 * (resamples + 1)))
+    differences = np.empty(resamples)
+    for taken, part in _random_parts(len(sums), resamples, seed):
+        differences[part] = _ratio_difference(taken @ sums)
+    ordered = np.sort(differences)
+    value = _ratio_difference(sums.sum(axis=0, keepdims=True))
+    return Interval(float(value[0]), float(ordered[tail - 1]), float(ordered[resamples - tail]))
+
+
 def paired_ends(
     differences: NDArray[np.float64],
     weights: NDArray[np.float64],
@@ -129,6 +151,13 @@ def _resampled_ratios(
         sums = weights[drawn].sum(axis=1)
         np.divide(values[drawn].sum(axis=1), sums, out=part, where=sums > 0)
     return ratios
+
+
+def _ratio_difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The first column over the second, minus the third over the fourth."""
+    over, under = sums[:, ::2], sums[:, 1::2]
+    ratios = np.divide(over, under, out=np.zeros_like(over), where=under > 0)
+    return ratios[:, 0] - ratios[:, 1]
 
 
 def _random_parts(rows: int, resamples: int, seed: int) -> Iterator[tuple[NDArray[np.float64], slice]]:

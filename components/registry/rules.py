@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.core.errors import BadData
-from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap, widened
+from components.evaluation.statistics import Interval, bootstrap_interval, paired_bootstrap, paired_ratios, widened
 from components.registry.decision import Group, Rule
 from components.registry.latency import Latency
 from components.registry.settings import Gate
@@ -104,7 +104,7 @@ def no_loss(
         if len(right) < settings.min_documents:
             yield _not_judged("losses", f"change in {task}", _few(len(right), "examples", settings))
         else:
-            change = _change(right, before, settings, confidence)
+            change = _answers_change((right, before), weights(*predictions, task), settings, confidence)
             needs = "upper end not below 0"
             yield _rule("losses", f"change in {task}", change, 0.0, needs, holds=change.high >= 0)
 
@@ -191,18 +191,35 @@ def tasks(challenger: pa.Table, champion: pa.Table) -> list[str]:
 
 def scores(challenger: pa.Table, champion: pa.Table, task: str) -> Pair:
     """Both models' scores on the examples of a task, in the same order."""
+    return _columns(challenger, champion, task, "score")
+
+
+def weights(challenger: pa.Table, champion: pa.Table, task: str) -> Pair:
+    """The weights of these scores in the score of the task: of F1 they count what a model predicted."""
+    return _columns(challenger, champion, task, "weight")
+
+
+def _columns(challenger: pa.Table, champion: pa.Table, task: str, column: str) -> Pair:
     ours, theirs = (table.filter(pc.field("task") == task) for table in (challenger, champion))
     if not len(ours) or not len(theirs):
         nothing = np.zeros(len(ours) + len(theirs))
-        return (_numbers(ours, "score"), nothing) if len(ours) else (nothing, _numbers(theirs, "score"))
+        return (_numbers(ours, column), nothing) if len(ours) else (nothing, _numbers(theirs, column))
     ours, theirs = paired(ours, theirs, "example")
-    return _numbers(ours, "score"), _numbers(theirs, "score")
+    return _numbers(ours, column), _numbers(theirs, column)
 
 
 def _sliced(challenger: pa.Table, champion: pa.Table) -> dict[str, tuple[pa.Table, pa.Table]]:
     ours, theirs = paired(challenger, champion, "document")
     before = dict(slices(theirs))
     return {name: (part, before[name]) for name, part in slices(ours)}
+
+
+def _answers_change(scores: Pair, weights: Pair, settings: Gate, confidence: float) -> Interval:
+    """The change in the score of a task, a mean by weights."""
+    if all((side == 1).all() or not side.any() for side in weights):  # alike; none of a model that was not asked
+        return _change(*scores, settings, confidence)
+    ours, theirs = ((values * sizes, sizes) for values, sizes in zip(scores, weights, strict=True))
+    return paired_ratios(ours, theirs, resamples=settings.resamples, seed=settings.seed, confidence=confidence)
 
 
 def _bits_change(ours: pa.Table, theirs: pa.Table, settings: Gate, confidence: float) -> Interval:

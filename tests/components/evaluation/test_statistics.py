@@ -1,10 +1,18 @@
 """Intervals: their known values, and how often they hold the truth."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
 from components.evaluation import statistics
-from components.evaluation.statistics import bootstrap_interval, median_interval, paired_bootstrap, wilson_interval
+from components.evaluation.statistics import (
+    bootstrap_interval,
+    median_interval,
+    paired_bootstrap,
+    paired_ratios,
+    wilson_interval,
+)
 
 USUAL = {"resamples": 400, "seed": 1, "confidence": 0.95}
 
@@ -114,3 +122,17 @@ def test_wilson_interval(ones, count, low, high):
 def test_rows_without_weights_and_no_rows_are_refused(values, weights):
     with pytest.raises(ValueError, match="weights"):
         bootstrap_interval(values, weights, **USUAL)
+
+
+def test_ratios_with_weights_of_their_own_differ_as_their_sums_do() -> None:
+    random = np.random.default_rng(0)
+    ours, theirs = random.integers(1, 5, (2, 60)).astype(float)
+    found = paired_ratios((ours * 0.9, ours), (theirs * 0.5, theirs), resamples=400, seed=1, confidence=0.95)
+    assert (found.low, found.value, found.high) == pytest.approx((0.4, 0.4, 0.4))
+    same = paired_ratios((ours, ours), (ours, ours), resamples=400, seed=1, confidence=0.95)
+    assert (same.low, same.value, same.high) == (0, 0, 0)
+    alike = np.ones(60)
+    ratios = paired_ratios((ours, alike), (theirs, alike), **USUAL)
+    assert astuple(ratios) == pytest.approx(astuple(paired_bootstrap(ours, theirs, **USUAL)))
+    nothing = np.zeros(60)
+    assert paired_ratios((nothing, nothing), (ours, ours), **USUAL).high == -1

@@ -39,7 +39,7 @@ def losses(nats: np.ndarray, sizes: np.ndarray, language: str = "en") -> pa.Tabl
 
 def predictions(values: dict[str, np.ndarray]) -> pa.Table:
     rows = [
-        {"example": f"{n:04}", "task": task, "score": float(score)}
+        {"example": f"{n:04}", "task": task, "score": float(score), "weight": 1.0}
         for task, values_of_task in values.items()
         for n, score in enumerate(values_of_task)
     ]
