@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from components.core.errors import BadData
 from components.core.files import read_json, write_json
-from components.model import hf_formats, lora
+from components.model import formats, lora
 from components.model.folder import ADAPTER, ADAPTER_CONFIG, BASE_DIGEST, weights_digest
 from components.model.interface import LanguageModel
 from components.model.lora_settings import Lora
@@ -81,7 +81,7 @@ def _matrices(model: LanguageModel) -> dict[str, Tensor]:
 def _head(model: LanguageModel) -> dict[str, Tensor]:
     """The head for labels under its names in `transformers`, as the base has none; with what else it has there."""
     found = lora.head(model)
-    if found and isinstance(model, Transformer) and (form := hf_formats.of(model.config)) is not None:
+    if found and isinstance(model, Transformer) and (form := formats.of(model.config)) is not None:
         found |= form.constants(model.config)
     return found
 

@@ -156,7 +156,7 @@ def read_config(folder: Path) -> Config:
 
 def runs_in_transformers(folder: Path) -> bool:
     """Whether the model of a folder is computed by `transformers`, and not by our own layers."""
-    return _own_config(_content(folder)) is None
+    return _own_config(_content(folder), folder) is None
 
 
 def _content(folder: Path) -> dict[str, object]:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import BadSettings
-from components.model import hf_formats
-from components.model.config import ModelConfig
+from components.model import formats
+from components.model.config import GATED, ModelConfig
 from components.model.hf_module import HfModule
 from components.model.interface import LanguageModel
 from components.model.lora_settings import Lora
@@ -97,7 +97,7 @@ def parts(model: LanguageModel) -> dict[str, tuple[Target, ...]]:
     assert isinstance(model, Transformer)
     names = _names(model.config)
     return {
-        name: tuple(map(Target, names[name], hf_formats.rows(len(names[name]), model.config, rows)))
+        name: tuple(map(Target, names[name], formats.rows(len(names[name]), model.config, rows)))
         for name, rows in sizes.items()
     }
 
@@ -110,8 +110,11 @@ def targets(model: LanguageModel) -> list[str]:
 def attach(model: LanguageModel, settings: Lora, seed: int) -> None:
     """Freeze a model in place and attach adapters to its targets; a head for labels, which is new, stays trainable.
 
-    Raises `BadSettings` when a target is too small for the rank.
+    Raises `BadSettings` when a target is too small for the rank, and for heads that are rotated in part: in the files
+    of PEFT their rows have another order.
     """
+    if isinstance(model, Transformer) and model.config.traits.rotary_dim is not None:
+        raise BadSettings("lora is not for models whose heads are rotated in part (Phi-4-mini): take method: full")
     chosen = targets(model) if settings.targets == "all" else settings.targets
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
@@ -147,7 +150,7 @@ def head(model: LanguageModel) -> dict[str, Tensor]:
         pretrained = set(model.module.base_model.parameters())
         return {name: weight for name, weight in model.module.named_parameters() if weight not in pretrained}
     assert isinstance(model, Transformer)
-    form = hf_formats.of(model.config)
+    form = formats.of(model.config)
     [name] = form.names(model.config)["head.weight"] if form else ["head.weight"]
     return {name: model.head.weight}
 
@@ -178,11 +181,11 @@ def _adapter(part: Target, inputs: int, rank: int, generator: torch.Generator) -
 
 def _names(config: ModelConfig) -> dict[str, tuple[str, ...]]:
     """Their paths of the parts of each module of ours; those of a model that `transformers` lacks are named alike."""
-    form = hf_formats.of(config)
+    form = formats.of(config)
     if form is not None:
         return {_module(ours): tuple(map(_module, theirs)) for ours, theirs in form.names(config).items()}
     stacks = {"decoder": ("decoder",), "encoder": ("encoder",), "encoder_decoder": ("encoder", "decoder")}
-    gates = ("gate_proj", "up_proj") if config.activation == "swiglu" else ("up_proj",)
+    gates = ("gate_proj", "up_proj") if config.activation in GATED else ("up_proj",)
     block = _BLOCK | {"mlp.up": gates}
     places = [f"{stack}.blocks.{layer}" for stack in stacks[config.architecture] for layer in range(config.num_layers)]
     return {

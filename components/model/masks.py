@@ -35,3 +35,10 @@ def within_window(mask: Tensor | None, tokens_BT: Tensor, read: int, window: int
     queries_T1 = keys_S[read:, None]
     near_TS = (keys_S <= queries_T1) & (keys_S > queries_T1 - window)
     return near_TS[None, None] if mask is None else mask & near_TS
+
+
+def not_padding(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor | None:
+    """The mask [B, 1, 1, T] of what is not padding in rows of these lengths; None: there is none."""
+    if lengths_B is None or (lengths_B == tokens_BT.shape[1]).all():
+        return None
+    return (torch.arange(tokens_BT.shape[1], device=tokens_BT.device) < lengths_B[:, None])[:, None, None]

@@ -20,7 +20,7 @@ from components.model.decode_state import DecodeState
 from components.model.interface import BlockShape, LanguageModel, training_flops
 from components.model.layers import Block, Context, LayerCache, norm
 from components.model.loss import IGNORED, cross_entropy, soft_cap, with_targets
-from components.model.masks import PADDING_SEGMENT, same_segment, within_window
+from components.model.masks import PADDING_SEGMENT, not_padding, same_segment, within_window
 from components.model.ngrams import NgramEmbedding
 from components.model.positions import RotaryEmbedding, SinusoidalEmbedding
 
@@ -164,10 +164,10 @@ class Transformer(LanguageModel):
         source_lengths_B: Tensor | None = None,
     ) -> Tensor:
         if source_BS is not None:
-            mask = _not_padding(source_BS, source_lengths_B)
+            mask = not_padding(source_BS, source_lengths_B)
             return self(tokens_BT, memory_BSC=self.encode(source_BS, mask), memory_mask=mask)  # type: ignore[no-any-return]
         # In a decoder no token sees the padding after it.
-        mask = _not_padding(tokens_BT, lengths_B) if self.decoder is None else None
+        mask = not_padding(tokens_BT, lengths_B) if self.decoder is None else None
         return self(tokens_BT, mask=mask)  # type: ignore[no-any-return]
 
     def read(self, prompts: Sequence[Sequence[int]], room: int, start: int | None) -> tuple[DecodeState, Tensor]:
@@ -334,13 +334,6 @@ class Transformer(LanguageModel):
             x_BTC = x_BTC * self.config.hidden_size**0.5  # or the sinusoids, of amplitude 1, would drown the tokens
         out: Tensor = x_BTC + self.position_embedding(positions_BT)
         return out
-
-
-def _not_padding(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor | None:
-    """The mask [B, 1, 1, T] of what is not padding in rows of these lengths; None: there is none."""
-    if lengths_B is None or (lengths_B == tokens_BT.shape[1]).all():
-        return None
-    return (torch.arange(tokens_BT.shape[1], device=tokens_BT.device) < lengths_B[:, None])[:, None, None]
 
 
 def _matrices(module: nn.Module | None) -> list[Tensor]:
