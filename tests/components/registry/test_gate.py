@@ -116,6 +116,16 @@ def test_a_champion_that_cannot_be_read_keeps_its_place_and_says_why(
     assert said in rules(decision)["the champion's scores"].needs
 
 
+def test_a_champion_without_the_definitions_of_its_tasks_keeps_its_place(
+    judge: Judge, tiny_model: Path, tmp_path: Path
+) -> None:
+    old = shutil.copytree(tiny_model, tmp_path / "old")
+    (old / "training.json").write_text('{"tasks": ["topic"]}')
+    decision = judge(tiny_model, old)
+    assert not decision.promote
+    assert "names its tasks and does not define them" in rules(decision)["the champion's scores"].needs
+
+
 def test_a_gap_in_the_lineage_keeps_a_model_out_where_it_is_required(judge: Judge, tiny_model: Path) -> None:
     reported = judge(tiny_model, None, ("a.py is not in git",))
     assert reported.promote
