@@ -40,7 +40,7 @@ def apply(layers: Sequence[str], path: Path = params.PARAMS) -> list[str]:
     content = yaml.load(path.read_text(encoding="utf-8"))
     before = copy.deepcopy(content)
     for layer in (DEFAULT, *layers):
-        _overlay(content, yaml.load((PRESETS / f"{layer}.yaml").read_text(encoding="utf-8")))
+        _overlay(content, _fitting(yaml.load((PRESETS / f"{layer}.yaml").read_text(encoding="utf-8")), before))
     text = io.StringIO()
     yaml.dump(content, text)
     settings.check_content(YAML(typ="safe", pure=True).load(text.getvalue()), f"{path} with {' and '.join(layers)}")
@@ -54,8 +54,17 @@ def settings_of(layers: Sequence[str], content: Mapping[str, Any]) -> dict[str, 
     """The settings that `apply` would write over such content, as plain dicts and unchecked, which is much faster."""
     settings = dict(content)
     for layer in (DEFAULT, *layers):
-        settings = _merged(settings, params.load(PRESETS / f"{layer}.yaml"))
+        settings = _merged(settings, _fitting(params.load(PRESETS / f"{layer}.yaml"), content))
     return settings
+
+
+def _fitting(overlay: Mapping[str, Any], content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parts of a preset for the sections and recipes that a file has: a preset adds none."""
+    kept = {name: section for name, section in overlay.items() if name in content}
+    if "finetune" in kept:
+        recipes = {name: recipe for name, recipe in kept["finetune"].items() if name in content["finetune"]}
+        kept["finetune"] = recipes
+    return kept
 
 
 def _merged(content: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,27 +8,31 @@ from components.core import context_window, params
 from components.core.errors import BadSettings
 from components.data.settings import Ingest, Prepare, Validate
 from components.evaluation.settings import Evaluate
-from components.registry.settings import Gate, Package
+from components.registry.settings import GateByRecipe, Package
 from components.tokenizer.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
-from flows import agreement
+from flows import agreement, roads
 from flows.retraining.settings import Retraining
 
 # docs/decisions.md, "Settings live beside the code that uses them"
-SECTIONS: dict[str, Any] = {
+NEEDED: dict[str, Any] = {
     "ingest": Ingest,
     "validate": Validate,
     "prepare": Prepare,
-    "tokenizer": TrainTokenizer,
-    "encode": Encode,
     "processes": Processes,
-    "pretrain": Pretrain,
-    "finetune": dict[str, Finetune],
     "evaluate": Evaluate,
     "package": Package,
-    "gate": Gate,
+    "gate": GateByRecipe,
     "retraining": Retraining,
 }
+# What a model is made by: whatever params.yaml asks for.
+OPTIONAL: dict[str, Any] = {
+    "tokenizer": TrainTokenizer,
+    "encode": Encode,
+    "pretrain": Pretrain,
+    "finetune": dict[str, Finetune],
+}
+SECTIONS = NEEDED | OPTIONAL
 
 
 def check(path: Path = params.PARAMS) -> None:
@@ -48,15 +52,15 @@ def check_content(content: Mapping[str, Any], where: str) -> None:
         for name in content
         if name not in SECTIONS
     ]
+    problems += [f"{where}: the section `{name}` is missing" for name in NEEDED if name not in content]
     for name, kind in SECTIONS.items():
         if name not in content:
-            problems.append(f"{where}: the section `{name}` is missing")
             continue
         try:
             params.parse(content[name], kind, f"{where}: {name}")
         except BadSettings as error:
             problems.append(str(error))
-    problems += [f"{where}: {line}" for line in context_window.misfits(content)]
+    problems += [f"{where}: {line}" for line in (*roads.misfits(content), *context_window.misfits(content))]
     if problems:
         raise BadSettings("; ".join(problems))
     agreement.check_mixtures(content, where)

@@ -68,7 +68,7 @@ def suggest(name: str, known: list[str]) -> str:
 
 
 def _explain(detail: ErrorDetails, kind: type) -> str:
-    *path, name = detail["loc"]
+    *path, name = detail["loc"] or ("",)
     key = "".join(f".{part}" for part in detail["loc"])
     if detail["type"] == "unexpected_keyword_argument":
         if not path and name in (moved := getattr(kind, "moved", {})):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.core import params
+from components.core.recipe import BASE, stage
 from components.cost import probe, stages
 from components.cost.estimate import AFTER, RunEstimate, TrainingEstimate
 from components.cost.sizes import Size
@@ -20,15 +21,14 @@ EVALUATION = 12.0  # seconds of an evaluation without the model's share: imports
 def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> RunEstimate:
     """The seconds of each stage, from the sizes of the training runs. Raises `BadSettings` for invalid sources."""
     sources = listing.read_by(params.parse(settings["ingest"], Ingest, "ingest"))
-    recipes = params.parse(settings["finetune"], dict[str, Finetune], "finetune")
-    longest = max(recipe.max_prompt_tokens for recipe in recipes.values())
+    recipes = params.parse(settings.get("finetune", {}), dict[str, Finetune], "finetune")
+    longest = max((recipe.max_prompt_tokens for recipe in recipes.values()), default=0)
     reads = stages.tokens_to_evaluate(params.parse(settings["evaluate"], Evaluate, "evaluate"), longest, sources)
     others = {**stages.of_text(sources), AFTER: stages.AFTER}
     for name, size in sizes.items():
-        model = name.partition("@")[2] or "base"
-        others[f"evaluate@{model}"] = EVALUATION + probe.reading(size, reads)
-        if model != "base":
-            others[f"package@{model}"] = stages.PACKAGE
+        model = name.partition("@")[2] or BASE
+        others[stage("evaluate", model)] = EVALUATION + probe.reading(size, reads)
+        others[stage("package", model)] = stages.PACKAGE
     return RunEstimate({name: _training(size) for name, size in sizes.items()}, others)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from components.core import params
+from components.core.recipe import PRETRAINED
 from components.model import arithmetic, hf, hf_loading
 from components.model.config import Config, ModelConfig
 from components.model.hf_classes import ModuleConfig
@@ -50,13 +51,18 @@ class Size:
 def of_settings(settings: Mapping[str, Any]) -> dict[str, Size]:
     """The sizes of the training runs in the content of params.yaml, by the names of their stages.
 
-    Raises `BadData` when the model that `pretrain.start` names does not exist.
+    Raises `BadData` when a model to start from does not exist.
     """
-    pretrain = params.parse(settings["pretrain"], Pretrain, "pretrain")
-    config = base(pretrain, params.parse(settings["tokenizer"], TrainTokenizer, "tokenizer").vocab_size)
-    recipes = params.parse(settings["finetune"], dict[str, Finetune], "finetune")
-    found = {"pretrain": training(pretrain.optimization, config, *row_lengths(pretrain))}
-    return found | {f"finetune@{name}": finetuning(recipe, config) for name, recipe in recipes.items()}
+    configs, found = dict[str, Config](), dict[str, Size]()
+    if "pretrain" in settings:
+        pretrain = params.parse(settings["pretrain"], Pretrain, "pretrain")
+        config = base(pretrain, params.parse(settings["tokenizer"], TrainTokenizer, "tokenizer").vocab_size)
+        configs[str(PRETRAINED)] = config
+        found["pretrain"] = training(pretrain.optimization, config, *row_lengths(pretrain))
+    for name, recipe in params.parse(settings.get("finetune", {}), dict[str, Finetune], "finetune").items():
+        config = configs.get(recipe.base) or hf.read_config(Path(recipe.base))
+        found[f"finetune@{name}"] = finetuning(recipe, config)
+    return found
 
 
 def training(
@@ -96,7 +102,7 @@ def _count(weights: Iterable[Tensor]) -> int:
 
 def finetuning(settings: Finetune, config: Config) -> Size:
     """The fine-tuning of a recipe; the head of an encoder is counted with two labels, whatever their number."""
-    length = config.max_sequence_length
+    length = settings.sequence_length or config.max_sequence_length
     if config.architecture == "encoder":
         config = config.with_labels(("", ""))
     if config.architecture == "encoder_decoder":

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.core.errors import BadData
 from components.core.files import write_json
 from components.core.progress import Progress
 from components.evaluation import baselines, bits_per_byte, likelihood, predictions, safety, samples, scores, selection
@@ -58,10 +59,12 @@ def evaluate(
     learn from these alone, with all texts cut as the model reads them.
     """
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
-    layout = likelihood.layout(model, tokenizer)
     documents = selection.documents(prepared / "documents/test", settings.max_bytes_per_source)
+    layout = likelihood.layout(model, tokenizer) if len(documents) else None
     asked = tasks(folder, model, prepared, definitions)
     examples = _examples(prepared, asked, settings)
+    if layout is None and not examples:
+        raise BadData(f"{prepared} has no document and no example in its test split that {name} could be scored by")
     stage = f"evaluate@{name}"
     prompt_tokens = _prompt_tokens(folder, model, asked, tokenizer, settings)
     predictor = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)

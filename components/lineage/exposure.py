@@ -1,7 +1,7 @@
 """Which training runs saw a document or an example: those in the tree and those of all registered versions."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,10 +22,10 @@ TOKENS = "data/tokens"
 
 @dataclass(frozen=True)
 class Owned:
-    """A training run and its owners: the numbers of versions, and whether it is that of the tree."""
+    """A training run and its owners: versions as MODEL@NUMBER, and whether it is that of the tree."""
 
     training: RecordedTraining
-    versions: list[int] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
     in_tree: bool = False
 
 
@@ -35,7 +35,7 @@ class Sighting:
 
     stage: str
     key: str
-    versions: tuple[int, ...]
+    versions: tuple[str, ...]
     in_tree: bool
     steps: tuple[int, ...]
     skipped: tuple[int, ...]
@@ -86,20 +86,21 @@ def of_version(root: Path, version: Version) -> list[RecordedTraining]:
     ]
 
 
-def known(root: Path, model: str) -> Known:
-    """All training runs, each once, with their owners: also the versions that went on from such a version."""
+def known(root: Path, models: Sequence[str]) -> Known:
+    """All training runs of these models, each once, with their owners: also versions that went on from it."""
     found = {one.key: Owned(one, in_tree=True) for one in in_tree(root)}
-    silent, made = [], dict[tuple[int, str], RecordedTraining]()
-    for version in store.versions(model):
+    silent, made = [], dict[tuple[str, int, str], RecordedTraining]()
+    for version in (version for model in models for version in store.versions(model)):
+        name = f"{version.name}@{version.number}"
         try:
             trainings = of_version(root, version)
         except BadData as error:
-            silent.append(Sighting("", "", (version.number,), False, (), (), 0, str(error)))
+            silent.append(Sighting("", "", (name,), False, (), (), 0, str(error)))
             continue
         for one in trainings:
-            made[version.number, one.stage] = one
-            for earlier in (one, *_before(one, made)):
-                found.setdefault(earlier.key, Owned(earlier)).versions.append(version.number)
+            made[version.name, version.number, one.stage] = one
+            for earlier in (one, *_before(one, version.name, made)):
+                found.setdefault(earlier.key, Owned(earlier)).versions.append(name)
     return Known(list(found.values()), silent)
 
 
@@ -122,10 +123,12 @@ def training(root: Path, stage: str, version: Version | None) -> RecordedTrainin
     return found[stage]
 
 
-def _before(one: RecordedTraining, made: Mapping[tuple[int, str], RecordedTraining]) -> Iterator[RecordedTraining]:
+def _before(
+    one: RecordedTraining, model: str, made: Mapping[tuple[str, int, str], RecordedTraining]
+) -> Iterator[RecordedTraining]:
     """The trainings of the same stage that a training went on from, the last one first, as far as they are known."""
-    while one.start is not None and (one.start, one.stage) in made:
-        one = made[one.start, one.stage]
+    while one.start is not None and (model, one.start, one.stage) in made:
+        one = made[model, one.start, one.stage]
         yield one
 
 
@@ -176,18 +179,18 @@ def _reports(stage: str) -> str:
     return f"reports/training/{stage.replace('@', '/')}"
 
 
-def _locate(root: Path, kept: Kept, out: str, name: str) -> Path:
-    """The path of a file in a version's out: in DVC's cache, or in the tree when that has the same out.
+def _locate(root: Path, kept: Kept, folder: str, name: str) -> Path:
+    """The path of a file that a version was made with: in DVC's cache, or in the tree when that has the same out.
 
-    Raises `BadData` when it is gone.
+    The folder is an out, or the file itself is one. Raises `BadData` when it is gone.
     """
+    file = f"{folder}/{name}"
+    out = file if file in kept.outs else folder
     made = kept.outs[out]
-    path = Cache(root).path(made.files[name])
+    path = Cache(root).path(made.md5 if out == file else made.files[name])
     if path.exists():
         return path
     lock = root / objects.LOCK
-    if lock.exists() and objects.outs(objects.read_lock(lock)).get(out) == made.md5 and (root / out / name).exists():
-        return root / out / name
-    raise BadData(
-        f"{out}/{name} ({made.md5[:12]}) is gone from DVC's cache: `dvc fetch` in a copy of that commit gets it"
-    )
+    if lock.exists() and objects.outs(objects.read_lock(lock)).get(out) == made.md5 and (root / file).exists():
+        return root / file
+    raise BadData(f"{file} ({made.md5[:12]}) is gone from DVC's cache: `dvc fetch` in a copy of that commit gets it")

@@ -5,12 +5,15 @@ docs/decisions.md, "What lineage needs is kept with the version"
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from components.core import git, params, start
+from components.core.files import read_json
+from components.core.recipe import BASE, PRETRAINED, evaluation, training, weights
 from components.lineage import objects
 from components.lineage.objects import Cache, Stages
 
@@ -31,16 +34,23 @@ def collect(root: Path, recipe: str) -> dict[str, bytes]:
 
     Also the difference of tracked files from the commit, as a patch, and the outs in dvc.lock with all their files.
     """
-    reports = root / "reports/evaluation" / recipe
+    reports = root / evaluation(recipe)
     files = {name: root / name for name in ("dvc.lock", "dvc.yaml", "params.yaml", ENVIRONMENT)}
     files |= {name: reports / name for name in (SCORES, LOSSES, PREDICTIONS)}
     files |= {SOURCES: root / catalogue(params.load(root / params.PARAMS)), LISTING: root / "data/listing.json"}
     files |= {START: root / start.PIN}
-    files |= {"pretrain.json": root / "models/pretrained/training.json"}
-    files |= {f"finetune@{recipe}.json": root / "models/finetuned" / recipe / "training.json"}
+    files |= {f"{training(name)}.json": root / weights(name) / "training.json" for name in _trained(root, recipe)}
     kept = {name: path.read_bytes() for name, path in files.items() if path.exists()}
     edits = git.raw(root, "diff", "--binary", "HEAD")
     return kept | {OUTS: _outs(root)} | ({EDITS: edits} if edits else {})
+
+
+def _trained(root: Path, recipe: str) -> Iterator[str]:
+    """The recipe and, where it starts from the pretrained model, the base."""
+    yield recipe
+    facts = read_json(root / weights(recipe) / "training.json")
+    if facts.get("base") == str(PRETRAINED):
+        yield BASE
 
 
 def catalogue(settings: dict[str, Any]) -> str:
@@ -108,7 +118,8 @@ class Kept:
 
     def trainings(self) -> dict[str, dict[str, Any]]:
         """The training.json of each stage that trained."""
-        paths = [self.folder / "pretrain.json", *sorted(self.folder.glob("finetune@*.json"))]
+        pretraining = self.folder / "pretrain.json"
+        paths = [*([pretraining] if pretraining.exists() else ()), *sorted(self.folder.glob("finetune@*.json"))]
         return {path.stem: json.loads(path.read_text()) for path in paths}
 
     def _json(self, name: str) -> Any:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from components.core import params, start
 from components.core.errors import BadData
-from components.core.files import sha256
+from components.core.files import read_json, sha256
 from components.core.git import git
+from components.core.recipe import package, weights
 from components.lineage import objects
 
 LOCK = Path("dvc.lock")
@@ -30,12 +31,12 @@ def tags_of(root: Path, recipe: str, flow_run: str) -> dict[str, str]:
         "git_dirty": str(is_dirty(root)).lower(),
         "dvc_lock_sha256": sha256(root / LOCK),
         "data_md5": _md5(outs, "data/prepared"),
-        "tokenizer_md5": _md5(outs, "models/tokenizer"),
-        "weights_md5": _md5(outs, f"models/finetuned/{recipe}"),
+        "weights_md5": _md5(outs, str(weights(recipe))),
         "params_digest": params_digest(root / params.PARAMS),
-        "stage_key": json.loads((root / "models/finetuned" / recipe / "training.json").read_text())["stage_key"],
+        "stage_key": read_json(root / weights(recipe) / "training.json")["stage_key"],
         "flow_run": flow_run,
         "lmforge_version": importlib.metadata.version("lmforge"),
+        **({"tokenizer_md5": outs["models/tokenizer"]} if "models/tokenizer" in outs else {}),
         **({"environment_sha256": sha256(root / ENVIRONMENT)} if (root / ENVIRONMENT).exists() else {}),
     }
 
@@ -56,9 +57,9 @@ def missing(root: Path, recipe: str, in_remote: Callable[[Sequence[str]], Collec
     Edits that are in no commit, code that git does not have, and data of dvc.lock that DVC's cache does not have.
     `in_remote` returns which of some md5 a remote has. Raises `BadData` when dvc.lock does not have the model.
     """
-    stages = objects.upstream(objects.read_lock(root / LOCK), f"models/package/{recipe}")
+    stages = objects.upstream(objects.read_lock(root / LOCK), str(package(recipe)))
     if not stages:
-        raise BadData(f"{LOCK} has no models/package/{recipe}: {RUN_FIRST}")
+        raise BadData(f"{LOCK} has no {package(recipe)}: {RUN_FIRST}")
     made = objects.outs(stages)
     code = objects.inputs(stages)
     untracked = git(root, "ls-files", "--others", "--exclude-standard", "--", *code).splitlines()

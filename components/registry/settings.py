@@ -1,10 +1,12 @@
 """The sections `package` and `gate` of `params.yaml`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
+from components.core import params
 from components.serving.request import MaxNewTokens, Temperature, TopP
 
 
@@ -41,3 +43,25 @@ class Gate:
     resamples: Annotated[int, Ge(100)]
     seed: Annotated[int, Ge(0)]
     approval: Literal["none", "required"]  # required: a person has to agree as well
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateByRecipe(Gate):
+    """The section `gate`: the requirements for all models, and those that differ for a recipe."""
+
+    recipes: dict[str, dict[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.recipes or {}:
+            self.of(name)
+
+    def of(self, recipe: str) -> Gate:
+        """The requirements for the models of a recipe. Raises `BadSettings` for an unknown one."""
+        common = {field.name: getattr(self, field.name) for field in fields(Gate)}
+        own = (self.recipes or {}).get(recipe, {})
+        return params.parse(common | own, Gate, f"gate.recipes.{recipe}")
+
+
+def gate_of(recipe: str, path: Path = params.PARAMS) -> Gate:
+    """The requirements for the models of a recipe."""
+    return params.read("gate", GateByRecipe, path).of(recipe)

@@ -10,6 +10,7 @@ from typing import Any
 
 from components.core import params
 from components.core.files import STATE, write_atomically
+from components.core.recipe import BASE
 
 FOLDER = STATE / "noise"
 SECTIONS = ("ingest", "prepare", "tokenizer", "encode", "pretrain")  # and the recipe
@@ -71,8 +72,9 @@ def key(recipe: str, path: Path = params.PARAMS) -> str:
     docs/decisions.md, "The spread of seeds belongs to settings and sources, not to rows"
     """
     content = params.load(path)
-    settings: dict[str, Any] = {name: content[name] for name in SECTIONS} | {"finetune": content["finetune"][recipe]}
-    for stage in ("pretrain", "finetune"):
+    settings: dict[str, Any] = {name: content[name] for name in SECTIONS if name in content}
+    settings |= {"finetune": content["finetune"][recipe]} if recipe != BASE else {}
+    for stage in {"pretrain", "finetune"} & settings.keys():
         optimization = {name: value for name, value in settings[stage]["optimization"].items() if name != "seed"}
         settings[stage] = settings[stage] | {"optimization": optimization}
     total = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from components import tracking
 from components.core.errors import BadData, BadSettings
 from components.core.files import STATE
+from components.core.recipe import of_model
 from components.core.stage import log
 from components.model.folder import ADAPTER_CONFIG, weight_files
 from components.registry import mlflow_model
@@ -44,6 +45,11 @@ class Version:
     number: int
     digest: str
     created: datetime
+
+    @property
+    def recipe(self) -> str:
+        """The recipe that it was made by."""
+        return of_model(self.name)
 
 
 def register(

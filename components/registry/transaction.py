@@ -6,7 +6,7 @@ command finishes it. In between there is always a champion: `store.move` keeps t
 docs/decisions.md, "The ledger is written first"
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -78,18 +78,27 @@ def present(name: str) -> Aliases:
     return {alias: found.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
 
 
-def examine(name: str) -> LedgerCheck:
-    """Check the ledger against its own chain and against what the registry knows of the model."""
+def examine(names: Collection[str]) -> LedgerCheck:
+    """Check the ledger against its own chain and against what the registry knows of its models, and of these."""
     with ledger.at_rest():
-        head, found, entries = store.head(name), present(name), ledger.read()
-        faults = ledger.verify({name: head} if head else {})
-    mine = [entry for entry in entries if entry.model == name]
-    faults += [Fault(entry.sequence, entry.details["reason"]) for entry in mine if "missing" in entry.details]
-    behind, stated = _behind(mine, head), _stated(mine)
-    if stated and not behind and stated != found:
-        reason = f"the last one says {_words(stated)}, but the registry has {_words(found)}"
-        faults.append(Fault(mine[-1].sequence, reason))
+        entries = ledger.read()
+        models = sorted({*names, *(entry.model for entry in entries)})
+        known = {name: (store.head(name), present(name)) for name in models}
+        faults = ledger.verify({name: head for name, (head, _) in known.items() if head})
+    behind: list[Entry] = []
+    for name, (head, found) in known.items():
+        mine = [entry for entry in entries if entry.model == name]
+        faults += _faults(mine, head, found)
+        behind += _behind(mine, head)
     return LedgerCheck(len(entries), faults, behind[0] if behind else None)
+
+
+def _faults(mine: list[Entry], head: Head | None, found: Aliases) -> Iterator[Fault]:
+    """What the entries of a model, and what the registry has of it, say against each other."""
+    yield from (Fault(entry.sequence, entry.details["reason"]) for entry in mine if "missing" in entry.details)
+    stated = _stated(mine)
+    if stated and not _behind(mine, head) and stated != found:
+        yield Fault(mine[-1].sequence, f"the last one says {_words(stated)}, but the registry has {_words(found)}")
 
 
 def _carry_out(entry: Entry) -> None:

@@ -5,7 +5,7 @@ https://huggingface.co/docs/hub/model-cards
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,12 @@ FORMS = {"qwen3": "Qwen3", "llama": "Llama", "eurobert": "EuroBERT", "marian": "
 MEGABYTE = 1_000_000
 
 
-def render(model: Path, reports: Path, base_reports: Path, data: Path, settings: Package) -> str:
-    """The text of the card, from a model folder, its evaluation, that of the base model, and the prepared data."""
+def render(model: Path, reports: Path, data: Path, settings: Package) -> str:
+    """The text of the card, from a model folder, its evaluation, and the prepared data."""
     scores = read_json(reports / "scores.json")
     content = read_json(model / "config.json")
     config, form = hf.read_config(model), _form(content["model_type"])
+    training = read_json(model / "training.json")
     sources = documents(data / "documents" / "train")
     languages = sorted({row["language"] for row in sources})
     return templates.load(TEMPLATE).render(
@@ -48,11 +49,10 @@ def render(model: Path, reports: Path, base_reports: Path, data: Path, settings:
         loader=CLASSES[config.architecture],
         parameters=parameters(model),
         adapter=is_adapter(model),
-        training=read_json(model / "training.json"),
+        training=training,
         documents=sources,
-        examples=examples(data / "examples" / "train"),
+        examples=examples(data / "examples" / "train", training.get("tasks", ())),
         scores=scores,
-        base=read_json(base_reports / "scores.json"),
         weak=not_above_best_baseline(scores),
     )
 
@@ -107,14 +107,15 @@ def documents(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def examples(folder: Path) -> list[dict[str, Any]]:
-    """Examples by task, source and licence."""
+def examples(folder: Path, tasks: Collection[str]) -> list[dict[str, Any]]:
+    """Examples of these tasks, by task, source and licence."""
     keys = ["task", "source", "license"]
     table = _columns(folder, **{key: pc.field(key) for key in keys})
     groups = table.group_by(keys).aggregate([([], "count_all")])
     return [
         {**{key: row[key] for key in keys}, "examples": row["count_all"]}
         for row in groups.sort_by([(key, "ascending") for key in keys]).to_pylist()
+        if row["task"] in tasks
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from components.core import templates
+from components.core import recipe, templates
 from components.core.files import read_json
 from components.evaluation.scores import SAME_INPUT, TRIVIAL
 from components.reports import charts, data_summary
@@ -32,6 +32,7 @@ WORDS = {
     "zh": "Chinese",
     "en": "English",
 }
+TOKENS = "Loss, in nats per token"
 ANSWERS = "Loss, in nats per target (at replay steps, of documents)"
 FIGURES = {  # of the validation, whichever exists
     "bits_per_byte": "Validation, in bits per byte",
@@ -52,13 +53,16 @@ Scores = Mapping[str, Any]
 
 
 def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (), model: str = "assistant") -> str:
-    """The page about a model of the repository at `root`, made from its reports and tables.
+    """The page about the model of a recipe in the repository at `root`, made from its reports and tables.
 
     `lineage` is shown unchanged; its `version` and `alias`, if given, are also shown at the top. `chain` leads from the
     registered version back to what it was made from.
     """
-    evaluation = root / "reports/evaluation"
-    scores, base = (read_json(evaluation / name / "scores.json") for name in (model, "base"))
+    reports = root / recipe.evaluation(model)
+    scores, before = read_json(reports / "scores.json"), _before(root, model)
+    base = read_json(before / "scores.json") if before else None
+    # Documents are continued by the model that learned from them alone.
+    writer = before if before and "bits_per_byte" in (base or {}) else reports
     return templates.load(TEMPLATE, words=words).render(
         scores=scores,
         base=base,
@@ -66,14 +70,13 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
         reading=READING[scores["architecture"]],
         lineage=lineage,
         chain=chain,
-        task_chart=task_chart(scores, base),
-        bits_charts=bits_charts([scores, base]),
-        curves=curves(root / "reports/training", model),
-        training={
-            "Pretraining": _facts(root / "models/pretrained"),
-            "Fine-tuning": _facts(root / "models/finetuned" / model),
-        },
-        samples={name: read_json(evaluation / name / "samples.json") for name in (model, "base")},
+        task_chart=task_chart(scores, base) if scores["tasks"] else "",
+        bits_charts=bits_charts([scores, base] if base else [scores]),
+        curves={title: curves(root, name) for title, name in _trainings(root, model)},
+        training={title: _facts(root / recipe.weights(name)) for title, name in _trainings(root, model)},
+        samples=read_json(reports / "samples.json"),
+        writer=writer.name,
+        texts=[sample for sample in read_json(writer / "samples.json") if sample["task"] == "text"],
         documents=data_summary.documents(root / "data"),
         examples=data_summary.examples(root / "data"),
         rejected=data_summary.rejected(root / "data"),
@@ -82,12 +85,30 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
     )
 
 
-def task_chart(scores: Scores, base: Scores) -> Markup:
+def _trainings(root: Path, model: str) -> list[tuple[str, str]]:
+    """The title of each training of ours that led to a model, and the recipe whose training it is."""
+    pretraining = [("Pretraining", recipe.BASE)] if model == recipe.BASE or _is_on_ours(root, model) else []
+    return pretraining if model == recipe.BASE else [*pretraining, ("Fine-tuning", model)]
+
+
+def _is_on_ours(root: Path, model: str) -> bool:
+    """Whether a recipe starts from the pretrained model of this repository."""
+    return bool(_facts(root / recipe.weights(model))["base"] == str(recipe.PRETRAINED))
+
+
+def _before(root: Path, model: str) -> Path | None:
+    """The reports about the model before fine-tuning, where it was evaluated."""
+    reports = root / recipe.evaluation(recipe.BASE)
+    known = model != recipe.BASE and _is_on_ours(root, model) and (reports / "scores.json").exists()
+    return reports if known else None
+
+
+def task_chart(scores: Scores, base: Scores | None) -> Markup:
     """Each task's score next to those of its baselines and, if it can answer, of the model before fine-tuning."""
     rows = []
     for task, score in scores["tasks"].items():
         marks = [_mark("model", scores["model"], score)]
-        if task in base["tasks"]:
+        if base and task in base["tasks"]:
             marks.append(_mark("base", base["model"], base["tasks"][task]))
         marks += [_mark(STYLES.get(name, "rival"), words(name), figure) for name, figure in score["baselines"].items()]
         rows.append((f"{words(task)} · {words(score['metric'])}", marks))
@@ -104,19 +125,11 @@ def bits_charts(models: Sequence[Scores]) -> dict[str, Markup]:
     return {kind: charts.intervals(parts, low, high, digits=3) for kind, parts in rows.items()}
 
 
-def curves(training: Path, model: str) -> dict[str, list[tuple[str, Markup]]]:
-    """The curves of each kind of training run, each with a caption."""
-    pretraining, finetuning = training / "pretrain", training / "finetune" / model
-    return {
-        "Pretraining": [
-            _curve(pretraining / "loss.csv", "loss", "Loss, in nats per token", "model"),
-            _validation(pretraining / "validation.csv"),
-        ],
-        "Fine-tuning": [
-            _curve(finetuning / "loss.csv", "loss", ANSWERS, "model"),
-            _validation(finetuning / "validation.csv"),
-        ],
-    }
+def curves(root: Path, model: str) -> list[tuple[str, Markup]]:
+    """The curves of the training of a recipe, each with a caption."""
+    folder = root / recipe.curves(model)
+    caption = TOKENS if model == recipe.BASE else ANSWERS
+    return [_curve(folder / "loss.csv", "loss", caption, "model"), _validation(folder / "validation.csv")]
 
 
 def words(name: str) -> str:
@@ -127,7 +140,7 @@ def words(name: str) -> str:
 
 def _bits_rows(models: Sequence[Scores], kind: str) -> list[tuple[str, list[Mark]]]:
     rows: dict[str, list[Mark]] = {}
-    for style, scores in zip(("model", "base"), models, strict=True):
+    for style, scores in zip(("model", "base"), models, strict=False):
         bits = scores.get("bits_per_byte")
         parts = {"all": bits["all"], "by_size": bits["by_size"], **bits[kind]} if bits else {}
         for name, part in parts.items():

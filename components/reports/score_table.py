@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from components.core.recipe import evaluation
 from components.evaluation.scores import SAME_INPUT
 
 
 def read_scores(recipe: str) -> dict[str, Any]:
     """The scores that the evaluation of a recipe's model wrote."""
-    scores: dict[str, Any] = json.loads(Path(f"reports/evaluation/{recipe}/scores.json").read_text())
+    scores: dict[str, Any] = json.loads((evaluation(recipe) / "scores.json").read_text())
     return scores
 
 

@@ -4,11 +4,12 @@ A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); e
 the end-of-text token. Where training goes on from a pinned version, the documents of the train split that it was not
 given are in shards of their own. `index.parquet` has the location of each document's tokens, in row groups that hold
 documents of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
-`manifest.json` summarises the shards.
+`manifest.json` summarises the shards. With the setting `pairs` the tables of examples are beside them.
 """
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,10 +22,12 @@ import tokenizers
 from components.core import id_index, params, stage, start
 from components.core.errors import StageError
 from components.core.progress import track
+from components.tokenizer import vocabulary
 from components.tokenizer.settings import Encode
 from components.tokenizer.tokenizer import Tokenizer
 
 DOCUMENTS = Path("data/prepared/documents")
+EXAMPLES = Path("data/prepared/examples")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")
 SPLITS = ("train", "validation", "test")
@@ -148,10 +151,13 @@ def main() -> None:
     manifest = {
         "vocab_size": tokenizer.vocab_size,
         "end_of_text": tokenizer.end_of_text,
+        "vocabulary": vocabulary.digest(TOKENIZER),
         "bytes_per_token": np.dtype(token_type(tokenizer.vocab_size)).itemsize,
         "shards": [asdict(shard) for shard in shards],
     }
     (TOKENS / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    if settings.pairs:
+        shutil.copytree(EXAMPLES, TOKENS / "examples")
 
 
 if __name__ == "__main__":

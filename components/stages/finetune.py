@@ -1,5 +1,6 @@
-"""Stage `finetune@<recipe>`: fine-tune the base model on a mixture of tasks, with the loss on the answers."""
+"""Stage `finetune@<recipe>`: fine-tune our base or a checkpoint on a mixture of tasks, with the loss on the answers."""
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from components.core import context_window, params, stage, start
+from components.core import recipe as recipes
 from components.core.errors import BadSettings
 from components.model import adapters, hf, lora
 from components.model.folder import MERGED, is_adapter, weight_files, weights_digest
@@ -16,6 +18,7 @@ from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.tasks import Task, catalog, prompts
 from components.tasks import labels as task_labels
+from components.tokenizer import vocabulary
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples
 from components.training.data import mixture
@@ -26,10 +29,29 @@ from components.training.run import Outputs, run
 from components.training.settings import CHAMPION, Finetune, Processes
 from components.training.validation import bits_per_byte, label_loss
 
-BASE = Path("models/pretrained")
 EXAMPLES = Path("data/prepared/examples")
 TOKENS = Path("data/tokens")
 CODE = (Path("components/stages/finetune.py"), *checkpoints.CODE)
+
+
+def row_length(settings: Finetune, model: LanguageModel) -> int:
+    """Tokens in a row. Raises `BadSettings` when it is beyond the window of the base."""
+    window = model.config.max_sequence_length
+    if settings.sequence_length is not None and settings.sequence_length > window:
+        raise BadSettings(f"sequence_length is {settings.sequence_length}, but {settings.base} reads {window} tokens")
+    return settings.sequence_length or window
+
+
+def check_replay(settings: Finetune) -> None:
+    """Raise `BadSettings` when the documents were encoded with other tokens than the base knows."""
+    if not settings.replay:
+        return
+    encoded = json.loads((TOKENS / "manifest.json").read_text())["vocabulary"]
+    if encoded != vocabulary.digest(Path(settings.base)):
+        raise BadSettings(
+            f"replay is {settings.replay:g}, but {TOKENS} has other tokens than {settings.base} knows: set replay: 0 "
+            "and reads: data/prepared/examples"
+        )
 
 
 def labels(tasks: Mapping[str, Task]) -> tuple[str, ...]:
@@ -51,7 +73,7 @@ def examples(
 ) -> Rows:
     """The packed rows of a split of examples, as the model reads them."""
     folder, seed = EXAMPLES / split, settings.optimization.seed
-    length = model.config.max_sequence_length
+    length = row_length(settings, model)
     if model.config.architecture == "encoder":
         return _labelled(folder, settings, tasks, model, tokenizer)
     reads_first = model.config.architecture == "encoder_decoder"
@@ -66,7 +88,7 @@ def _labelled(
 ) -> Rows:
     """Rows of classification, and of answers among the tokens: these have many targets in a row, the former few."""
     layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
-    shape = mixture.Shape(model.config.max_sequence_length, 0, tokenizer.padding)
+    shape = mixture.Shape(row_length(settings, model), 0, tokenizer.padding)
     chosen = {task: share for task, share in settings.tasks.items() if tasks[task].labels}
     marked = {task: share for task, share in settings.tasks.items() if not tasks[task].labels}
     kinds = [
@@ -91,7 +113,7 @@ def training_rows(settings: Finetune, tasks: Mapping[str, Task], model: Language
         raise BadSettings(f"replay has to be 0 for an {kind}: it reads documents and examples in different forms")
     learn = Causal(tokenizer.end_of_text, document_mask=True)
     optimization = settings.optimization
-    documents = of_documents(TOKENS, "train", learn, model.config.max_sequence_length, optimization.seed)
+    documents = of_documents(TOKENS, "train", learn, row_length(settings, model), optimization.seed)
     return mixture.Alternating([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
 
 
@@ -113,7 +135,7 @@ def check_labels(settings: Finetune, tasks: Mapping[str, Task], tokenizer: Token
 
 def build(recipe: str, settings: Finetune, tasks: Mapping[str, Task], tokenizer: Tokenizer) -> LanguageModel:
     """The model before its first step."""
-    model = hf.load(BASE)
+    model = hf.load(Path(settings.base))
     if settings.start == CHAMPION:
         model = initialization.transferred(model, recipe)
     if model.config.architecture == "encoder":
@@ -160,17 +182,22 @@ def save(model: LanguageModel, folder: Path, settings: Finetune) -> None:
 def main(recipe: str) -> None:
     context_window.check()
     settings, tasks = read(recipe)
-    optimization = settings.optimization
-    tokenizer = Tokenizer.load(BASE)
+    optimization, base = settings.optimization, Path(settings.base)
+    tokenizer = Tokenizer.load(base)
     model = build(recipe, settings, tasks, tokenizer)
+    length = row_length(settings, model)
+    context_window.check_recipe(recipe, model.config.architecture, length)
+    check_replay(settings)
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
-    inputs = [*weight_files(BASE), TOKENS / "manifest.json", EXAMPLES / "train", catalog.PATH]
+    inputs = [*weight_files(base), EXAMPLES / "train", catalog.PATH]
+    if settings.replay:
+        inputs.append(TOKENS / "manifest.json")
     pinned = start.in_place() if settings.start == CHAMPION else None
     inputs += [start.FOLDER / start.PIN.name] if pinned else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])
     job = Job(
-        stage=f"finetune@{recipe}",
+        stage=recipes.training(recipe),
         model=model,
         rows=training_rows(settings, tasks, model, tokenizer),
         validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
@@ -181,13 +208,14 @@ def main(recipe: str) -> None:
         made_from=made_from,
     )
     outputs = Outputs(
-        tokenizer=BASE,
-        model=Path("models/finetuned") / recipe,
-        reports=Path("reports/training/finetune") / recipe,
-        length=model.config.max_sequence_length,
+        tokenizer=base,
+        model=recipes.weights(recipe),
+        reports=recipes.curves(recipe),
+        length=length,
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
         predicts_next=True,
         facts={
+            "base": settings.base,
             "tasks": [task.definition() for task in tasks.values()],
             prompts.BUDGET: settings.max_prompt_tokens,
             **start.facts(pinned),
@@ -199,4 +227,4 @@ def main(recipe: str) -> None:
 
 
 if __name__ == "__main__":
-    stage.run(f"finetune@{sys.argv[1]}", lambda: main(*sys.argv[1:]))
+    stage.run(recipes.training(sys.argv[1]), lambda: main(*sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Stage `package`: one folder with everything that a model needs elsewhere, and its model card.
+"""Stage `package@<recipe>`: one folder with everything that a model needs elsewhere, and its model card.
 
 It loads with `transformers` as it is, and goes into MLflow as the artifact of `components.serving.pyfunc`.
 """
@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from components.core import context_window, params, stage
+from components.core import context_window, params, recipe, stage
 from components.core.files import read_json, write_json
 from components.model import hf
 from components.model.config import Config
@@ -20,11 +20,8 @@ FILES = ("config.json", "training.json", "tokenizer.json", "tokenizer_config.jso
 BASE = "base"  # the folder of an adapter's base
 
 
-def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Path, settings: Package) -> None:
-    """Write the package of the model folder `model`, evaluated in `reports`, to `target`.
-
-    `base_reports` are those of the model before fine-tuning, `data` is the prepared data it was trained on.
-    """
+def build(model: Path, reports: Path, data: Path, target: Path, settings: Package) -> None:
+    """Write the package of the model folder `model`, evaluated in `reports` and trained on the prepared `data`."""
     target.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(model / name, target / name)
@@ -34,7 +31,7 @@ def build(model: Path, reports: Path, base_reports: Path, data: Path, target: Pa
     if config.predicts_tokens:
         tokenizer = Tokenizer.load(model)
         write_json(target / "generation_config.json", generation_config(config, tokenizer, settings))
-    (target / "README.md").write_text(model_card.render(model, reports, base_reports, data, settings), encoding="utf-8")
+    (target / "README.md").write_text(model_card.render(model, reports, data, settings), encoding="utf-8")
 
 
 def copy_weights(model: Path, target: Path) -> None:
@@ -72,17 +69,16 @@ def generation_config(config: Config, tokenizer: Tokenizer, settings: Package) -
     return content
 
 
-def main(recipe: str) -> None:
+def main(name: str) -> None:
     context_window.check()
     build(
-        model=Path("models/finetuned") / recipe,
-        reports=Path("reports/evaluation") / recipe,
-        base_reports=Path("reports/evaluation/base"),
+        model=recipe.weights(name),
+        reports=recipe.evaluation(name),
         data=Path("data/prepared"),
-        target=Path("models/package") / recipe,
+        target=recipe.package(name),
         settings=params.read("package", Package),
     )
 
 
 if __name__ == "__main__":
-    stage.run(f"package@{sys.argv[1]}", lambda: main(*sys.argv[1:]))
+    stage.run(recipe.stage("package", sys.argv[1]), lambda: main(*sys.argv[1:]))

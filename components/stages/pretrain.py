@@ -26,7 +26,7 @@ MODEL = Path("models/pretrained")
 REPORTS = Path("reports/training/pretrain")
 OPTIMIZER = "optimizer/state.safetensors"  # in a folder of its own: the weights are all files beside config.json
 TOKENS = Path("data/tokens")
-EXAMPLES = Path("data/prepared/examples")
+EXAMPLES = Path("data/tokens/examples")  # with the setting `encode.pairs`
 TOKENIZER = Path("models/tokenizer")
 CODE = (Path("components/stages/pretrain.py"), *checkpoints.CODE)
 

@@ -42,3 +42,4 @@ class Encode:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     compared_documents: Annotated[int, Ge(1)]  # per shard, encoded a second time with `tokenizers`
+    pairs: bool  # the examples too, for a pretraining on pairs of texts

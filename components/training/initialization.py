@@ -13,6 +13,7 @@ from components.model import hf, lora
 from components.model.interface import LanguageModel
 from components.model.lora_settings import Lora
 from components.model.transformer import Transformer
+from components.tokenizer import vocabulary
 from components.training.settings import PinnedModel, Pretrain
 
 
@@ -34,7 +35,7 @@ def imported(checkpoint: PinnedModel, settings: Pretrain, tokenizer: Path, vocab
     found = digest(folder)
     if found != checkpoint.sha256:
         raise BadData(f"the weights in {folder} have the sha256 {found}, not {checkpoint.sha256} of pretrain.start")
-    if _vocabulary(folder) != _vocabulary(tokenizer):
+    if vocabulary.digest(folder) != vocabulary.digest(tokenizer):
         raise BadSettings(f"tokenizer.start.file has to be {folder}/tokenizer.json: the model knows no other tokens")
     model = hf.load(folder)
     if model.config.architecture != settings.model.architecture:

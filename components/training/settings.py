@@ -115,7 +115,6 @@ class Pretrain:
     masked: MaskedTokens | None = None  # for the objective of this name
     span_corruption: CorruptedSpans | None = None  # for the objective of this name
     tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
-    reads: Literal["data/tokens", "data/prepared/examples"]
     document_mask: bool  # attention does not cross from one document to another
     zero_projections: bool  # each block begins as the identity
     sequence_length: Annotated[int, Ge(8)]  # in tokens; also the window of the model
@@ -127,9 +126,6 @@ class Pretrain:
         fitting = OBJECTIVES[self.model.architecture]
         if self.objective not in fitting:
             raise ValueError(f"a {self.model.architecture} takes the objective {' or '.join(fitting)}")
-        reads = "data/prepared/examples" if self.objective == "sequence_to_sequence" else "data/tokens"
-        if self.reads != reads:
-            raise ValueError(f"the objective {self.objective} reads {reads}")
         if (self.start == CHAMPION) != (self.replay is not None):
             raise ValueError(f"`replay` has to be set for `start: {CHAMPION}`, and for it alone")
         if self.start == CHAMPION and self.objective == "sequence_to_sequence":
@@ -149,9 +145,12 @@ class Finetune:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
+    base: Annotated[str, MinLen(1)]  # the model folder to start from
     tasks: Annotated[dict[str, Annotated[float, Gt(0)]], MinLen(1)]  # the share of each in the mixture, relative
     start: Literal["champion"] | None = None  # add what the champion's fine-tuning added to its base
     replay: Annotated[float, Ge(0), Lt(1)]  # share of the steps on documents, so that they are not forgotten
+    reads: Literal["data/tokens", "data/prepared/examples"]  # the former has the documents of the replay
+    sequence_length: Annotated[int, Ge(8)] | None = None  # of a row, in tokens; else the window of the base
     max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
     max_answer_tokens: Annotated[int, Ge(2)]  # including the end of the turn; longer ones are cut
     validation_rows: Annotated[int, Ge(1)]
@@ -164,6 +163,9 @@ class Finetune:
             raise ValueError("`lora` has to be set for the method lora, and for it alone")
         if self.lora is not None and self.start is not None:
             raise ValueError("`start` has to be left out for the method lora: adapters belong to the base as it is")
+        reads = "data/tokens" if self.replay else "data/prepared/examples"
+        if self.reads != reads:
+            raise ValueError(f"with replay {self.replay:g} `reads` has to be {reads}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -17,10 +18,11 @@ import psutil
 from components import tracking
 from components.core.errors import StageError
 from components.core.files import STATE
+from components.core.recipe import model_name
 from components.tracking import spool
+from flows import recipes
 from flows.dvc import conflict
 from flows.processes import environment, locks
-from flows.recipes import MODEL
 from flows.services import network, state
 from flows.services.service import PREFECT_HEALTH
 
@@ -54,6 +56,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run all checks."""
+    live = [partial(champion, model_name(name)) for name in _recipes()]
     looks: list[Callable[[], Finding]] = [
         python,
         packages,
@@ -64,7 +67,7 @@ def examine() -> list[Finding]:
         run_locks,
         prefect_store,
         mlflow_store,
-        champion,
+        *live,
         in_background,
         metrics,
         telemetry,
@@ -175,7 +178,7 @@ def mlflow_store() -> Finding:
     return Finding("mlflow", found + moved)
 
 
-def champion() -> Finding:
+def champion(model: str) -> Finding:
     """The live model and the previous one: whether the registry still has them, with their files."""
     from components.registry import champion as champions
     from components.registry import store
@@ -183,21 +186,32 @@ def champion() -> Finding:
     if not tracking.is_there():
         return Finding("champion", "none yet")
     try:
-        aliases, gone = store.aliases(MODEL), champions.gone(MODEL)
-        without = [f"@{alias} (version {aliases[alias]})" for alias in ALIASES if _lacks_files(aliases.get(alias))]
+        aliases, gone = store.aliases(model), champions.gone(model)
+        without = [
+            f"@{alias} (version {aliases[alias]})" for alias in ALIASES if _lacks_files(model, aliases.get(alias))
+        ]
     except Exception as error:  # whatever MLflow raises: the line above reports on its store
         return Finding("champion", f"not told ({type(error).__name__})")
     if gone is not None:
-        return Finding("champion", f"version {gone} was @champion, and the registry has it no more", _BRING_BACK)
+        return Finding(
+            "champion", f"{model} version {gone} was @champion, and the registry has it no more", _BRING_BACK
+        )
     if without:
-        return Finding("champion", f"the files of {' and '.join(without)} are gone", _PUT_BACK)
-    return Finding("champion", f"version {aliases['champion']}" if "champion" in aliases else "none yet")
+        return Finding("champion", f"the files of {model} {' and '.join(without)} are gone", _PUT_BACK)
+    return Finding("champion", f"{model} version {aliases['champion']}" if "champion" in aliases else "none yet")
 
 
-def _lacks_files(number: int | None) -> bool:
+def _recipes() -> Sequence[str]:
+    """The recipes of params.yaml, or none if that is not valid, which another check reports."""
+    with suppress(StageError):
+        return recipes.asked()
+    return ()
+
+
+def _lacks_files(model: str, number: int | None) -> bool:
     from components.registry import store
 
-    return number is not None and not store.has_files(MODEL, number)
+    return number is not None and not store.has_files(model, number)
 
 
 def in_background() -> Finding:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from flows.recipes import MODEL
+from components.core.recipe import model_name
+from flows import recipes
 
 CHAMPION = "champion"
 
@@ -47,7 +48,7 @@ def show_document(
     from components.lineage import exposure
     from flows.cli import lineage_text
 
-    known = exposure.known(Path.cwd(), MODEL)
+    known = exposure.known(Path.cwd(), [model_name(name) for name in recipes.asked()])
     began = time.perf_counter()
     found = exposure.find(known, identity)
     took = time.perf_counter() - began
@@ -107,6 +108,6 @@ def _find(reference: str) -> Any:
 
 
 def split(reference: str) -> tuple[str, str]:
-    """Model, and alias or number; the model may be left out."""
+    """Model, and alias or number; the model may be left out where params.yaml has only one recipe."""
     model, _, version = reference.rpartition("@")
-    return model or MODEL, version
+    return model or model_name(recipes.one(None)), version

@@ -13,7 +13,6 @@ import typer
 from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
 from flows.cli import lineage, start
 from flows.processes import environment
-from flows.recipes import MODEL, RECIPE
 
 app = typer.Typer(
     help="From raw text to a registered, promoted language model.",
@@ -38,6 +37,7 @@ def main() -> NoReturn:
 
 
 VersionNumber = Annotated[int, typer.Argument(help="Number of the version.")]
+Recipe = Annotated[str | None, typer.Option(help="Of the section finetune.", show_default="the only one")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the ledger.")]
 By = Annotated[str, typer.Option(help="Who decides; it stands in the ledger.", show_default="you")]
 
@@ -63,14 +63,17 @@ def prepare(
 
 
 @app.command()
-def run() -> None:
-    """Bring every stage up to date, register the model, and promote it if it is better than the champion."""
-    from flows import console, settings
+def run(
+    recipe: Annotated[str | None, typer.Option(help="Only this one of params.yaml.", show_default="all")] = None,
+) -> None:
+    """Bring the stages up to date, register each recipe's model, and promote it if it is better than the champion."""
+    from flows import console, recipes, settings
     from flows.pipeline import forecast
     from flows.services import recovery
     from flows.services.server import prefect_server
 
     settings.check()
+    recipes.chosen(recipe)
     with forecast.counting(), prefect_server() as server:
         from flows.cli import summary
         from flows.pipeline import train
@@ -78,14 +81,18 @@ def run() -> None:
         server.wait_until_ready()
         recovery.close_lost(f"{server.url}/api")
         console.say("prefect", f"watch this run at {server.url}/runs")
-        release = train.train_by_hand()
-    summary.show(release, RECIPE)
+        releases = train.train_by_hand(recipe)
+    for release in releases:
+        summary.show(release)
+    summary.show_commands([release.recipe for release in releases])
 
 
 @app.command()
-def plan() -> None:
+def plan(
+    recipe: Annotated[str | None, typer.Option(help="Only this one of params.yaml.", show_default="all")] = None,
+) -> None:
     """Show for each stage whether it would run, and why; how long the run will take, and what training will cost."""
-    from flows import settings
+    from flows import recipes, settings
     from flows.pipeline import forecast
 
     settings.check()
@@ -96,8 +103,9 @@ def plan() -> None:
         from flows.pipeline import begin
 
         listing.refresh()
-        begin.pin_start(RECIPE)
-        found = graph.read_plan()
+        names = recipes.chosen(recipe)
+        begin.pin_start(names)
+        found = graph.read_plan(recipes.targets(names))
         for stage in found.stages:
             console.say(stage.name, "cached" if stage.fresh else f"run: {'; '.join(stage.reasons)}")
         print(f"{len(found.stale)} of {len(found.stages)} stages would run")
@@ -108,11 +116,12 @@ def plan() -> None:
 
 
 @app.command()
-def register() -> None:
+def register(recipe: Recipe = None) -> None:
     """Register the package as a version of the model; the same weights are registered once."""
+    from flows import recipes
     from flows.promotion import flows
 
-    version = flows.register(RECIPE)
+    version = flows.register(recipes.one(recipe))
     print(f"{version.name} version {version.number}")
 
 
@@ -121,44 +130,50 @@ def promote(
     version: VersionNumber,
     reason: Reason,
     by: By = "",
+    recipe: Recipe = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Also against the gate, or after a rejection.")] = False,
 ) -> None:
     """Approve a version: make it the champion."""
+    from flows import recipes
     from flows.promotion import commands
 
-    commands.promote(version, by or _person(), reason, anyway)
+    commands.promote(recipes.one(recipe), version, by or _person(), reason, anyway)
 
 
 @app.command()
-def reject(version: VersionNumber, reason: Reason, by: By = "") -> None:
+def reject(version: VersionNumber, reason: Reason, by: By = "", recipe: Recipe = None) -> None:
     """Reject a version: it is not promoted."""
+    from flows import recipes
     from flows.promotion import commands
 
-    commands.reject(version, by or _person(), reason)
+    commands.reject(recipes.one(recipe), version, by or _person(), reason)
 
 
 @app.command()
 def rollback(
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger.")] = "none given",
     by: By = "",
+    recipe: Recipe = None,
 ) -> None:
     """Make the previous champion the champion again."""
+    from flows import recipes
     from flows.promotion import commands
 
-    commands.rollback(by or _person(), reason)
+    commands.rollback(recipes.one(recipe), by or _person(), reason)
 
 
 @app.command()
 def noise(
     seeds: Annotated[int, typer.Option(min=2, help="How many trainings to compare.")] = 5,
     steps: Annotated[int, typer.Option(min=1, help="Of each pretraining and fine-tuning, at most.")] = 200,
+    recipe: Recipe = None,
 ) -> None:
     """Measure how much training runs differ by their seed alone, so that the gate takes it into account."""
-    from flows import settings
+    from flows import recipes, settings
     from flows.promotion import noise as measurement
 
     settings.check()
-    print(measurement.measure(RECIPE, seeds, steps))
+    print(measurement.measure(recipes.one(recipe), seeds, steps))
 
 
 ledger = typer.Typer(help="What was decided about models, by whom and why.", invoke_without_command=True)
@@ -181,10 +196,12 @@ def show_ledger(
 @ledger.command("verify")
 def verify_ledger() -> None:
     """Check whether a line was changed, dropped, inserted, moved or cut off; if so, the exit code is 3."""
+    from components.core.recipe import model_name
     from components.registry import transaction
+    from flows import recipes
     from flows.cli import ledger_text
 
-    found = transaction.examine(MODEL)
+    found = transaction.examine([model_name(name) for name in recipes.asked()])
     for line in ledger_text.verdict(found):
         print(line)
     raise typer.Exit(BadData.code if found.faults else 0)
@@ -200,13 +217,16 @@ app.command()(start.start)
 def chat(
     prompt: Annotated[str | None, typer.Argument(help="Answer this, and exit.")] = None,
     version: Annotated[str, typer.Option(help="Alias or number of the version to talk to.")] = "champion",
+    recipe: Recipe = None,
     stop: Annotated[list[str] | None, typer.Option(help="A text that ends an answer; may be given again.")] = None,
 ) -> None:
     """Talk to the champion."""
+    from components.core.recipe import model_name
     from components.registry import store
     from components.serving import chat as serving
+    from flows import recipes
 
-    serving.chat(store.fetch(MODEL, version), prompt, stop or ())
+    serving.chat(store.fetch(model_name(recipes.one(recipe)), version), prompt, stop or ())
 
 
 Host = Annotated[str, typer.Option(help="The address to listen at; the usual one is reached by this machine alone.")]
@@ -222,7 +242,7 @@ def up(
 ) -> None:
     """Start Prefect, MLflow, a worker and the deployments, in the background, and print where their pages are."""
     from components import tracking
-    from flows import settings
+    from flows import recipes, settings
     from flows.services import lifecycle, pages, supervisor
 
     settings.check()
@@ -233,7 +253,7 @@ def up(
     if foreground:
         supervisor.supervise(options)
         return
-    for line in pages.addresses(lifecycle.up(options), MODEL):
+    for line in pages.addresses(lifecycle.up(options), recipes.asked()):
         print(line)
     print("`lmforge status` shows their status, `lmforge down` stops them.")
     tracking.send_leftovers()
@@ -251,9 +271,10 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show where the services are and their status; the exit code is 1 when something is wrong."""
+    from flows import recipes
     from flows.cli import status as states
 
-    found = states.look(MODEL)
+    found = states.look(recipes.asked())
     for line in found:
         print(line)
     raise typer.Exit(0 if all(line.good for line in found) else 1)

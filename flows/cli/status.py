@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import requests
 
 from components.core.errors import StageError
 from components.core.files import STATE
+from components.core.recipe import model_name
 from components.registry import store
 from flows.cli import doctor
 from flows.retraining import decision_log
@@ -35,13 +36,13 @@ class Line:
         return f"{'ok ' if self.good else 'BAD'} {self.name:<12} {self.seen}"
 
 
-def look(model: str) -> list[Line]:
+def look(names: Sequence[str]) -> list[Line]:
     """Run all checks; without a supervisor there are only a few."""
     told = state.read()
     lines = [*_of_services(told)]
     if told:
         lines += _of_runs(f"{told['services']['prefect']['url']}/api")
-    return [*lines, _champion(model), *_last_decision(), _disk()]
+    return [*lines, *map(_champion, map(model_name, names)), *_last_decision(), _disk()]
 
 
 def memory(pid: int) -> float:

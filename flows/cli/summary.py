@@ -1,27 +1,35 @@
 """The summary at the end of a run: which model it made, how good it is, and where to look."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.reports.score_table import read_scores, rows
-from flows.pipeline.train import REPORT, Release
+from flows import recipes
+from flows.pipeline.train import Release
+from flows.services import pages
 
 
-def show(release: Release, recipe: str) -> None:
-    """Print a short summary."""
+def show(release: Release) -> None:
+    """Print a short summary of what became of a recipe's model."""
     version = release.version
     aliases = ", ".join(f"@{alias}" for alias in release.aliases) or "no alias"
     print(f"\n{version.name} version {version.number} ({aliases})")
     print(f"{release.decision}\n")
-    table = [("", "score", "95% interval", "baselines"), *rows(read_scores(recipe))]
+    table = [("", "score", "95% interval", "baselines"), *rows(read_scores(release.recipe))]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    print()
+
+
+def show_commands(names: Sequence[str]) -> None:
+    """Print what a user may want to do next with the models of these recipes."""
     command = _command()
-    print(f"{command} up      serves the pages of Prefect and MLflow")
-    print(f"{command} chat    talks to the champion")
-    print(f"{REPORT}    is the report page")
+    print(f"\n{command} up      serves the pages of Prefect and MLflow")
+    for name in names:
+        print(f"{command} chat{recipes.option(name)}    talks to the champion")
+    for name in names:
+        print(f"{pages.report(name)}    is the report page")
 
 
 def _command() -> str:

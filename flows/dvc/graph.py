@@ -19,6 +19,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage import PipelineStage
 from dvc.stage.cache import _get_stage_hash
 from dvc.utils.serialize import modify_yaml
 from dvc_data.hashfile.hash_info import HashInfo
@@ -31,7 +32,7 @@ PIPELINE = "dvc.yaml"
 RECORD = "dvc.lock"
 TRAINING_STAGES = ("pretrain", "finetune")
 """The kinds of stages that train."""
-EXCLUSIVE_STAGES = (*TRAINING_STAGES, "evaluate")
+EXCLUSIVE_STAGES = (*TRAINING_STAGES, "evaluate", "evaluate-base")
 """Stages that use every core, or the GPU: one of them at a time, since two would slow each other down fourfold.
 
 docs/decisions.md, "One model at work at a time"
@@ -81,19 +82,19 @@ def kind(name: str) -> str:
     return name.partition("@")[0]
 
 
-def read_plan() -> Plan:
-    """The graph of the current folder's `dvc.yaml` and which stages are fresh, read from DVC in one call.
+def read_plan(targets: Sequence[str] = (PIPELINE,)) -> Plan:
+    """The stages that the targets need, by default all of `dvc.yaml`, and which are fresh, read from DVC in one call.
 
     Raises `BadSettings` when the graph cannot be read, `TryAgain` while some stage of it is running.
     """
     with _repo() as repo:
         repair.put_in_order(repo)
-        status = repo.status()
+        status = repo.status(targets=list(targets), with_deps=True)
         graph = repo.index.graph
         stages: list[Stage] = []
         will_run: set[str] = set()
-        for node in _in_order(repo):
-            upstream = tuple(sorted(other.name for other in graph.successors(node)))
+        for node in _in_order(repo, targets):
+            upstream = tuple(sorted(other.name for other in graph.successors(node) if _is_stage(other)))
             reasons = [*_own_reasons(node, status.get(node.addressing, []))]
             if reasons != ["never run"]:
                 reasons += [f"{name} will run" for name in upstream if name in will_run]
@@ -219,9 +220,15 @@ def _repo() -> Iterator[Repo]:
             raise BadSettings(f"{PIPELINE}: {_one_line(error)}") from error
 
 
-def _in_order(repo: Repo) -> list[Any]:
-    """The stages as `dvc repro` orders them, from the first to run to the last."""
-    return list(plan_repro(get_active_graph(repo.index.graph), collect_stages(repo, [PIPELINE])))
+def _in_order(repo: Repo, targets: Sequence[str] = (PIPELINE,)) -> list[Any]:
+    """The stages that the targets need as `dvc repro` orders them, from the first to run to the last."""
+    nodes = plan_repro(get_active_graph(repo.index.graph), collect_stages(repo, list(targets)))
+    return [node for node in nodes if _is_stage(node)]
+
+
+def _is_stage(node: Any) -> bool:
+    """Whether a node of DVC's graph is a stage, and not what `dvc add` tracks."""
+    return isinstance(node, PipelineStage)
 
 
 def _find(repo: Repo, name: str) -> Any:

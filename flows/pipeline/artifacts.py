@@ -61,16 +61,16 @@ def show_scores(recipe: str) -> None:
             {"measure": name, "score": score, "interval": interval, "baselines": baselines}
             for name, score, interval, baselines in rows(read_scores(recipe))
         ],
-        key="scores",
-        description=f"Scores of the {recipe} on the test split",
+        key=f"scores-{recipe}",
+        description=f"Scores of {recipe} on the test split",
     )
 
 
-def show_links(report: Path, stage_key: str) -> None:
-    """Link to the report page, and to the training run in MLflow's pages, which `lmforge up` serves."""
+def show_links(recipe: str, stage_key: str) -> None:
+    """Link to the report page of a recipe, and to the training run in MLflow's pages, which `lmforge up` serves."""
     docs = [STATE / "data-docs" / table / "index.html" for table in ("raw", "prepared")]
     lines = [
-        _link("The report", report),
+        _link("The report", pages.report(recipe)),
         *(_link(f"Data Docs, {path.parent.name}", path) for path in docs if path.exists()),
     ]
     run = tracking.find(stage_key)
@@ -79,7 +79,9 @@ def show_links(report: Path, stage_key: str) -> None:
         lines.append(f"[The curves of the training]({page}) are in MLflow's pages, while `lmforge up` serves them.")
     else:
         lines.append("MLflow knows no run of this training, so there are no curves to show.")
-    create_markdown_artifact("\n\n".join(lines), key="links", description="Where the report and the curves are")
+    create_markdown_artifact(
+        "\n\n".join(lines), key=f"links-{recipe}", description=f"Where the report and the curves of {recipe} are"
+    )
 
 
 def _link(name: str, page: Path) -> str:

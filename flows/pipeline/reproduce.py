@@ -11,12 +11,12 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from components.core import params, stage, start
+from components.core import params, recipe, stage, start
 from components.core.errors import StageError
 from components.core.files import STATE
 from components.core.git import git
@@ -67,19 +67,21 @@ def reproduce(name: str, ref: str, keep: bool) -> Outcome:
     """
     version, main = store.find(name, ref), Path.cwd()
     commit, kept = store.notes(version)["git_commit"], Kept(store.kept(version).resolve())
-    with made_again(main, commit, kept, keep) as (tree, different):
-        package = tree / "models/package" / name.removeprefix("lmforge-")
+    with made_again(main, commit, kept, keep, [recipe.stage("package", version.recipe)]) as (tree, different):
+        package = tree / recipe.package(version.recipe)
         return Outcome(version, store.digest(package), different)
 
 
 @contextlib.contextmanager
-def made_again(main: Path, commit: str, kept: Kept, keep: bool) -> Iterator[tuple[Path, dict[str, tuple[str, ...]]]]:
+def made_again(
+    main: Path, commit: str, kept: Kept, keep: bool, targets: Sequence[str] = (graph.PIPELINE,)
+) -> Iterator[tuple[Path, dict[str, tuple[str, ...]]]]:
     """Yield a worktree in which everything was computed again, and the outs that differ, by stage."""
     with dvc_process.supervised(), _tree(main, commit, keep) as tree:
         _put_in_place(tree, kept)
         _get_data(main, tree)
         restore = partial(_restore_start, main, tree)
-        yield tree, dict(_run(tree, kept, restore))
+        yield tree, dict(_run(tree, kept, restore, targets))
 
 
 @contextlib.contextmanager
@@ -157,10 +159,12 @@ def _restore_start(main: Path, tree: Path) -> None:
     start.write(pinned, tree / start.FOLDER / start.PIN.name)
 
 
-def _run(tree: Path, kept: Kept, restore: Callable[[], None]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Run the stages; yields each stage with outs that differ from before, and these outs."""
+def _run(
+    tree: Path, kept: Kept, restore: Callable[[], None], targets: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Run the stages that the targets need; yields each stage with outs that differ from before, and these outs."""
     with contextlib.chdir(tree):
-        names = [one.name for one in graph.read_plan().stages if one.name != FROZEN]
+        names = [one.name for one in graph.read_plan(targets).stages if one.name != FROZEN]
     console.say(FROZEN, "taken as it was")
     for name in names:
         began = time.monotonic()

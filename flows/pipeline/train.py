@@ -1,5 +1,6 @@
 """The `train` flow: from the graph of stages to a registered and, if it is better, promoted model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -25,31 +26,35 @@ from components.registry import champion, store
 from components.registry.decision import Decision, Rule
 from components.registry.store import Version
 from components.reports import report
-from flows import console
+from flows import console, recipes
 from flows.dvc import graph
 from flows.dvc.graph import Plan
 from flows.pipeline import artifacts, begin, dvc_process, forecast, stage_task
 from flows.processes import locks, pruning, worktree
 from flows.promotion.flows import gate_model, promote_model, register_model
-from flows.recipes import RECIPE, model_name
 from flows.retraining import decision_log, new_data, notifications, policy, usage
 from flows.retraining.decision_log import LoggedDecision
 from flows.retraining.policy import BY_HAND, CALENDAR, DRIFT, Request
 from flows.retraining.settings import Retraining
-from flows.services import recovery
+from flows.services import pages, recovery
 
-REPORT = Path("reports/report.html")
+REPORTS = Path("reports")
 
 
 @dataclass(frozen=True)
 class Release:
-    """The result of a run: the version, the gate's decision, the version's aliases now, and the outcome in words."""
+    """What became of a recipe's model: version, decision of the gate, aliases now, and the outcome in words."""
 
     version: Version
     decision: Decision
     aliases: tuple[str, ...]
     outcome: str
     refused: bool  # by a user, in an earlier run
+
+    @property
+    def recipe(self) -> str:
+        """The recipe that made the version."""
+        return self.version.recipe
 
     @property
     def event(self) -> notifications.Event | None:
@@ -87,10 +92,11 @@ def _today() -> date:
 
 
 def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001, what Prefect passes
-    """Send a notification of the outcome; none if the model is kept back, or nothing was trained."""
-    release = state.result(raise_on_failure=False)
-    if isinstance(release, Release) and release.event:
-        notifications.tell(release.event, f"{flow_run.name}: {state.message}", flow_run.id)
+    """Send a notification for each model that was promoted, or that waits for a user."""
+    releases = state.result(raise_on_failure=False)
+    for release in releases if isinstance(releases, list) else ():
+        if release.event:
+            notifications.tell(release.event, f"{flow_run.name}: {release.recipe}: {release}", flow_run.id)
 
 
 @flow(
@@ -100,8 +106,8 @@ def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  
     on_failure=[notifications.failed],
     on_crashed=[notifications.failed],
 )
-def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]:
-    """Bring every stage up to date, then register the recipe's package, judge it, and promote it if it is better.
+def train(trigger: str = BY_HAND, recipe: str | None = None) -> State[list[Release] | None]:
+    """Bring the stages up to date, then register each recipe's package, judge it, and promote it if it is better.
 
     A trigger that begins with `calendar`, `data` or `drift` asks the policy first. In a worktree the result goes to a
     branch, and the worktree is removed. Raises `StageFailed` when a stage fails, `StageError` when something else
@@ -109,7 +115,7 @@ def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]
 
     Args:
         trigger: Why it runs; the run is named after it. What a person writes here is never refused.
-        recipe: What is trained: a recipe of the section `finetune` of params.yaml.
+        recipe: What is trained: a recipe of the section `finetune` of params.yaml; all of them if this is empty.
     """
     if runtime.deployment.id is None:  # the worker tracks the others
         recovery.note_by_hand(str(runtime.flow_run.id))
@@ -121,31 +127,42 @@ def train(trigger: str = BY_HAND, recipe: str = RECIPE) -> State[Release | None]
         decision = decide(trigger)
         if not decision.train:
             return Completed(name="Skipped", message=f"no: {decision.reason}")
-        release = make(recipe)
-        new_data.note_trained(release.version.number)
+        releases = make(recipes.chosen(recipe or None))
+        said = told(releases)
         if worktree.main_tree():
-            keep(release, trigger)
-    return Completed(message=str(release), data=release)
+            keep(said, trigger)
+    return Completed(message=said, data=releases)
 
 
-def train_by_hand() -> Release:
+def train_by_hand(recipe: str | None) -> list[Release]:
     """Run the flow in the current folder. The policy never refuses a user."""
-    release = train(trigger=BY_HAND)  # Prefect returns the data of the state
-    assert isinstance(release, Release)
-    return release
+    releases = train(trigger=BY_HAND, recipe=recipe)  # Prefect returns the data of the state
+    assert isinstance(releases, list)
+    return releases
 
 
-def make(recipe: str) -> Release:
-    """Run the graph; register, judge and, if it is better, promote the resulting model."""
-    begin.pin_start(recipe)
-    bring_up_to_date()
+def told(releases: Sequence[Release]) -> str:
+    """What became of each model, in a line."""
+    return "; ".join(f"{release.recipe}: {release}" for release in releases)
+
+
+def make(names: Sequence[str]) -> list[Release]:
+    """Run the graph, then release the model of each recipe."""
+    begin.pin_start(names)
+    bring_up_to_date(recipes.targets(names))
+    return [release(name) for name in names]
+
+
+def release(recipe: str) -> Release:
+    """Register and judge the model of a recipe and, if it is better, promote it."""
     version = register_model(recipe)
     decision = gate_model(version)
     outcome = promote_model(version, decision)
     refused = decision.promote and champion.refusal(version.name, version.number) is not None
-    release = Release(version, decision, _aliases(version), outcome, refused)
-    write_report(recipe, release)
-    return release
+    made = Release(version, decision, _aliases(version), outcome, refused)
+    write_report(made)
+    new_data.note_trained(version)
+    return made
 
 
 @task(name="decide", task_run_name="decide", cache_policy=NO_CACHE)
@@ -179,24 +196,24 @@ def decide(trigger: str) -> policy.TrainDecision:
 
 
 @task(name="keep", task_run_name="keep", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300])
-def keep(release: Release, trigger: str) -> None:
+def keep(said: str, trigger: str) -> None:
     """Push the run's outs to the DVC remote, and commit `dvc.lock`, listing and reports to a branch of their own."""
     pushed = graph.push()
     record = Path(graph.RECORD)
-    files = [record, listing.LISTING, start.PIN, *sorted(path for path in REPORT.parent.iterdir() if path.is_file())]
-    branch = worktree.commit(files, worktree.short_digest(record), f"{trigger}: {release}", _today())
+    files = [record, listing.LISTING, start.PIN, *sorted(path for path in REPORTS.iterdir() if path.is_file())]
+    branch = worktree.commit(files, worktree.short_digest(record), f"{trigger}: {said}", _today())
     get_run_logger().info("recorded on the branch %s%s", branch, ", the outs are pushed" if pushed else "")
 
 
-def bring_up_to_date() -> None:
-    """Run the stale stages of the graph; raises `TryAgain` if the folder was edited meanwhile."""
-    plan = graph.read_plan()
+def bring_up_to_date(targets: Sequence[str] = (graph.PIPELINE,)) -> None:
+    """Run the stale stages that the targets need; raises `TryAgain` if the folder was edited meanwhile."""
+    plan = graph.read_plan(targets)
     artifacts.show_plan(plan)
     for line in forecast.lines(plan):
         console.say("time", line)
         get_run_logger().info(line)
     run_graph(plan)
-    check_nothing_changed()
+    check_nothing_changed(targets)
 
 
 def run_graph(plan: Plan) -> None:
@@ -227,29 +244,30 @@ def run_graph(plan: Plan) -> None:
         future.result()
 
 
-def check_nothing_changed() -> None:
+def check_nothing_changed(targets: Sequence[str]) -> None:
     """Raise `TryAgain` if the folder was edited during the run: what is registered must match its content.
 
     docs/decisions.md, "Two looks at what was edited"
     """
-    stale = graph.read_plan().stale
+    stale = graph.read_plan(targets).stale
     if stale:
         why = "; ".join(f"{stage.name}: {', '.join(stage.reasons)}" for stage in stale)
         raise TryAgain(f"something changed during the run ({why}): run again")
 
 
-@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
-def write_report(recipe: str, release: Release) -> None:
-    """Write the report page, and show scores and links in the Prefect UI."""
+@task(name="report", task_run_name="report {release.recipe}", cache_policy=NO_CACHE)
+def write_report(release: Release) -> None:
+    """Write the report page of a recipe, and show scores and links in the Prefect UI."""
+    recipe, page = release.recipe, pages.report(release.recipe)
     tags = tags_of(Path.cwd(), recipe, str(runtime.flow_run.id))
     tags |= {"version": str(release.version.number)}
     if release.aliases:
         tags["alias"] = release.aliases[0]
     links = chain.links(chain.read(Path.cwd(), release.version))
-    write_atomically(REPORT, report.render(Path.cwd(), tags, links))
-    write_atomically(REPORT.with_name("decision.json"), release.decision.to_json())
+    write_atomically(page, report.render(Path.cwd(), tags, links, recipe))
+    write_atomically(page.with_name(f"decision-{recipe}.json"), release.decision.to_json())
     artifacts.show_scores(recipe)
-    artifacts.show_links(REPORT, tags["stage_key"])
+    artifacts.show_links(recipe, tags["stage_key"])
 
 
 def _aliases(version: Version) -> tuple[str, ...]:
@@ -260,7 +278,7 @@ def _request(trigger: str, found: listing.Listing) -> Request:
     request = Request(trigger, sum(new_data.new_tokens(found).values()), drift=0.0)
     if request.kind != DRIFT:
         return request
-    moved, _ = new_data.moved(found, store.aliases(model_name(RECIPE)).get(store.CHAMPION))
+    moved, _ = new_data.moved(found)
     return Request(trigger, request.new_tokens, moved)
 
 

@@ -11,35 +11,36 @@ from typing import Any
 import requests
 
 from components.core.errors import TryAgain
+from components.core.recipe import model_name
 from components.core.stage import log
 from components.registry import champion
 from flows import console
-from flows.recipes import MODEL, RECIPE
 from flows.services import prefect_api
 from flows.services.server import found_prefect
 
 
-def promote(version: int, by: str, reason: str, anyway: bool) -> None:
-    """Make a version the champion."""
-    line = champion.approve(MODEL, version, by, reason, anyway)
+def promote(recipe: str, version: int, by: str, reason: str, anyway: bool) -> None:
+    """Make a version of a recipe's model the champion."""
+    line = champion.approve(model_name(recipe), version, by, reason, anyway)
     console.say("promote", line)
-    said = {"version": version, "verdict": "approve", "by": by, "reason": reason, "anyway": anyway}
-    _tell("promote", f"promote {RECIPE} version {version}: approved by {by}", said, "Promoted", line)
+    said = {"version": version, "verdict": "approve", "by": by, "reason": reason, "anyway": anyway, "recipe": recipe}
+    _tell("promote", f"promote {recipe} version {version}: approved by {by}", said, "Promoted", line)
 
 
-def reject(version: int, by: str, reason: str) -> None:
-    """Reject a version."""
-    line = champion.reject(MODEL, version, by, reason)
+def reject(recipe: str, version: int, by: str, reason: str) -> None:
+    """Reject a version of a recipe's model."""
+    line = champion.reject(model_name(recipe), version, by, reason)
     console.say("reject", line)
-    said = {"version": version, "verdict": "reject", "by": by, "reason": reason}
-    _tell("promote", f"promote {RECIPE} version {version}: rejected by {by}", said, "Rejected", line)
+    said = {"version": version, "verdict": "reject", "by": by, "reason": reason, "recipe": recipe}
+    _tell("promote", f"promote {recipe} version {version}: rejected by {by}", said, "Rejected", line)
 
 
-def rollback(by: str, reason: str) -> None:
-    """Make the previous champion the champion again."""
-    line = champion.rollback(MODEL, by, reason)
+def rollback(recipe: str, by: str, reason: str) -> None:
+    """Make the previous champion of a recipe the champion again."""
+    line = champion.rollback(model_name(recipe), by, reason)
     console.say("rollback", line)
-    _tell("rollback", f"roll {RECIPE} back: {by}", {"by": by, "reason": reason}, "RolledBack", line)
+    said = {"by": by, "reason": reason, "recipe": recipe}
+    _tell("rollback", f"roll {recipe} back: {by}", said, "RolledBack", line)
 
 
 def _tell(flow: str, name: str, parameters: dict[str, Any], state: str, line: str) -> None:

@@ -18,16 +18,17 @@ from pydantic import Field
 
 from components.core import params
 from components.core.errors import BadData
+from components.core.recipe import evaluation, model_name, stage
+from components.core.recipe import package as package_of
 from components.evaluation.settings import Evaluate
 from components.lineage import snapshot, tags
 from components.registry import champion, gate, spread, store
 from components.registry.gate import Candidate, Decision
-from components.registry.settings import Gate
+from components.registry.settings import gate_of
 from components.registry.store import Version
 from components.reports import decision_page
-from flows import console
+from flows import console, recipes
 from flows.dvc import graph
-from flows.recipes import RECIPE, model_name
 from flows.retraining import notifications
 from flows.retraining.settings import Retraining
 
@@ -44,15 +45,16 @@ def register(recipe: str, flow_run: str = "by hand") -> Version:
 
     docs/decisions.md, "Registering is not a stage"
     """
-    root, package = Path.cwd(), Path("models/package") / recipe
+    root, package = Path.cwd(), package_of(recipe)
     if not package.exists():
-        raise BadData(f"{package} is not there: run the pipeline first (`lmforge run` or `dvc repro`)")
+        by_hand = f"dvc repro {stage('package', recipe)}"
+        raise BadData(f"{package} is not there: run the pipeline first (`lmforge run` or `{by_hand}`)")
     return store.register(
         package, model_name(recipe), tags.tags_of(root, recipe, flow_run), snapshot.collect(root, recipe)
     )
 
 
-@task(name="register", task_run_name="register", cache_policy=NO_CACHE)
+@task(name="register", task_run_name="register {recipe}", cache_policy=NO_CACHE)
 def register_model(recipe: str) -> Version:
     """Register the package of a recipe, tagged with this flow run."""
     version = register(recipe, str(runtime.flow_run.id))
@@ -60,7 +62,7 @@ def register_model(recipe: str) -> Version:
     return version
 
 
-@task(name="gate", task_run_name="gate", cache_policy=NO_CACHE)
+@task(name="gate", task_run_name="gate {version.recipe}", cache_policy=NO_CACHE)
 def gate_model(version: Version) -> Decision:
     """Judge a version against the champion. Its reports must be the current ones in reports/evaluation."""
     number, gone = champion.standing(version.name, version.number), champion.gone(version.name)
@@ -76,13 +78,13 @@ def gate_model(version: Version) -> Decision:
     _say("gate", str(decision))
     create_markdown_artifact(
         f"## {version.name} version {version.number}\n\n{decision.to_markdown()}",
-        key="gate",
+        key=f"gate-{version.recipe}",
         description="Whether the model is promoted, and why",
     )
     return decision
 
 
-@task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)
+@task(name="promote", task_run_name="promote {version.recipe}", cache_policy=NO_CACHE)
 def promote_model(version: Version, decision: Decision) -> str:
     """Make a version champion if the gate passed it and no approval is needed; returns the outcome in words.
 
@@ -96,7 +98,7 @@ def promote_model(version: Version, decision: Decision) -> str:
 def _name_verdict() -> str:
     given = runtime.flow_run.parameters
     done = {"approve": "approved", "reject": "rejected"}[given["verdict"]]
-    return f"promote {given['recipe']} version {given['version']}: {done} by {given['by']}"
+    return f"promote {recipes.one(given['recipe'])} version {given['version']}: {done} by {given['by']}"
 
 
 @flow(name="promote", flow_run_name=_name_verdict, on_completion=[notifications.promoted])
@@ -106,7 +108,7 @@ def promote(
     reason: Text,
     verdict: Literal["approve", "reject"] = "approve",
     anyway: bool = False,
-    recipe: str = RECIPE,
+    recipe: str | None = None,
 ) -> State[str]:
     """Approve or reject a version; one that a user rejected before is not promoted unless `anyway`.
 
@@ -116,9 +118,9 @@ def promote(
         reason: Why; it stands in the ledger.
         verdict: Approve makes it @champion; reject keeps it out.
         anyway: Also when the gate said no, another champion was compared with, or somebody rejected it.
-        recipe: Of the model, whose name is lmforge and the recipe.
+        recipe: Of the model, whose name is lmforge and the recipe; empty where params.yaml has only one.
     """
-    name = model_name(recipe)
+    name = model_name(recipes.one(recipe or None))
     refusal = None if anyway else champion.refusal(name, version)
     if verdict == "reject":
         return _end(champion.reject(name, version, by, reason), "Rejected")
@@ -127,32 +129,37 @@ def promote(
     return _end(champion.approve(name, version, by, reason, anyway), "Promoted")
 
 
-@flow(name="rollback", flow_run_name="roll {recipe} back: {by}")
-def rollback(by: Text, reason: Text, recipe: str = RECIPE) -> State[str]:
+def _name_rollback() -> str:
+    given = runtime.flow_run.parameters
+    return f"roll {recipes.one(given['recipe'])} back: {given['by']}"
+
+
+@flow(name="rollback", flow_run_name=_name_rollback)
+def rollback(by: Text, reason: Text, recipe: str | None = None) -> State[str]:
     """Let `@champion` and `@previous` change places.
 
     Args:
         by: Who decides; it stands in the ledger.
         reason: Why; it stands in the ledger.
-        recipe: Of the model, whose name is lmforge and the recipe.
+        recipe: Of the model, whose name is lmforge and the recipe; empty where params.yaml has only one.
     """
-    return _end(champion.rollback(model_name(recipe), by, reason), "RolledBack")
+    return _end(champion.rollback(model_name(recipes.one(recipe or None)), by, reason), "RolledBack")
 
 
 def _judge(version: Version, present: Version | None) -> Decision:
     """The gate's decision, taken from the ledger if it was made for the same inputs before."""
-    settings, evaluation = params.read("gate", Gate), params.read("evaluate", Evaluate)
-    recipe = version.name.removeprefix(model_name(""))
-    reports, gaps = Path("reports/evaluation") / recipe, tags.missing(Path.cwd(), recipe, graph.in_remote)
+    recipe = version.recipe
+    settings, scoring = gate_of(recipe), params.read("evaluate", Evaluate)
+    reports, gaps = evaluation(recipe), tags.missing(Path.cwd(), recipe, graph.in_remote)
     found = spread.find(recipe)
-    key = gate.key(version.digest, present.digest if present else None, reports, gaps, found, settings, evaluation)
+    key = gate.key(version.digest, present.digest if present else None, reports, gaps, found, settings, scoring)
     known = champion.decided(version, key)
     if known:
         decision = Decision.from_json(known)
     else:
-        challenger = _candidate(version, Path("models/package") / recipe)
+        challenger = _candidate(version, package_of(recipe))
         standing = _candidate(present, store.fetch(present.name, str(present.number))) if present else None
-        decision = gate.judge(challenger, standing, reports, gaps, found, settings, evaluation)
+        decision = gate.judge(challenger, standing, reports, gaps, found, settings, scoring)
     page = decision_page.render(decision)
     champion.decide(version, decision, page, present.number if present else None, key)
     return decision
@@ -164,16 +171,17 @@ def _candidate(version: Version, package: Path) -> Candidate:
 
 def _follow(version: Version, decision: Decision) -> str:
     """Act on a decision of the gate, and return the outcome in words."""
-    name, number = version.name, version.number
+    name, number, option = version.name, version.number, recipes.option(version.recipe)
     if not decision.promote:
         present = store.aliases(name).get(store.CHAMPION)
         return f"@champion stays version {present}" if present else "there is still no @champion"
     refusal = champion.refusal(name, number)
     if refusal:
-        return f"{refusal}: nothing is promoted; `lmforge promote {number} --anyway --reason ...` does it all the same"
-    if params.read("gate", Gate).approval == "required":
+        anyway = f"lmforge promote {number}{option} --anyway --reason ..."
+        return f"{refusal}: nothing is promoted; `{anyway}` does it all the same"
+    if gate_of(version.recipe).approval == "required":
         champion.wait(version)
-        ways = f"`lmforge promote {number} --reason ...`, or a run of the deployment {DEPLOYMENT}"
+        ways = f"`lmforge promote {number}{option} --reason ...`, or a run of the deployment {DEPLOYMENT}"
         return f"version {number} waits for approval: {ways}"
     minutes = params.read("retraining", Retraining).veto_minutes if runtime.deployment.id else 0
     if minutes:
@@ -185,7 +193,7 @@ def _promote_later(version: Version, minutes: float) -> str:
     """Schedule the deployment to promote the version at the end of the veto window, once for each decision."""
     decision = champion.last_decision(version)
     due = datetime.now(UTC) + timedelta(minutes=minutes)
-    recipe = version.name.removeprefix(model_name(""))
+    recipe = version.recipe
     said = {"by": champion.GATE, "reason": f"nobody objected within {minutes:g} minutes; {decision.details['reason']}"}
     run = cast(
         FlowRun,
@@ -201,9 +209,8 @@ def _promote_later(version: Version, minutes: float) -> str:
     )
     at = f"{(run.expected_start_time or due).astimezone():%Y-%m-%d %H:%M}"
     champion.wait(version, f"promoted at {at} unless rejected")
-    return (
-        f"version {version.number} is promoted at {at} unless rejected: `lmforge reject {version.number} --reason ...`"
-    )
+    command = f"lmforge reject {version.number}{recipes.option(recipe)} --reason ..."
+    return f"version {version.number} is promoted at {at} unless rejected: `{command}`"
 
 
 def _end(line: str, state: str) -> State[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from components.core import params
 from components.core.errors import BadData, BadSettings
+from components.core.recipe import PRETRAINED, training
 from components.evaluation import bits_per_byte, likelihood, selection
 from components.evaluation.settings import Evaluate
 from components.model import arithmetic, hf, lora
@@ -47,11 +48,12 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
     data are not up to date, and `TryAgain` while a run is active in this folder.
     """
     with locks.hold("run", "a run is at work in this folder: wait for it, or stop it"):
-        stale = [stage.name for stage in graph.read_plan().stale if stage.name in BEFORE]
+        target = training(recipe)
+        stale = [stage.name for stage in graph.read_plan([target]).stale if stage.name in BEFORE]
         if stale:
             raise BadData(f"{', '.join(stale)} would have to run first: `lmforge run`, then measure")
         evaluation = params.read("evaluate", Evaluate)
-        settings = Recipe(params.read("pretrain", Pretrain), *finetune.read(recipe), evaluation, steps)
+        settings = Recipe(*finetune.read(recipe), evaluation, steps, _pretraining(recipe))
         key = spread.key(recipe)
         known = spread.read(key)
         record = known if known and known.steps == steps else NoiseRecord(steps, {})
@@ -66,23 +68,23 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
 class Recipe:
     """What is trained, and how it is scored; pretraining and fine-tuning take at most `steps` each."""
 
-    pretrain: Pretrain
     finetune: Finetune
     tasks: Mapping[str, Task]
     evaluate: Evaluate
     steps: int
-
-    def __post_init__(self) -> None:
-        if self.pretrain.model.architecture == "encoder":
-            raise BadSettings("an encoder that labels has no bits per byte: the gate has no use for their spread")
+    pretrain: Pretrain | None  # none for a recipe on a checkpoint
 
     def train(self, seed: int) -> float:
         """The bits per byte of validation documents after training with this seed. Keeps nothing on disk."""
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            tokenizer = Tokenizer.load(pretrain.TOKENIZER)
-            hf.save(self._pretrained(seed, tokenizer, folder / "pretrain"), folder / "model")
-            model = hf.load(folder / "model")
+            folder, base = Path(scratch), Path(self.finetune.base)
+            tokenizer = Tokenizer.load(pretrain.TOKENIZER if self.pretrain else base)
+            if self.pretrain:
+                base = folder / "base"
+                hf.save(self._pretrained(self.pretrain, seed, tokenizer, folder / "pretrain"), base)
+            model = hf.load(base)
+            if model.config.architecture == "encoder":
+                raise BadSettings("an encoder that labels has no bits per byte: the gate has no use for their spread")
             settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
             rows = finetune.training_rows(settings, self.tasks, model, tokenizer)
             finetune.adapt(model, settings)
@@ -91,8 +93,8 @@ class Recipe:
             hf.save(model, folder / "model")
             return self._score(hf.load(folder / "model"), tokenizer)
 
-    def _pretrained(self, seed: int, tokenizer: Tokenizer, folder: Path) -> LanguageModel:
-        settings = replace(self.pretrain, optimization=replace(self.pretrain.optimization, seed=seed))
+    def _pretrained(self, given: Pretrain, seed: int, tokenizer: Tokenizer, folder: Path) -> LanguageModel:
+        settings = replace(given, optimization=replace(given.optimization, seed=seed))
         model = pretrain.build(settings, tokenizer.vocab_size)
         optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
         rows, _ = pretrain.data(settings, tokenizer, optimization.batch_size)
@@ -124,6 +126,13 @@ class Recipe:
                 model, layout, tokenizer, documents, tokens_per_batch=self.evaluate.tokens_per_batch, stage=STAGE
             )
         return bits_per_byte.of_all(losses)
+
+
+def _pretraining(recipe: str) -> Pretrain | None:
+    """The pretraining of a recipe's base, if that is ours."""
+    if finetune.read(recipe)[0].base != str(PRETRAINED):
+        return None
+    return params.read("pretrain", Pretrain)
 
 
 def train_each(train: Train, seeds: int, record: NoiseRecord, key: str, say: Callable[[str], None]) -> None:

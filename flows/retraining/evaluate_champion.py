@@ -12,13 +12,14 @@ from prefect.states import Completed
 from components.core import params
 from components.core.errors import BadData
 from components.core.git import git
+from components.core.recipe import model_name
 from components.evaluation.settings import Evaluate
 from components.registry import nightly_scores, store
 from components.registry.store import Version
 from components.reports import score_table
+from flows import recipes
 from flows.dvc import graph
 from flows.processes import locks, worktree
-from flows.recipes import RECIPE, model_name
 from flows.retraining import notifications
 
 EVALUATED = "lmforge.champion.evaluated"
@@ -27,26 +28,26 @@ PREPARED = Path("data/prepared")
 
 @flow(
     name="evaluate-champion",
-    flow_run_name="evaluate the champion of {recipe}",
+    flow_run_name="evaluate champions",
     on_failure=[notifications.failed],
     on_crashed=[notifications.failed],
 )
-def evaluate_champion(recipe: str = RECIPE) -> State[None]:
-    """Score the champion afresh on the newest test data, and add the scores to its curve in MLflow.
+def evaluate_champion(recipe: str | None = None) -> State[None]:
+    """Score the champion of each recipe afresh on the newest test data, and add the scores to its curve in MLflow.
 
     Args:
-        recipe: Which model: the champion of lmforge-<recipe>.
+        recipe: Which model: the champion of lmforge-<recipe>; those of all recipes if this is empty.
     """
-    name, main = model_name(recipe), worktree.main_tree()
+    names, main = [model_name(name) for name in recipes.chosen(recipe or None)], worktree.main_tree()
     with worktree.left_at_the_end(main):
-        if store.CHAMPION not in store.aliases(name):
-            return Completed(name="Skipped", message=f"{name} has no champion yet")
+        live = [store.find(name, store.CHAMPION) for name in names if store.CHAMPION in store.aliases(name)]
+        if not live:
+            return Completed(name="Skipped", message=f"{' and '.join(names)}: no champion yet")
         if main:
             take_newest_data(main)
-        champion = store.find(name, store.CHAMPION)
         with locks.hold_accelerators(lambda: None):
-            scores = _score(store.fetch(name, str(champion.number)))
-        return _tell(champion, scores)
+            scored = [(version, _score(store.fetch(version.name, str(version.number)))) for version in live]
+        return Completed(message="; ".join(_tell(version, scores) for version, scores in scored))
 
 
 def take_newest_data(main: Path) -> None:
@@ -81,8 +82,8 @@ def _score(package: Path) -> dict[str, Any]:
     return evaluate(package, params.read("evaluate", Evaluate), "champion").scores
 
 
-def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
-    """Report the scores: to MLflow, as an artifact and an event in Prefect, and in the state of the run."""
+def _tell(champion: Version, scores: dict[str, Any]) -> str:
+    """Report the scores: to MLflow, as an artifact and an event in Prefect, and in words."""
     metrics = nightly_scores.metrics(scores)
     run = nightly_scores.append(champion, metrics)
     create_table_artifact(
@@ -90,7 +91,7 @@ def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
             {"measure": name, "score": score, "interval": interval}
             for name, score, interval, _ in score_table.rows(scores)
         ],
-        key="champion",
+        key=f"champion-{champion.recipe}",
         description=f"Scores of {champion.name} version {champion.number} on the newest test data",
     )
     emit_event(
@@ -99,4 +100,4 @@ def _tell(champion: Version, scores: dict[str, Any]) -> State[None]:
         payload={"version": champion.number, "run": run, **metrics},
     )
     said = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-    return Completed(message=f"version {champion.number}: {said}")
+    return f"{champion.name} version {champion.number}: {said}"

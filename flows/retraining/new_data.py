@@ -1,20 +1,25 @@
 """What is new in the data since the last training run, and since the champion was trained.
 
-A run that registered a model leaves `.lmforge/retraining/trained/<version>.json`: the listing and the profile of the
-data that it read.
+A run that registered a model leaves `.lmforge/retraining/trained/<model>/<version>.json`: the listing and the
+profile of the data that it read.
 """
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from components.core.files import write_atomically
+from components.core.recipe import model_name
 from components.data import drift, listing
 from components.data.drift import Profile
 from components.data.listing import Listing
+from components.registry import store
+from components.registry.store import Version
+from flows import recipes
 from flows.retraining.settings import FOLDER
 
 TRAINED = FOLDER / "trained"
@@ -26,33 +31,31 @@ BYTES_PER_TOKEN = 4.0  # until there is a tokenizer to measure it
 class Trained:
     """The data that a version was trained on, as far as they can change."""
 
+    model: str  # as the registry names it
     version: int
     time: str  # ISO 8601, UTC
     listing: Listing
     profile: Profile
 
 
-def note_trained(version: int) -> None:
+def note_trained(version: Version) -> None:
     """Record that a version was trained on the data of the current listing; the first time counts."""
-    path = TRAINED / f"{version}.json"
+    path = _record(version.name, version.number)
     if path.exists() and listing.read() == _load(path).listing:
         return
     read = listing.read()
     profile = drift.profile(listing.sources(), read)
-    trained = Trained(version, datetime.now(UTC).isoformat(), read, profile)
+    trained = Trained(version.name, version.number, datetime.now(UTC).isoformat(), read, profile)
     write_atomically(path, json.dumps(asdict(trained)))
 
 
-def trained(version: int) -> Trained | None:
-    """What a version was trained on, or None if that is not known."""
-    with suppress(FileNotFoundError):
-        return _load(TRAINED / f"{version}.json")
-    return None
+def _record(model: str, version: int) -> Path:
+    return TRAINED / model / f"{version}.json"
 
 
 def last_trained() -> Trained | None:
     """What the last registered version was trained on."""
-    return max(map(_load, TRAINED.glob("*.json")), key=lambda found: found.time, default=None)
+    return max(map(_load, TRAINED.glob("*/*.json")), key=lambda found: found.time, default=None)
 
 
 def new_tokens(now: Listing) -> dict[str, int]:
@@ -65,12 +68,29 @@ def new_tokens(now: Listing) -> dict[str, int]:
     return {source: round(size / per_token) for source, size in sizes.items()}
 
 
-def moved(now: Listing, champion: int | None) -> tuple[float, str]:
-    """The drift of the data since the champion, or else the last version, was trained; and its dimension."""
-    before = (trained(champion) if champion else None) or last_trained()
-    if before is None or before.listing == now:
+def moved(now: Listing) -> tuple[float, str]:
+    """The drift of the data since the champions, or else the last version, were trained, and its dimension.
+
+    Of several recipes that of the champion from which the data moved most.
+    """
+    last = last_trained()
+    found = [*_champions()] or ([last] if last else [])
+    return max((_moved(before, now) for before in found), default=(0.0, ""))
+
+
+def _moved(before: Trained, now: Listing) -> tuple[float, str]:
+    if before.listing == now:
         return 0.0, ""
     return drift.figure(before.profile, drift.profile(listing.sources(), now))
+
+
+def _champions() -> Iterator[Trained]:
+    """What the champion of each recipe was trained on, as far as that is known."""
+    for name in map(model_name, recipes.asked()):
+        number = store.aliases(name).get(store.CHAMPION)
+        if number:
+            with suppress(FileNotFoundError):
+                yield _load(_record(name, number))
 
 
 def _bytes_per_token() -> float:

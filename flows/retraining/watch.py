@@ -16,9 +16,7 @@ from prefect.states import Completed
 from components.core import params
 from components.core.files import write_atomically
 from components.data import listing
-from components.registry import store
 from flows.processes import locks
-from flows.recipes import RECIPE, model_name
 from flows.retraining import decision_log, new_data, policy, usage
 from flows.retraining.decision_log import LoggedDecision
 from flows.retraining.policy import DATA, DRIFT, Request
@@ -45,9 +43,11 @@ def watch_data() -> State[None]:
     if last is None and not now:
         return Completed(message="no source has files that could change")
     if last is not None and last.listing == now:
-        return Completed(message=f"nothing new since version {last.version} ({last.time[:16].replace('T', ' ')} UTC)")
+        return Completed(
+            message=f"nothing new since {last.model} version {last.version} ({last.time[:16].replace('T', ' ')} UTC)"
+        )
     tokens = new_data.new_tokens(now)
-    moved, dimension = new_data.moved(now, store.aliases(model_name(RECIPE)).get(store.CHAMPION))
+    moved, dimension = new_data.moved(now)
     seen = describe(tokens, moved, dimension)
     request = choose(sum(tokens.values()), moved, settings)
     return Completed(message=f"{seen}: {_act(request, tokens, listing.digest(now), settings)}")

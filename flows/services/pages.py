@@ -1,29 +1,34 @@
 """Addresses of the pages of Prefect and MLflow, and of the pages of runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from components import tracking
+from components.core.recipe import model_name
 from flows.processes import worktree
 from flows.services import network, service, state
-
-REPORT = Path("reports/report.html")
 
 _MODE = "workflowType=machine_learning"  # otherwise MLflow opens its pages for generative AI, which show no curves
 
 
-def addresses(told: Mapping[str, Any], model: str) -> Iterator[str]:
+def report(recipe: str) -> Path:
+    """The report page of a recipe's model."""
+    return Path(f"reports/report-{recipe}.html")
+
+
+def addresses(told: Mapping[str, Any], recipes: Sequence[str]) -> Iterator[str]:
     """A line for each page that a user may want, from the state of the services."""
     found = told["services"]
     yield f"Prefect (runs, schedules)       {found['prefect']['page']}/runs"
     if "mlflow" in found:
         page, experiment = found["mlflow"]["page"], tracking.experiment(tracking.client())
         yield f"MLflow (curves)                 {mlflow_runs(page, experiment)}"
-        yield f"MLflow (registry)               {page}/#/models/{model}"
-    if REPORT.exists():
-        yield f"Report (scores, samples)        {found['pages']['page']}/{worktree.BY_HAND}/{REPORT}"
+        for name in map(model_name, recipes):
+            yield f"MLflow (registry)               {page}/#/models/{name}"
+    for path in filter(Path.exists, map(report, recipes)):
+        yield f"Report (scores, samples)        {found['pages']['page']}/{worktree.BY_HAND}/{path}"
 
 
 def mlflow() -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from components.registry import champion, store
-from flows import recipes
 from flows.processes import environment
 from flows.services.server import prefect_server
 from tests.components.support import tiny
 from tests.flows.support import toy
+from tests.flows.support.registry import MODEL, PARAMS
 from tests.flows.support.running import Flow
 
 
@@ -37,19 +37,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for number in (1, 2, 3):
-            version = store.register(tiny.vary(package, folder / f"{number}", number), recipes.MODEL, {})
-            present = store.aliases(recipes.MODEL).get(store.CHAMPION)
+            version = store.register(tiny.vary(package, folder / f"{number}", number), MODEL, {})
+            present = store.aliases(MODEL).get(store.CHAMPION)
             champion.decide(version, tiny.decision(True, number, present), tiny.PAGE, present, str(number))
             if number < 3:
-                champion.promote(recipes.MODEL, number, "better")
+                champion.promote(MODEL, number, "better")
     return folder
 
 
 @pytest.fixture
 def registry(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh folder with a copy of that registry and the ledger, and nothing else. It is the current one."""
+    """A fresh folder with a copy of that registry, the ledger and its recipe. It is the current one."""
     for name in ("mlflow", "ledger"):
         shutil.copytree(made / ".lmforge" / name, tmp_path / ".lmforge" / name)
+    (tmp_path / "params.yaml").write_text(PARAMS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

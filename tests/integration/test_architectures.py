@@ -64,7 +64,7 @@ def test_a_preset_leads_to_a_champion_that_answers(
     output = road.run("flows.cli.main", "run")
     assert "lmforge-assistant version 1 (@champion)" in output, output
     check(folder / "models/package/assistant", form, tasks)
-    assert "</html>" in (folder / "reports/report.html").read_text(encoding="utf-8")
+    assert "</html>" in (folder / "reports/report-assistant.html").read_text(encoding="utf-8")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/.lmforge/mlflow/mlflow.db")
     monkeypatch.setattr(sys, "path", sys.path.copy())
     answer_prompts("models:/lmforge-assistant@champion", folder / "models/package/assistant")

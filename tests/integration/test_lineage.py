@@ -18,7 +18,7 @@ def test_the_champion_leads_back_to_commit_sources_and_environment(finished: tup
     assert len(sources["english"]["pin"]) == 64
     assert len(found["environment_sha256"]) == 64
     text = road.run("flows.cli.main", "lineage")
-    page = (road.folder / "reports/report.html").read_text(encoding="utf-8")
+    page = (road.folder / "reports/report-assistant.html").read_text(encoding="utf-8")
     for part in (found["commit"]["sha"], found["flow_run"], found["digest"], found["environment_sha256"]):
         assert part in text
         assert part in page
@@ -33,7 +33,7 @@ def test_what_a_step_read_is_found_again_by_its_id(finished: tuple[WorkingCopy, 
     found = road.ask("lineage", "document", seen[0]["id"])
     (sighting,) = (one for one in found["sightings"] if one["stage"] == stage)
     assert 3 in sighting["steps"]
-    assert sighting["versions"] == [1]
+    assert sighting["versions"] == ["lmforge-assistant@1"]
     assert sighting["in_tree"]
 
 

@@ -117,15 +117,16 @@ def test_new_data_become_a_champion(house: House) -> None:
     assert train["state_type"] == "COMPLETED", train["state"]
     assert "version 2 waits for approval" in train["state"]["message"]
     stages = house.stages(train)
-    assert {stages[name] for name in ("ingest", "validate@raw", "pretrain", "package@assistant", "gate")} == {
+    assert {stages[name] for name in ("ingest", "validate@raw", "pretrain", "package@assistant", "gate assistant")} == {
         "Completed"
     }
     artifacts = house.artifacts(train)
-    assert set(artifacts) >= {"decision", "plan", "validation-raw", "validation-prepared", "scores", "gate", "links"}
+    models = {f"{kind}-assistant" for kind in ("scores", "gate", "links")}
+    assert set(artifacts) >= {"decision", "plan", "validation-raw", "validation-prepared", *models}
     assert "notes" in artifacts["plan"] or "listing" in artifacts["plan"]
-    for address in re.findall(r"\]\((http://[^)]+)\)", artifacts["links"] + artifacts["validation-raw"]):
+    for address in re.findall(r"\]\((http://[^)]+)\)", artifacts["links-assistant"] + artifacts["validation-raw"]):
         assert requests.get(address, timeout=30).ok, address
-    assert "reports/report.html" in artifacts["links"]
+    assert "reports/report-assistant.html" in artifacts["links-assistant"]
     assert (house.road.record(), _status(house.road)) == before, "the main tree was touched"
     branches = git_output(house.road, "branch", "--list", "runs/*")
     assert re.search(r"runs/\d{4}-\d\d-\d\d-[0-9a-f]{8}", branches), branches

@@ -23,7 +23,7 @@ STAGES = (
     "encode",
     "pretrain",
     "finetune@assistant",
-    "evaluate@base",
+    "evaluate-base",
     "evaluate@assistant",
     "package@assistant",
 )
@@ -40,7 +40,7 @@ def test_the_run_ends_with_a_champion(finished: tuple[WorkingCopy, str]) -> None
     assert "@champion" in output
     for command in ("lmforge up", "lmforge chat"):
         assert command in output
-    page = (road.folder / "reports/report.html").read_text(encoding="utf-8")
+    page = (road.folder / "reports/report-assistant.html").read_text(encoding="utf-8")
     assert "</html>" in page
     scores = json.loads((road.folder / "reports/evaluation/assistant/scores.json").read_text())
     assert set(scores["tasks"]) == {"topic", "sentiment_en", "sentiment_zh", "description", "question_answering"}

@@ -15,7 +15,7 @@ from components.stages import evaluate, finetune, package, pretrain
 ROOT = Path(__file__).parents[3]
 DECODER = {
     "pretrain": {"model": {"architecture": "decoder"}, "sequence_length": 128},
-    "finetune": {"mine": {"max_prompt_tokens": 80, "max_answer_tokens": 48}},
+    "finetune": {"mine": {"base": "models/pretrained", "max_prompt_tokens": 80, "max_answer_tokens": 48}},
     "evaluate": {"max_new_tokens": 32, "verbatim_prompt": 32, "verbatim_tokens": 32},
     "package": {"max_new_tokens": 48},
 }
@@ -89,7 +89,10 @@ def test_the_rules_name_settings_that_are_there() -> None:
     content = params.load(ROOT / "params.yaml")
     for architecture in ("decoder", "encoder", "encoder_decoder"):
         content["pretrain"]["model"]["architecture"] = architecture
-        for rule in context_window._rules(content):
+        for rule in (
+            *context_window._of_recipe("assistant", architecture),
+            *context_window._of_documents(architecture),
+        ):
             assert all(isinstance(context_window._number(content, name), int) for name in rule.names)
 
 
@@ -98,7 +101,7 @@ def test_the_rules_name_settings_that_are_there() -> None:
     [
         pretrain.main,
         lambda: finetune.main("assistant"),
-        lambda: evaluate.main("base", "models/pretrained", "reports"),
+        lambda: evaluate.main("base"),
         lambda: package.main("assistant"),
     ],
     ids=["pretrain", "finetune", "evaluate", "package"],

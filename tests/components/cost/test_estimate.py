@@ -20,7 +20,7 @@ TRAINING = TrainingEstimate(
     seconds=300,
 )
 WEIGHTS = "4.0M weights, 48 MB with gradients and optimizer"
-ROAD = RunEstimate({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate@base": 40.0, "encode": 5.0})
+ROAD = RunEstimate({"pretrain": TRAINING}, {"ingest": 10.0, "evaluate-base": 40.0, "encode": 5.0})
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +71,8 @@ def test_another_stage_takes_what_it_took_also_with_more_data() -> None:
 
 
 def test_a_run_is_told_in_a_line() -> None:
-    assert estimate.foretell(ROAD, ["ingest", "encode", "pretrain", "evaluate@base"]) == (
-        "at most about 6.2 min on this machine: pretrain 5.3 min, evaluate@base 40 s, ingest 10 s"
+    assert estimate.foretell(ROAD, ["ingest", "encode", "pretrain", "evaluate-base"]) == (
+        "at most about 6.2 min on this machine: pretrain 5.3 min, evaluate-base 40 s, ingest 10 s"
     )
     assert estimate.foretell(ROAD, ["mine", "encode"]) == (
         "at most about 5 s on this machine: encode 5 s, and mine, of which nothing is known"

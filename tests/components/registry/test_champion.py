@@ -70,7 +70,7 @@ def kinds() -> list[str]:
 
 
 def holds() -> bool:
-    found = transaction.examine(NAME)
+    found = transaction.examine([NAME])
     return not found.faults and found.unfinished is None
 
 
@@ -225,7 +225,7 @@ def test_an_older_registry_is_taken_over() -> None:
 def test_an_alias_moved_by_hand_is_found_and_told() -> None:
     release(1, 2)
     tracking.client().set_registered_model_alias(NAME, "champion", "3")
-    (fault,) = transaction.examine(NAME).faults
+    (fault,) = transaction.examine([NAME]).faults
     assert str(fault) == (
         "line 4: the last one says @champion 2, @previous 1, but the registry has @champion 3, @previous 1"
     )
@@ -239,14 +239,14 @@ def test_a_cut_tail_is_found_and_never_forgotten() -> None:
     release(1, 2)
     lines = ledger.LEDGER.read_bytes().splitlines(keepends=True)
     ledger.LEDGER.write_bytes(b"".join(lines[:2]))
-    assert [str(fault) for fault in transaction.examine(NAME).faults] == [
+    assert [str(fault) for fault in transaction.examine([NAME]).faults] == [
         "line 3: missing: the registry knows entry 4 about model",
         "line 2: the last one says @champion 1, but the registry has @champion 2, @previous 1",
     ]
     champion.rollback(NAME, "Ann", "still works")
     assert store.aliases(NAME) == {"champion": 1, "previous": 2}
     assert kinds() == ["decision", "promotion", "repair", "repair", "rollback"]
-    (fault,) = transaction.examine(NAME).faults
+    (fault,) = transaction.examine([NAME]).faults
     assert str(fault).startswith("line 3: entry 4, which the registry knows by the hash ")
 
 
@@ -287,7 +287,7 @@ def test_a_kill_between_any_two_moves_is_put_right_by_the_next_command(
         ended = killed_before(moment, COMMANDS[command])
         assert store.aliases(NAME)["champion"] in (1, 2, 3)
         was_written = kinds()[5:]
-        assert transaction.examine(NAME).faults == []
+        assert transaction.examine([NAME]).faults == []
         judge(4)  # the next command
         assert holds()
         if command == "rollback":

@@ -60,7 +60,7 @@ def test_a_month(folder: Path) -> None:
         ends.append(len(ledger.read()))
     assert seen == expected()
 
-    found = transaction.examine(NAME)
+    found = transaction.examine([NAME])
     assert (found.faults, found.unfinished) == ([], None)
     entries = ledger.read()
     stated = [entry.details.get("aliases", {}).get(store.CHAMPION) for entry in entries]

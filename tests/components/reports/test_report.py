@@ -64,7 +64,8 @@ def finished(root, models, prepared, figure="bits_per_byte"):
         report = {"table": table, "success": True, "rows": {"documents": 12}, "rules": [rule]}
         write(root / "reports/validation" / f"{table}.json", json.dumps(report))
     for folder in ("pretrained", "finetuned/assistant"):
-        write(root / "models" / folder / "training.json", json.dumps({"steps": 10, "tokens": 1_500_000}))
+        facts = {"steps": 10, "tokens": 1_500_000, "base": "models/pretrained"}
+        write(root / "models" / folder / "training.json", json.dumps(facts))
     return root
 
 

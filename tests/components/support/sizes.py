@@ -21,6 +21,6 @@ def pretrain(**changes: object) -> Pretrain:
     """Settings of the stage for a model of 30 thousand weights."""
     model = shapes.settings(depth=1, hidden_size=32, num_heads=2, head_dim=16)
     return Pretrain(
-        model=model, objective="causal", reads="data/tokens", document_mask=True, zero_projections=False,
+        model=model, objective="causal", document_mask=True, zero_projections=False,
         sequence_length=16, keep_optimizer=False, validation_rows=4, optimization=optimization(**changes),
     )  # fmt: skip

@@ -94,7 +94,7 @@ def make_model(folder: Path, seed: int, kind: str = "decoder") -> Path:
 
 def make_package(target: Path, model: Path, reports: Path, data: Path) -> Path:
     """The package of a model folder."""
-    package.build(model, reports, reports, data, target, PACKAGE)
+    package.build(model, reports, data, target, PACKAGE)
     return target
 
 

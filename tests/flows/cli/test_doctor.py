@@ -8,8 +8,8 @@ import pytest
 from components import tracking
 from components.core.errors import BadData
 from components.registry import store
-from flows import recipes
 from flows.cli import doctor
+from tests.flows.support.registry import MODEL
 
 
 def test_a_copied_folder_is_told(made: Path, registry: Path) -> None:
@@ -25,15 +25,15 @@ def test_a_copied_folder_is_told(made: Path, registry: Path) -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_a_champion_that_is_lost_is_told() -> None:
-    assert doctor.champion().seen == "version 2"
+    assert doctor.champion(MODEL).seen == f"{MODEL} version 2"
     for files in Path(".lmforge/mlflow/artifacts/models").iterdir():
         shutil.rmtree(files)
-    told = doctor.champion()
-    assert told.seen == "the files of @champion (version 2) and @previous (version 1) are gone"
+    told = doctor.champion(MODEL)
+    assert told.seen == f"the files of {MODEL} @champion (version 2) and @previous (version 1) are gone"
     assert "restore .lmforge/mlflow/artifacts" in told.advice
     with pytest.raises(BadData, match="the files of lmforge-assistant version 2 are gone"):
-        store.fetch(recipes.MODEL, store.CHAMPION)
-    tracking.client().delete_model_version(recipes.MODEL, "2")
-    told = doctor.champion()
-    assert told.seen == "version 2 was @champion, and the registry has it no more"
+        store.fetch(MODEL, store.CHAMPION)
+    tracking.client().delete_model_version(MODEL, "2")
+    told = doctor.champion(MODEL)
+    assert told.seen == f"{MODEL} version 2 was @champion, and the registry has it no more"
     assert "`lmforge rollback`" in told.advice

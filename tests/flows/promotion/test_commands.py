@@ -11,9 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from components.registry import champion, ledger, store
-from flows import recipes
 from flows.cli import ledger_text
 from flows.promotion import commands
+from tests.flows.support.registry import MODEL, RECIPE
 from tests.flows.support.running import REPOSITORY
 
 
@@ -26,9 +26,7 @@ def test_a_rollback_needs_the_registry_alone(registry: Path) -> None:
     (registry / "dvc.yaml").touch()  # by which the command knows the folder
     result = lmforge("rollback", "--reason", "bad answers")
     assert result.returncode == 0, result.stderr
-    assert (
-        result.stdout == f"rollback             {recipes.MODEL} version 1 is @champion again, version 2 is @previous\n"
-    )
+    assert result.stdout == f"rollback             {MODEL} version 1 is @champion again, version 2 is @previous\n"
     last = ledger.read()[-1]
     assert (last.kind, last.details["reason"]) == ("rollback", "bad answers")
     assert last.details["by"]
@@ -49,13 +47,13 @@ def test_what_was_done_stands_among_the_runs_of_prefect(
     prefect_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{prefect_url}/api")
-    commands.reject(3, by="Ann of the test", reason="rude")
-    commands.promote(3, by="Bo of the test", reason="she agrees now", anyway=True)
-    commands.rollback(by="Cy of the test", reason="told you")
+    commands.reject(RECIPE, 3, by="Ann of the test", reason="rude")
+    commands.promote(RECIPE, 3, by="Bo of the test", reason="she agrees now", anyway=True)
+    commands.rollback(RECIPE, by="Cy of the test", reason="told you")
     assert capsys.readouterr().out.splitlines() == [
-        f"reject               {recipes.MODEL} version 3 is rejected: nothing is promoted",
-        f"promote              {recipes.MODEL} version 3 is @champion, version 2 is @previous",
-        f"rollback             {recipes.MODEL} version 2 is @champion again, version 3 is @previous",
+        f"reject               {MODEL} version 3 is rejected: nothing is promoted",
+        f"promote              {MODEL} version 3 is @champion, version 2 is @previous",
+        f"rollback             {MODEL} version 2 is @champion again, version 3 is @previous",
     ]
     with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}), get_client(sync_client=True) as client:
         states = {run.name: run.state for run in client.read_flow_runs() if "of the test" in str(run.name)}
@@ -69,13 +67,13 @@ def test_what_was_done_stands_among_the_runs_of_prefect(
 @pytest.mark.usefixtures("registry")
 def test_a_server_that_is_away_keeps_nobody_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    commands.rollback(by="Ann", reason="at night")
-    assert store.aliases(recipes.MODEL)[store.CHAMPION] == 1
+    commands.rollback(RECIPE, by="Ann", reason="at night")
+    assert store.aliases(MODEL)[store.CHAMPION] == 1
 
 
 @pytest.mark.usefixtures("registry")
 def test_the_ledger_in_words() -> None:
-    champion.reject(recipes.MODEL, 3, "Ann", "rude\nanswers")
+    champion.reject(MODEL, 3, "Ann", "rude\nanswers")
     lines = list(ledger_text.lines())
     assert lines[0].endswith("decision   version 1        promote: all 1 rules against the floors hold")
     assert lines[3].endswith("promotion  version 1 -> 2   the gate: better")

@@ -61,6 +61,7 @@ GATE = {
     "seed": 0,
     "approval": "none",
 }
+RECIPES: dict[str, object] = {"assistant": {}}
 RETRAINING = params.load(Path(__file__).parents[3] / params.PARAMS)["retraining"]
 
 
@@ -73,7 +74,7 @@ def trained(tmp_path: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch) -
     YAML().dump(
         {"stages": {"all": {"cmd": "make", "outs": [{"path": out, "md5": "0"} for out in outs]}}}, Path("dvc.lock")
     )
-    YAML().dump({"gate": GATE, "evaluate": EVALUATION}, Path("params.yaml"))
+    YAML().dump({"finetune": RECIPES, "gate": GATE, "evaluate": EVALUATION}, Path("params.yaml"))
     subprocess.run(["git", "init", "--quiet"], check=True)
     toy.dvc(tmp_path, "init", "--quiet")
     Path(".gitignore").write_text("/.lmforge/\n/data/\n/models/\n/reports/\n")
@@ -120,7 +121,7 @@ def test_a_model_is_promoted_kept_out_and_brought_back(trained: Path, capsys: py
     assert (other.number, decision.promote, decision.against) == (2, False, "champion")
     assert store.aliases(NAME) == {"champion": 1, "challenger": 2}
     assert "@champion stays version 1" in capsys.readouterr().out
-    artifact = Artifact.get("gate")
+    artifact = Artifact.get("gate-assistant")
     assert artifact is not None
     assert "| change in bits per byte |" in str(artifact.data)
 
@@ -141,7 +142,7 @@ def test_a_model_is_promoted_kept_out_and_brought_back(trained: Path, capsys: py
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs()
         tasks = {run.name for run in client.read_task_runs()}
-    assert {"register", "gate", "promote"} <= tasks
+    assert {"register assistant", "gate assistant", "promote assistant"} <= tasks
     ends = {(run.name, run.state.name, run.state.message) for run in runs if run.state}
     approved = "promote assistant version 2: approved by Ann"
     assert ends >= {
@@ -155,12 +156,14 @@ def test_a_model_is_promoted_kept_out_and_brought_back(trained: Path, capsys: py
         *("approval", "promotion"),
         "rollback",
     ]
-    assert transaction.examine(NAME).faults == []
+    assert transaction.examine([NAME]).faults == []
 
 
 @pytest.mark.usefixtures("trained")
 def test_a_version_waits_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
-    YAML().dump({"gate": GATE | {"approval": "required"}, "evaluate": EVALUATION}, Path("params.yaml"))
+    YAML().dump(
+        {"finetune": RECIPES, "gate": GATE | {"approval": "required"}, "evaluate": EVALUATION}, Path("params.yaml")
+    )
     version, _ = release()
     assert store.aliases(NAME) == {"challenger": 1}
     assert store.notes(version)["approval"] == "pending"
@@ -180,7 +183,12 @@ def test_a_version_waits_for_a_person(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.usefixtures("trained")
 def test_there_is_time_to_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    definition = {"gate": GATE, "evaluate": EVALUATION, "retraining": RETRAINING | {"veto_minutes": 60}}
+    definition = {
+        "finetune": RECIPES,
+        "gate": GATE,
+        "evaluate": EVALUATION,
+        "retraining": RETRAINING | {"veto_minutes": 60},
+    }
     YAML().dump(definition, Path("params.yaml"))
     RunnerDeployment.from_entrypoint("flows.promotion.flows.promote", name="promote").apply()
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "as when a deployment runs")

@@ -23,8 +23,10 @@ MASKED = MaskedTokens(rate=0.2, masked=0.8, random=0.1)
 RECIPE = Recipe(
     pretrain=replace(pretrain(), sequence_length=64),
     finetune=Finetune(
+        base="models/pretrained",
         tasks={"topic": 1.0},
         replay=0.5,
+        reads="data/tokens",
         max_prompt_tokens=32,
         max_answer_tokens=16,
         validation_rows=2,
@@ -45,7 +47,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_rows(Path("data/prepared/documents") / split, rows)
     example = {"source": "one", "task": "topic", "inputs": json.dumps({"text": TEXTS[0]}), "target": "Arts"}
     write_rows(Path("data/prepared/examples/train"), [example | {"id": f"{n}"} for n in range(8)])
-    YAML().dump({"encode": {"compared_documents": 2}}, Path("params.yaml"))
+    YAML().dump({"encode": {"compared_documents": 2, "pairs": False}}, Path("params.yaml"))
     encode.main()
     return tmp_path
 
