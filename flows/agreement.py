@@ -39,8 +39,8 @@ def check_mixtures(content: Mapping[str, Any], where: str) -> None:
 
 
 def _unfit(content: Mapping[str, Any], tasks: Mapping[str, Task], where: str) -> Iterator[str]:
-    mixtures = {f"finetune.{recipe}.tasks": found["tasks"] for recipe, found in content["finetune"].items()}
-    mixtures["pretrain.tasks"] = content["pretrain"].get("tasks") or {}
+    mixtures = {f"finetune.{recipe}.tasks": found["tasks"] for recipe, found in content.get("finetune", {}).items()}
+    mixtures["pretrain.tasks"] = content.get("pretrain", {}).get("tasks") or {}
     for key, mixture in mixtures.items():
         try:
             tasks_catalog.pick(tasks, mixture, f"{where}: {key}")

@@ -49,7 +49,7 @@ def _trained(root: Path, recipe: str) -> Iterator[str]:
     """The recipe and, where it starts from the pretrained model, the base."""
     yield recipe
     facts = read_json(root / weights(recipe) / "training.json")
-    if facts.get("base") == str(PRETRAINED):
+    if facts.get("base", {}).get("folder") == str(PRETRAINED):
         yield BASE
 
 

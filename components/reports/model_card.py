@@ -5,7 +5,7 @@ https://huggingface.co/docs/hub/model-cards
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from components.core import templates
 from components.core.files import read_json
+from components.core.recipe import BASE
 from components.model import hf
 from components.model.folder import is_adapter, weight_files
 from components.registry.settings import Package
@@ -51,7 +52,7 @@ def render(model: Path, reports: Path, data: Path, settings: Package) -> str:
         adapter=is_adapter(model),
         training=training,
         documents=sources,
-        examples=examples(data / "examples" / "train", training.get("tasks", ())),
+        examples=[] if scores["model"] == BASE else examples(data / "examples" / "train"),
         scores=scores,
         weak=not_above_best_baseline(scores),
     )
@@ -107,15 +108,14 @@ def documents(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def examples(folder: Path, tasks: Collection[str]) -> list[dict[str, Any]]:
-    """Examples of these tasks, by task, source and licence."""
+def examples(folder: Path) -> list[dict[str, Any]]:
+    """Examples by task, source and licence."""
     keys = ["task", "source", "license"]
     table = _columns(folder, **{key: pc.field(key) for key in keys})
     groups = table.group_by(keys).aggregate([([], "count_all")])
     return [
         {**{key: row[key] for key in keys}, "examples": row["count_all"]}
         for row in groups.sort_by([(key, "ascending") for key in keys]).to_pylist()
-        if row["task"] in tasks
     ]
 
 

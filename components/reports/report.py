@@ -93,7 +93,7 @@ def _trainings(root: Path, model: str) -> list[tuple[str, str]]:
 
 def _is_on_ours(root: Path, model: str) -> bool:
     """Whether a recipe starts from the pretrained model of this repository."""
-    return bool(_facts(root / recipe.weights(model))["base"] == str(recipe.PRETRAINED))
+    return bool(_facts(root / recipe.weights(model))["base"]["folder"] == str(recipe.PRETRAINED))
 
 
 def _before(root: Path, model: str) -> Path | None:

@@ -154,16 +154,17 @@ def adapt(model: LanguageModel, settings: Finetune) -> None:
     """
     if settings.lora is None:
         return
-    if settings.lora.register == "adapter" and is_adapter(BASE):
-        raise BadSettings(f"params.yaml: lora.register is adapter, but {BASE} is an adapter itself: set it to merged")
+    if settings.lora.register == "adapter" and is_adapter(Path(settings.base)):
+        raise BadSettings(
+            f"params.yaml: lora.register is adapter, but {settings.base} is an adapter itself: set it to merged"
+        )
     initialization.adapt(model, settings.lora, settings.optimization.seed)
 
 
-def adapted_from(settings: Finetune) -> dict[str, object]:
-    """The facts of a training of adapters: its settings, and the base with the digest of its weights."""
-    if settings.lora is None:
-        return {}
-    return {"lora": asdict(settings.lora), "base": {"folder": str(BASE), "sha256": weights_digest(BASE)}}
+def began_with(settings: Finetune) -> dict[str, object]:
+    """The facts of the beginning of a training: the base with the digest of its weights, and settings of adapters."""
+    base = {"folder": settings.base, "sha256": weights_digest(Path(settings.base))}
+    return {"base": base, **({"lora": asdict(settings.lora)} if settings.lora else {})}
 
 
 def save(model: LanguageModel, folder: Path, settings: Finetune) -> None:
@@ -171,12 +172,12 @@ def save(model: LanguageModel, folder: Path, settings: Finetune) -> None:
     if settings.lora is None:
         hf.save(model, folder)
     elif settings.lora.register == "merged":
-        adapters.write(model, settings.lora, BASE, folder / MERGED)
+        adapters.write(model, settings.lora, Path(settings.base), folder / MERGED)
         lora.merge(model)
         hf.save(model, folder)
     else:
         hf.save_config(model, folder)
-        adapters.write(model, settings.lora, BASE, folder)
+        adapters.write(model, settings.lora, Path(settings.base), folder)
 
 
 def main(recipe: str) -> None:
@@ -215,11 +216,10 @@ def main(recipe: str) -> None:
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
         predicts_next=True,
         facts={
-            "base": settings.base,
             "tasks": [task.definition() for task in tasks.values()],
             prompts.BUDGET: settings.max_prompt_tokens,
             **start.facts(pinned),
-            **adapted_from(settings),
+            **began_with(settings),
         },
         save=partial(save, settings=settings),
     )

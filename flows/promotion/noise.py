@@ -35,6 +35,7 @@ from flows.processes import locks
 
 DOCUMENTS = Path("data/prepared/documents/validation")
 STAGE = "noise"
+NO_BITS = "an encoder that labels has no bits per byte: the gate has no use for their spread"
 
 Train = Callable[[int], float]
 """From a seed to bits per byte."""
@@ -74,6 +75,10 @@ class Recipe:
     steps: int
     pretrain: Pretrain | None  # none for a recipe on a checkpoint
 
+    def __post_init__(self) -> None:
+        if self.pretrain and self.pretrain.model.architecture == "encoder":
+            raise BadSettings(NO_BITS)
+
     def train(self, seed: int) -> float:
         """The bits per byte of validation documents after training with this seed. Keeps nothing on disk."""
         with tempfile.TemporaryDirectory() as scratch:
@@ -84,7 +89,7 @@ class Recipe:
                 hf.save(self._pretrained(self.pretrain, seed, tokenizer, folder / "pretrain"), base)
             model = hf.load(base)
             if model.config.architecture == "encoder":
-                raise BadSettings("an encoder that labels has no bits per byte: the gate has no use for their spread")
+                raise BadSettings(NO_BITS)
             settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
             rows = finetune.training_rows(settings, self.tasks, model, tokenizer)
             finetune.adapt(model, settings)

@@ -64,7 +64,7 @@ def finished(root, models, prepared, figure="bits_per_byte"):
         report = {"table": table, "success": True, "rows": {"documents": 12}, "rules": [rule]}
         write(root / "reports/validation" / f"{table}.json", json.dumps(report))
     for folder in ("pretrained", "finetuned/assistant"):
-        facts = {"steps": 10, "tokens": 1_500_000, "base": "models/pretrained"}
+        facts = {"steps": 10, "tokens": 1_500_000, "base": {"folder": "models/pretrained"}}
         write(root / "models" / folder / "training.json", json.dumps(facts))
     return root
 

@@ -32,6 +32,7 @@ RECIPE = Recipe(
         validation_rows=2,
         optimization=optimization(),
     ),
+    tasks={"topic": tiny.TASKS["topic"]},
     evaluate=EVALUATION,
     steps=4,
 )
@@ -74,6 +75,7 @@ def test_seeds_differ_and_a_seed_repeats_itself(data: Path) -> None:
 
 
 def test_a_model_that_labels_is_refused_before_anything_starts() -> None:
+    assert RECIPE.pretrain
     labels = replace(RECIPE.pretrain, model=shapes.settings(**shapes.ENCODER), objective="masked", masked=MASKED)
     with pytest.raises(BadSettings, match="no bits per byte"):
         replace(RECIPE, pretrain=labels)
