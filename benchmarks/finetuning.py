@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.variants import changed, row, train
 from components.core import params
 from components.core.progress import Progress
+from components.core.recipe import PRETRAINED
 from components.evaluation import predictions, selection
 from components.evaluation.predictions import Predictor
 from components.evaluation.settings import Evaluate
@@ -166,7 +167,7 @@ def known() -> dict[str, Task]:
 
 def teach(settings: Finetune) -> Taught:
     """Fine-tune the base model once."""
-    model, tokenizer = hf.load(finetune.BASE), Tokenizer.load(finetune.BASE)
+    model, tokenizer = hf.load(PRETRAINED), Tokenizer.load(PRETRAINED)
     length = model.config.max_sequence_length
     documents = batches.of_documents(
         finetune.TOKENS, "validation", Causal(tokenizer.end_of_text, document_mask=True), length, seed=1

@@ -10,6 +10,7 @@ import torch
 from components.core import params
 from components.core.errors import BadSettings
 from components.core.files import sha256
+from components.core.recipe import PRETRAINED
 from components.model import hf
 from components.model.lora_settings import Lora
 from components.stages import finetune
@@ -32,8 +33,8 @@ def recipe(**changes: object) -> Finetune:
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("register", ["merged", "adapter"])
 def test_adapters_are_written_merged_or_beside_their_base(tiny_model: Path, register: str) -> None:
-    shutil.copytree(tiny_model, finetune.BASE)
-    settings, model = recipe(register=register), hf.load(finetune.BASE)
+    shutil.copytree(tiny_model, PRETRAINED)
+    settings, model = recipe(register=register), hf.load(PRETRAINED)
     finetune.adapt(model, settings)
     adapted.randomize(model)
     with torch.inference_mode():
@@ -45,8 +46,8 @@ def test_adapters_are_written_merged_or_beside_their_base(tiny_model: Path, regi
     adapter = {"adapter_config.json", "adapter_model.safetensors"}
     merged = {"model.safetensors", *(f"adapter/{name}" for name in adapter)}
     assert files == {"config.json"} | (merged if register == "merged" else adapter)
-    facts = finetune.adapted_from(settings)
-    assert facts["base"] == {"folder": "models/pretrained", "sha256": sha256(finetune.BASE / "model.safetensors")}
+    facts = finetune.began_with(settings)
+    assert facts["base"] == {"folder": "models/pretrained", "sha256": sha256(PRETRAINED / "model.safetensors")}
 
 
 @pytest.mark.usefixtures("folder")
@@ -55,10 +56,10 @@ def test_targets_and_bases_that_do_not_fit_are_refused(tiny_model: Path, tiny_mo
         finetune.adapt(hf.load(tiny_model), recipe(targets=("q_prj",)))
     with pytest.raises(BadSettings, match=r"lora\.rank is 200, but q_proj is a matrix of 64 x 64: take at most 64"):
         finetune.adapt(hf.load(tiny_model), recipe(rank=200))
-    finetune.BASE.parent.mkdir()
-    finetune.BASE.symlink_to(tiny_models["adapter"])
+    PRETRAINED.parent.mkdir()
+    PRETRAINED.symlink_to(tiny_models["adapter"])
     with pytest.raises(BadSettings, match=r"models/pretrained is an adapter itself: set it to merged"):
-        finetune.adapt(hf.load(finetune.BASE), recipe(register="adapter"))
+        finetune.adapt(hf.load(PRETRAINED), recipe(register="adapter"))
 
 
 def test_the_section_of_the_method_goes_with_it() -> None:
