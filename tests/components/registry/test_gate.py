@@ -104,7 +104,7 @@ def test_a_champion_that_does_not_say_what_it_was_taught_is_asked_all(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("tokenizer.json", "FileNotFoundError"), ("config.json", "holds no config.json")]
+    ("name", "said"), [("tokenizer.json", "holds no tokenizer.json"), ("config.json", "holds no config.json")]
 )
 def test_a_champion_that_cannot_be_read_keeps_its_place_and_says_why(
     judge: Judge, tiny_model: Path, tmp_path: Path, name: str, said: str
