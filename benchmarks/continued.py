@@ -24,7 +24,6 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-CATALOGUE = "data/sources.yaml"
 DONE = re.compile(r"^(\S+) +done in (\d+) s$", re.MULTILINE)
 
 
@@ -49,7 +48,7 @@ def main() -> None:
         folder = Path(scratch)
         champion = checkout(folder / "champion", arguments.preset, arguments.without)
         show("champion", run(champion))
-        shutil.copy(ROOT / CATALOGUE, champion / CATALOGUE)
+        (champion / catalogue(champion)).write_bytes((ROOT / catalogue(champion)).read_bytes())
         shutil.copytree(champion, folder / "zero", symlinks=True)
         lmforge(champion, "preset", arguments.preset, "go-on")
         continued, zero = run(champion), run(folder / "zero")
@@ -73,10 +72,6 @@ def checkout(folder: Path, preset: str, without: str) -> Path:
         if (ROOT / name).is_file() and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    yaml = YAML()
-    catalogue = yaml.load(folder / CATALOGUE)
-    catalogue["sources"] = [source for source in catalogue["sources"] if source["name"] != without]
-    yaml.dump(catalogue, folder / CATALOGUE)
     (folder / ".lmforge").mkdir()
     if (ROOT / ".lmforge/downloads").exists():
         shutil.copytree(ROOT / ".lmforge/downloads", folder / ".lmforge/downloads")
@@ -84,7 +79,16 @@ def checkout(folder: Path, preset: str, without: str) -> Path:
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "benchmark"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
     lmforge(folder, "preset", preset)
+    yaml, path = YAML(), folder / catalogue(folder)
+    content = yaml.load(path)
+    content["sources"] = [source for source in content["sources"] if source["name"] != without]
+    yaml.dump(content, path)
     return folder
+
+
+def catalogue(folder: Path) -> str:
+    """The path of the catalogue of sources that a copy reads."""
+    return str(YAML(typ="safe").load(folder / "params.yaml")["ingest"]["sources"])
 
 
 def run(folder: Path) -> Result:

@@ -25,10 +25,10 @@ from components.registry.spread import NoiseRecord
 from components.stages import finetune, pretrain
 from components.tasks import Task
 from components.tokenizer.tokenizer import Tokenizer
-from components.training import scaling
+from components.training import initialization, scaling
 from components.training.data.batches import Rows
 from components.training.engine import loop
-from components.training.settings import Finetune, Optimization, Pretrain
+from components.training.settings import CHAMPION, Finetune, Optimization, Pretrain
 from flows import console
 from flows.dvc import graph
 from flows.processes import locks
@@ -54,7 +54,7 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
         if stale:
             raise BadData(f"{', '.join(stale)} would have to run first: `lmforge run`, then measure")
         evaluation = params.read("evaluate", Evaluate)
-        settings = Recipe(*finetune.read(recipe), evaluation, steps, _pretraining(recipe))
+        settings = Recipe(recipe, *finetune.read(recipe), evaluation, steps, _pretraining(recipe))
         key = spread.key(recipe)
         known = spread.read(key)
         record = known if known and known.steps == steps else NoiseRecord(steps, {})
@@ -69,6 +69,7 @@ def measure(recipe: str, seeds: int, steps: int) -> str:
 class Recipe:
     """What is trained, and how it is scored; pretraining and fine-tuning take at most `steps` each."""
 
+    name: str
     finetune: Finetune
     tasks: Mapping[str, Task]
     evaluate: Evaluate
@@ -90,6 +91,8 @@ class Recipe:
             model = hf.load(base)
             if model.config.architecture == "encoder":
                 raise BadSettings(NO_BITS)
+            if self.finetune.start == CHAMPION:
+                model = initialization.transferred(model, self.name)
             settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
             rows = finetune.training_rows(settings, self.tasks, model, tokenizer)
             finetune.adapt(model, settings)

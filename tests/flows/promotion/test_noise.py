@@ -21,6 +21,7 @@ from tests.components.support.tiny import TEXTS, write_rows
 
 MASKED = MaskedTokens(rate=0.2, masked=0.8, random=0.1)
 RECIPE = Recipe(
+    name="assistant",
     pretrain=replace(pretrain(), sequence_length=64),
     finetune=Finetune(
         base="models/pretrained",
