@@ -31,6 +31,7 @@ RECIPE = Recipe(
         max_prompt_tokens=32,
         max_answer_tokens=16,
         validation_rows=2,
+        method="full",
         optimization=optimization(),
     ),
     tasks={"topic": tiny.TASKS["topic"]},
