@@ -50,7 +50,7 @@ def pin(root: Path, version: Version) -> Start:
 def of_version(version: Version, data: str) -> Start:
     """A version as the start for data with this digest. Raises `BadData` when its files are unknown."""
     kept = Kept(store.kept(version))
-    recipe = version.name.removeprefix("lmforge-")
+    recipe = version.recipe
     folders = {folder.name: out for folder, out in start.ORIGINS.items()}
     if f"models/finetuned/{recipe}" in kept.outs:
         folders |= {f"{start.FINETUNED.name}/{recipe}": f"models/finetuned/{recipe}"}
@@ -84,6 +84,8 @@ def _chosen(root: Path, model: str, settings: Mapping[str, Any], *, weights: boo
         return None
     champion = store.find(model, str(number))
     kept = Kept(store.kept(champion))
+    if not weights and not {"models/tokenizer", "models/pretrained"} <= kept.outs.keys():
+        return None  # it was fine-tuned on a checkpoint, and has no tokenizer of ours
     if data_digest(kept.local_files, (kept.folder / SOURCES).read_bytes(), kept.settings) != data:
         found = of_version(champion, data)
         return found if weights else _tokenizer_alone(found)
