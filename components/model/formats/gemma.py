@@ -115,7 +115,7 @@ def _rotation(found: Mapping[str, Any], default_theta: float) -> rotary.Rotary:
     """The rotary positions of the layers that see all tokens, which alone are scaled."""
     theta = default_theta if found["rope_theta"] is None else found["rope_theta"]
     given = _given(found, layers.FULL)
-    if "truncate" in given:  # which `transformers` looks for in another place
+    if given.get("truncate", True) is not True:  # which `transformers` looks for in another place
         raise Unknown(f"truncate = {given['truncate']!r}")
     return rotary.parse(given, theta, found["max_position_embeddings"])
 
