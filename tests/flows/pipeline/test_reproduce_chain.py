@@ -53,6 +53,8 @@ def second(registry: Path, made: Path) -> tuple[str, Kept, str]:
     git(pipeline, *WHO, "commit", "-q", "-m", "first")
     commit = git(pipeline, "rev-parse", "HEAD")
     toy.dvc(pipeline, "repro", "-q")
+    (pipeline / "models/finetuned/assistant").mkdir(parents=True)
+    (pipeline / "models/finetuned/assistant/training.json").write_text("{}")
     package = tiny.vary(made / "package", pipeline / "package", 9)
     first = store.register(package, "lmforge-chain", {"git_commit": commit}, snapshot.collect(pipeline, "assistant"))
     md5 = Kept(store.kept(first)).outs["models/pretrained"].files["weights.txt"]
