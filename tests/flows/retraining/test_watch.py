@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from components import tracking
+from components.core.recipe import model_name
 from components.data import listing
+from components.registry import store
 from flows.processes import locks
 from flows.retraining import decision_log, new_data, watch
 from flows.retraining.decision_log import LoggedDecision
 from flows.services import prefect_api
+from tests.flows.support.registry import MODEL
 from tests.flows.support.retraining import SETTINGS, add, write
 from tests.flows.support.running import wait_until
 
@@ -26,9 +30,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     write(tmp_path)
     add(tmp_path, "first", 1000)
-    listing.refresh()
-    new_data.note_trained(1)
+    note_trained(MODEL, 1)
     return tmp_path
+
+
+def note_trained(model: str, number: int) -> None:
+    """A run on the files as they are now, which registered a version."""
+    listing.refresh()
+    new_data.note_trained(store.Version(model, number, "00", datetime.now(UTC)))
+
+
+def register(model: str, versions: int) -> None:
+    """So many versions in the registry; of their files nothing is read here."""
+    registry = tracking.client()
+    registry.create_registered_model(model)
+    for _ in range(versions):
+        registry.create_model_version(model, source="nowhere")
+
+
+def make_champion(model: str, number: int | None) -> None:
+    store.move(model, {store.CHAMPION: number, store.PREVIOUS: None, store.CHALLENGER: None})
 
 
 @pytest.fixture
@@ -52,7 +73,7 @@ def sent(api: str) -> list[Any]:
 
 @pytest.mark.xdist_group("prefect")
 def test_small_arrivals_add_up_until_a_training_is_worth_it(folder: Path, events: str) -> None:
-    assert look().startswith("nothing new since version 1 (20")
+    assert look().startswith(f"nothing new since {MODEL} version 1 (20")
 
     add(folder, "second", 500)
     assert look() == "+125 tokens in notes, drift 0.00 (source): below min_new_tokens 200"
@@ -117,13 +138,32 @@ def test_the_tokenizer_says_how_many_bytes_a_token_has(folder: Path) -> None:
 def test_the_drift_is_against_the_champion(folder: Path) -> None:
     for number in range(90):
         add(folder, f"short{number}", 4)
-    listing.refresh()
-    new_data.note_trained(2)
-    assert new_data.last_trained() == new_data.trained(2)
-    assert new_data.moved(listing.look(), champion=2) == (0.0, "")
-    figure, dimension = new_data.moved(listing.look(), champion=1)
+    note_trained(MODEL, 2)
+    last = new_data.last_trained()
+    assert last
+    assert (last.model, last.version) == (MODEL, 2)
+    assert new_data.moved(listing.look()) == (0.0, ""), "no champion: against the last version"
+    register(MODEL, versions=2)
+    make_champion(MODEL, 2)
+    assert new_data.moved(listing.look()) == (0.0, "")
+    make_champion(MODEL, 1)
+    figure, dimension = new_data.moved(listing.look())
     assert figure > 0.25
     assert dimension == "length"
-    assert new_data.moved(listing.look(), champion=None) == (0.0, "")
-    (new_data.TRAINED / "2.json").unlink()
-    assert new_data.moved(listing.look(), champion=None) == (figure, dimension)
+    make_champion(MODEL, 2)
+    (new_data.TRAINED / MODEL / "2.json").unlink()
+    assert new_data.moved(listing.look()) == (figure, dimension), "the only version whose data are known"
+
+
+def test_of_several_champions_the_one_that_the_data_moved_from_most_counts(folder: Path) -> None:
+    settings = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(settings.replace("{assistant:", "{other: {base: models/other}, assistant:"))
+    for number in range(90):
+        add(folder, f"short{number}", 4)
+    for model in (MODEL, other := model_name("other")):
+        register(model, versions=1)
+        make_champion(model, 1)
+    note_trained(other, 1)
+    assert new_data.moved(listing.look())[1] == "length"
+    make_champion(MODEL, None)
+    assert new_data.moved(listing.look()) == (0.0, "")

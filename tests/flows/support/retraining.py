@@ -21,6 +21,7 @@ SETTINGS = Retraining(
 NOTES = corpus.notes("corpus/*.txt")
 
 PARAMS = """\
+finetune: {assistant: {base: models/pretrained}}
 ingest: {sources: sources.yaml, licenses: [MIT], take: [documents]}
 retraining:
   {cron: null, watch_minutes: 15, min_new_tokens: 200, max_drift: 0.25, cooldown_minutes: 0, budget_minutes: 60,
