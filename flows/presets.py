@@ -36,7 +36,7 @@ def apply(layers: Sequence[str], path: Path = params.PARAMS) -> list[str]:
     for name in layers:
         if name not in names():
             raise BadSettings(f"there is no preset `{name}`; {params.suggest(name, names())}")
-    yaml = _yaml()
+    yaml = round_trip()
     content = yaml.load(path.read_text(encoding="utf-8"))
     before = copy.deepcopy(content)
     for layer in (DEFAULT, *layers):
@@ -79,7 +79,7 @@ def _merged(content: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _yaml() -> YAML:
+def round_trip() -> YAML:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = _WIDTH

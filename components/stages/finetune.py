@@ -73,22 +73,23 @@ def examples(
 ) -> Rows:
     """The packed rows of a split of examples, as the model reads them."""
     folder, seed = EXAMPLES / split, settings.optimization.seed
-    length = row_length(settings, model)
-    if model.config.architecture == "encoder":
-        return _labelled(folder, settings, tasks, model, tokenizer)
-    reads_first = model.config.architecture == "encoder_decoder"
-    layout = mixture.AsText(tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens, reads_first=reads_first)
+    length, config = row_length(settings, model), model.config
+    layout = mixture.layout(
+        config.architecture, config.labels, tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens
+    )
+    if config.architecture == "encoder":
+        shape = mixture.Shape(length, 0, tokenizer.padding)
+        return _labelled(folder, settings, tasks, layout, shape)
+    reads_first = config.architecture == "encoder_decoder"
     # Answers are shorter than what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
     return mixture.PackedRows(folder, tasks, settings.tasks, layout, shape, seed)
 
 
 def _labelled(
-    folder: Path, settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer
+    folder: Path, settings: Finetune, tasks: Mapping[str, Task], layout: mixture.Layout, shape: mixture.Shape
 ) -> Rows:
     """Rows of classification, and of answers among the tokens: these have many targets in a row, the former few."""
-    layout = mixture.AsLabels(tokenizer, settings.max_prompt_tokens, model.config.labels, tokenizer.byte_lengths())
-    shape = mixture.Shape(row_length(settings, model), 0, tokenizer.padding)
     chosen = {task: share for task, share in settings.tasks.items() if tasks[task].labels}
     marked = {task: share for task, share in settings.tasks.items() if not tasks[task].labels}
     kinds = [

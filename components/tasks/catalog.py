@@ -49,7 +49,7 @@ def load(path: Path = PATH) -> dict[str, Task]:
     entries = params.load(path).get("tasks")
     if not isinstance(entries, list) or not entries:
         raise BadSettings(f"{path} needs a list `tasks`")
-    tasks = [_task(entry, path) for entry in entries]
+    tasks = [parse(entry, path) for entry in entries]
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
@@ -67,7 +67,8 @@ def pick(tasks: Mapping[str, Task], names: Iterable[str], where: str) -> dict[st
     return {name: tasks[name] for name in names}
 
 
-def _task(raw: object, path: Path) -> Task:
+def parse(raw: object, path: Path) -> Task:
+    """The task of an entry. Raises `BadSettings` as `load` does, with the path."""
     if not isinstance(raw, dict) or "name" not in raw:
         raise BadSettings(f"{path}: a task has no name")
     where = f"{path}: {raw['name']}"

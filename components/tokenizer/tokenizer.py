@@ -129,6 +129,11 @@ class Tokenizer:
         return self.reply(QUESTION[0]["content"])[-1]
 
     @functools.cached_property
+    def special_names(self) -> Mapping[int, str]:
+        """The names of special tokens, as people write them."""
+        return {token: name for name, token in self._ids.items()}
+
+    @functools.cached_property
     def ordinary_tokens(self) -> np.ndarray:
         """The ids of text: all but the special ones."""
         return np.setdiff1d(np.arange(self.vocab_size), list(self._special))

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
-from flows.cli import lineage, start
+from flows.cli import data, lineage, start
 from flows.processes import environment
 
 app = typer.Typer(
@@ -207,6 +207,7 @@ def verify_ledger() -> None:
     raise typer.Exit(BadData.code if found.faults else 0)
 
 
+app.add_typer(data.app, name="data")
 app.add_typer(lineage.lineage, name="lineage")
 app.command()(lineage.reproduce)
 app.command()(lineage.diff)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from components.data.parsers.conversations import as_messages
 from components.data.parsers.markup import one_line, plain
 from components.data.sources.archive import Archive
-from components.data.tables.records import Document, Example, Record
+from components.data.tables.records import MESSAGES, Document, Example, Record
 
 _PARTS = re.compile(": |, ")  # between the parts of a field's name
 NAMELESS = {"ee": "European Union", "xx": "World"}  # these two files do not contain their names
@@ -48,7 +48,7 @@ def parse_interviews(
         if len(asked) > 1:
             turns = [turn for fact in asked for turn in (fact.field, fact.value)]
             messages = as_messages([f"{text}\nQuestion: {turns[0]}", *turns[1:-1]])
-            yield Example(key, task, {"context": text, "messages": messages}, turns[-1])
+            yield Example(key, task, {"context": text, MESSAGES: messages}, turns[-1])
 
 
 def _documents(archive: Archive, members: str, characters: int) -> Iterator[tuple[str, str, list[Fact]]]:

@@ -17,7 +17,7 @@ def load(path: Path) -> list[Source]:
     entries = params.load(path).get("sources")
     if not isinstance(entries, list) or not entries:
         raise BadSettings(f"{path} needs a list `sources`")
-    sources = [_parse(entry, path) for entry in entries]
+    sources = [parse(entry, path) for entry in entries]
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
@@ -25,7 +25,8 @@ def load(path: Path) -> list[Source]:
     return sources
 
 
-def _parse(entry: object, path: Path) -> Source:
+def parse(entry: object, path: Path) -> Source:
+    """The source of an entry. Raises `BadSettings` as `load` does, with the path."""
     if not isinstance(entry, dict) or "name" not in entry:
         raise BadSettings(f"{path}: a source has no name")
     where = f"{path}: {entry['name']}"

@@ -53,6 +53,10 @@ class FilesSource(Source, Columns):
 
     def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
         self.check(self.where)
+        return records(self.rows(listed), self)
+
+    def rows(self, listed: Mapping[str, str]) -> Iterator[Row]:
+        """The rows of the files, before columns are chosen."""
         files = []
         for pattern in self.files:
             base = fixed_folder(pattern.path)
@@ -60,7 +64,7 @@ class FilesSource(Source, Columns):
             _check_pin(paths, pattern.sha256, self.where)
             files += [(path.relative_to(base).as_posix(), path) for path in paths]
         _check_listing(listed, {str(path) for _, path in files}, self.where)
-        return records(_rows(files, self), self)
+        return _rows(files, self)
 
     def _find(self, pattern: Pattern) -> list[Path]:
         base = fixed_folder(pattern.path)

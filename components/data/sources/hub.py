@@ -39,11 +39,15 @@ class HubSource(Source, Columns):
 
     def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
         self.check(self.where)
+        return records(self.rows(listed), self)
+
+    def rows(self, listed: Mapping[str, str]) -> Iterator[Row]:
+        """The rows of the dataset, before columns are chosen."""
         if not self.revision and not Path(self.dataset).is_dir():
             raise BadSettings(f"{self.where}: `revision` is missing: pin the dataset to one commit of the hub")
         if digests(self.local_files()) != dict(listed):
             raise TryAgain(f"{self.where}: {self.dataset} is no longer as data/listing.json has it: {LIST_ANEW}")
-        return records(_rows(self), self)
+        return _rows(self)
 
 
 def _rows(source: HubSource) -> Iterator[Row]:

@@ -13,6 +13,7 @@ import torch
 
 from components.core.errors import BadData
 from components.core.files import STATE
+from components.model.config import Architecture
 from components.model.labelling import ANSWER, ENTITIES, FIRST, FOLLOWING, OUTSIDE
 from components.model.transformer import IGNORED, PADDING_SEGMENT
 from components.tasks import Task, entities
@@ -107,6 +108,19 @@ class AsLabels:
     def _surface(self, text: str) -> bytes:
         """The bytes of a text as its tokens have them: a tokenizer may change its case."""
         return self.tokenizer.decode_bytes(self.tokenizer.encode(text))
+
+
+def layout(
+    architecture: Architecture,
+    labels: Sequence[str],
+    tokenizer: Tokenizer,
+    max_prompt_tokens: int,
+    max_answer_tokens: int,
+) -> Layout:
+    """How a model of an architecture reads examples; an encoder with these labels."""
+    if architecture == "encoder":
+        return AsLabels(tokenizer, max_prompt_tokens, labels, tokenizer.byte_lengths())
+    return AsText(tokenizer, max_prompt_tokens, max_answer_tokens, reads_first=architecture == "encoder_decoder")
 
 
 @dataclass(frozen=True)

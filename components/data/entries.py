@@ -1,0 +1,111 @@
+"""The entries of a new source and its task, from the form that its rows have. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.data.recognition import Form, Recognised
+from components.data.sources.readers import RawRow
+from components.data.sources.rows import Row
+
+MANY_LABELS = 20  # more are not listed in the entry but read from the data
+
+
+@dataclass(frozen=True)
+class NewSource:
+    """What the user decides of a new source; the rest is recognised."""
+
+    name: str
+    task: str
+    license: str
+    languages: tuple[str, ...]
+    location: Mapping[str, Any]  # its kind, and the keys that say where its rows are
+    labels: Mapping[str, str]  # names of labels or tags that are numbers in the rows
+
+
+def source_entry(new: NewSource, found: Recognised) -> dict[str, Any]:
+    """The entry for the catalogue of sources."""
+    section = dict(found.columns)
+    if new.labels:
+        section["labels"] = dict(new.labels)
+    if found.form != "documents":
+        section = {"task": new.task, **section}
+    return {
+        "name": new.name,
+        **new.location,
+        "license": new.license,
+        "languages": list(new.languages),
+        "yields": ["documents" if found.form == "documents" else new.task],
+        found.section: section,
+    }
+
+
+def task_entry(new: NewSource, found: Recognised, rows: Sequence[RawRow]) -> dict[str, Any] | None:
+    """The entry for the list of tasks; None for documents, which no task reads."""
+    if found.form == "documents":
+        return None
+    fields = _FIELDS[found.form]
+    entry = {"name": new.task, **fields}
+    if found.form == "classification":
+        names = list(dict.fromkeys(new.labels.get(label, label) for label in found.labels))
+        return entry | {"labels": "from data" if len(names) > MANY_LABELS else names, **_CLASSIFIER}
+    if found.form == "instruction":
+        return entry | _instruction(found, rows)
+    if found.form == "question answering" and _is_extractive(found, rows):
+        return entry | {"extractive": True}
+    return entry
+
+
+_CLASSIFIER = {"metric": "accuracy", "baselines": ["tfidf_logistic_regression"]}
+_ENTITIES = {
+    "kind": "spans",
+    "template": "{text}",
+    "answer_cue": "Entities:",
+    "long_field": "text",
+    "metric": "entity_f1",
+    "baselines": ["known_entities"],
+}
+_FIELDS: dict[Form, dict[str, Any]] = {
+    "classification": {"kind": "text", "template": "{text}", "answer_cue": "Label:", "long_field": "text"},
+    "question answering": {
+        "kind": "text",
+        "template": "{context}\nQuestion: {question}",
+        "long_field": "context",
+        "metric": "exact_match",
+        "baselines": ["majority_by_question"],
+    },
+    "translation": {
+        "kind": "text",
+        "template": "{text}",
+        "answer_cue": "Translation:",
+        "long_field": "text",
+        "metric": "chrf",
+        "baselines": ["tfidf_nearest"],
+    },
+    "prompt and completion": {
+        "kind": "text",
+        "template": "{prompt}",
+        "long_field": "prompt",
+        "metric": "rouge_l",
+        "baselines": ["tfidf_nearest"],
+    },
+    "instruction": {"kind": "text", "metric": "rouge_l", "baselines": ["tfidf_nearest"]},
+    "messages": {"kind": "conversation", "metric": "chrf"},
+    "preference": {"kind": "preference"},
+    "conll": _ENTITIES,
+    "spans": _ENTITIES,
+}
+
+
+def _instruction(found: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
+    """The template, and as the field that may be cut the one that is longest in some row."""
+    columns: Mapping[str, str] = found.columns["inputs"]
+    longest = max(columns, key=lambda name: max((len(str(row.get(columns[name]) or "")) for row in rows), default=0))
+    return {"template": "{instruction}[\n{input}]" if "input" in columns else "{instruction}", "long_field": longest}
+
+
+def _is_extractive(found: Recognised, rows: Sequence[RawRow]) -> bool:
+    """Whether each answer stands in its passage word for word."""
+    context, target = found.columns["inputs"]["context"], found.columns["target"]
+    read = [Row("", "", row) for row in rows]
+    return all((row.label(target, {}) or "") in (row.text(context) or "") for row in read)

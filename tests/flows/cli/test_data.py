@@ -1,0 +1,101 @@
+"""`lmforge data`: own data is added by a command, and nothing is written that would not work."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from components.core import params
+from components.data.sources import catalog
+from components.tasks import catalog as tasks
+from flows import settings
+from flows.cli import data
+from tests.flows.support.running import REPOSITORY
+
+REVIEWS = "".join(f"{'good' if n % 3 else 'bad'}\tThis book is number {n} on my list.\n" for n in range(60))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings and catalogues of this repository, in a folder to change."""
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    (tmp_path / "data").mkdir()
+    for path in (REPOSITORY / "data").glob("*.yaml"):
+        shutil.copy(path, tmp_path / "data")
+    (tmp_path / "reviews.tsv").write_text(REVIEWS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str, answer: str = "") -> tuple[str, BaseException | None]:
+    result = CliRunner().invoke(data.app, arguments, input=answer)
+    return result.output, result.exception
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {str(path): path.read_text() for path in (folder / "params.yaml", *(folder / "data").iterdir())}
+
+
+def test_a_file_is_added_with_its_task_and_taught(project: Path) -> None:
+    before = (project / "data/sources.yaml").read_text()
+    shown, error = run(
+        *("add", "reviews.tsv", "--columns", "label,text", "--license", "MIT", "--language", "en"),
+        *("--recipe", "assistant", "--share", "2", "--yes"),
+    )
+    assert error is None, shown
+    assert "classification" in shown
+    assert "good 40, bad 20" in shown
+    assert "▸ assistant: bad" in shown
+    assert (project / "data/sources.yaml").read_text().startswith(before.rstrip()), "what stood there has changed"
+    assert catalog.load(Path("data/sources.yaml"))[-1].yields == ("reviews",)
+    assert tasks.load()["reviews"].labels == ("bad", "good")
+    content = params.load(params.PARAMS)
+    assert "reviews" in content["ingest"]["take"]
+    assert content["validate"]["min_rows_per_task"] == 60, "the run would end in validate"
+    assert content["finetune"]["assistant"]["tasks"]["reviews"] == 2
+    settings.check()
+
+
+def test_a_book_alone_is_divided_among_the_splits(project: Path) -> None:
+    (project / "book.txt").write_text(
+        "\n\n".join(f"It was a dark and stormy night, the {n}th of many." for n in range(999))
+    )
+    settings_file = project / "params.yaml"
+    settings_file.write_text(settings_file.read_text().replace("data/sources.yaml", "data/mine.yaml"))
+    shown, error = run("add", "book.txt", "--yes")
+    assert error is None, shown
+    [book] = catalog.load(Path("data/mine.yaml"))
+    assert (book.name, book.yields, book.languages) == ("book", ("documents",), ("en",))
+    content = params.load(params.PARAMS)
+    assert content["prepare"]["splits"]["unit"] == "part"
+    assert content["validate"]["min_rows_per_source"] == 1
+
+
+def test_nothing_is_written_without_consent(project: Path) -> None:
+    before = files(project)
+    shown, error = run("add", "reviews.tsv", "--columns", "label,text", answer="n\n")
+    assert "Write this?" in shown
+    assert isinstance(error, SystemExit)
+    assert files(project) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("missing.csv",), "there is no file missing.csv"),
+        (("reviews.tsv", "--columns", "a,b,c"), "not the 3 fields of `columns`"),
+        (("reviews.tsv", "--columns", "label,text", "--recipe", "asistant"), "did you mean `assistant`"),
+        (("reviews.tsv", "--columns", "label,text", "--labels", "good"), "write them as 0=negative,1=positive"),
+        (("reviews.tsv", "--columns", "label,text", "--name", "wikipedia"), "two sources have the name `wikipedia`"),
+        (("hub:owner/name",), "pin it as hub:owner/name@REVISION"),
+        (("odd.jsonl",), "fit no known form"),
+    ],
+)
+def test_what_cannot_be_added_is_told_and_nothing_written(project: Path, arguments: tuple[str, ...], line: str) -> None:
+    (project / "odd.jsonl").write_text(json.dumps({"left": "a", "right": "b", "middle": "c"}) + "\n")
+    before = files(project)
+    _, error = run("add", *arguments, "--yes")
+    assert line in str(error)
+    assert files(project) == before
