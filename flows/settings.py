@@ -9,7 +9,7 @@ from components.core.errors import BadSettings
 from components.data.settings import Ingest, Prepare, Validate
 from components.evaluation.settings import Evaluate
 from components.registry.settings import GateByRecipe, Package
-from components.tokenizer.settings import Encode, TrainTokenizer
+from components.tokenizer_training.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
 from flows import agreement, roads
 from flows.retraining.settings import Retraining

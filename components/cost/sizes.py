@@ -17,7 +17,7 @@ from components.model.hf_classes import ModuleConfig
 from components.model.interface import LanguageModel
 from components.model.lora_settings import Lora
 from components.model.transformer import Transformer
-from components.tokenizer.settings import TrainTokenizer
+from components.tokenizer_training.settings import TrainTokenizer
 from components.training import initialization, scaling
 from components.training.data.batches import SpanCorruption
 from components.training.engine import hardware, optimizer

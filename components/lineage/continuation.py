@@ -17,7 +17,7 @@ from components.core.start import Start
 from components.lineage.snapshot import SOURCES, START, Kept, catalogue
 from components.registry import store
 from components.registry.store import Version
-from components.tokenizer.settings import TrainTokenizer
+from components.tokenizer_training.settings import TrainTokenizer
 from components.training.settings import CHAMPION, Pretrain
 
 TOKENIZER_FILES = ("tokenizer/", "read/manifest.json")  # what is needed of a version to keep its tokenizer

@@ -23,8 +23,8 @@ from components.core import id_index, params, stage, start
 from components.core.errors import StageError
 from components.core.progress import track
 from components.tokenizer import vocabulary
-from components.tokenizer.settings import Encode
 from components.tokenizer.tokenizer import Tokenizer
+from components.tokenizer_training.settings import Encode
 
 DOCUMENTS = Path("data/prepared/documents")
 EXAMPLES = Path("data/prepared/examples")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from components.core import params, stage, start
 from components.core.errors import BadSettings
-from components.tokenizer import training
-from components.tokenizer.settings import TrainTokenizer
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS, Tokenizer
+from components.tokenizer_training import training
+from components.tokenizer_training.settings import TrainTokenizer
 
 DOCUMENTS = Path("data/prepared/documents/train")
 FOLDER = Path("models/tokenizer")

@@ -8,7 +8,6 @@ import typer
 from typer.core import TyperGroup
 
 from components.core.recipe import model_name
-from flows import recipes
 
 CHAMPION = "champion"
 
@@ -46,6 +45,7 @@ def show_document(
 ) -> None:
     """Print which training steps, and which registered versions, saw a document or an example."""
     from components.lineage import exposure
+    from flows import recipes
     from flows.cli import lineage_text
 
     known = exposure.known(Path.cwd(), [model_name(name) for name in recipes.asked()])
@@ -109,5 +109,7 @@ def _find(reference: str) -> Any:
 
 def split(reference: str) -> tuple[str, str]:
     """Model, and alias or number; the model may be left out where params.yaml has only one recipe."""
+    from flows import recipes
+
     model, _, version = reference.rpartition("@")
     return model or model_name(recipes.one(None)), version

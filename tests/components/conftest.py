@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import tracking
-from components.tokenizer import training
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS, Tokenizer
+from components.tokenizer_training import training
 from tests.components.support import tiny
 from tests.components.support.prepared import document, examples
 

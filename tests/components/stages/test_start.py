@@ -14,9 +14,9 @@ from components.core.errors import BadData, BadSettings
 from components.core.start import Start
 from components.stages import encode, tokenizer
 from components.stages import start as stage
-from components.tokenizer import training
-from components.tokenizer.settings import TrainTokenizer
 from components.tokenizer.tokenizer import Tokenizer
+from components.tokenizer_training import training
+from components.tokenizer_training.settings import TrainTokenizer
 
 OLD = ["The quick brown fox jumps over the lazy dog.", "The lazy dog jumps over the quick brown fox."]
 NEW = ["Ein schneller brauner Fuchs springt über den faulen Hund.", "zyxwv utsrq ponml kjihg fedcb"]

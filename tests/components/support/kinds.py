@@ -17,9 +17,9 @@ from tokenizers import (
     trainers,
 )
 
-from components.tokenizer import training
 from components.tokenizer.fast import PATTERNS
 from components.tokenizer.tokenizer import SPECIAL_TOKENS
+from components.tokenizer_training import training
 from tests.components.support.chat_templates import TEMPLATES
 
 TEXTS = [

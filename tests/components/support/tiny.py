@@ -15,8 +15,8 @@ from components.registry.decision import Contender, Decision, Evidence, Rule
 from components.registry.settings import Package
 from components.stages import package
 from components.tasks import catalog
-from components.tokenizer import training
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS
+from components.tokenizer_training import training
 from tests.components.support import adapted, prepared, shapes
 
 PAGE = "<html>A decision</html>\n"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from components.core.errors import BadData
 from components.tasks.prompts import Taught, answer, fit, of_conversation
-from components.tokenizer import training
 from components.tokenizer.tokenizer import SPECIAL_TOKENS
+from components.tokenizer_training import training
 from tests.components.support.tiny import TASKS
 
 TEXT = "The capital of the country is a city by the sea. 这个国家的首都是海边的城市。"

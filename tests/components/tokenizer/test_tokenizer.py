@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from components.core.errors import BadData, BadSettings
 from components.stages.encode import compare, encode_file
-from components.tokenizer import training
-from components.tokenizer.settings import Pinned
 from components.tokenizer.tokenizer import END_OF_TEXT, END_OF_TURN, SENTINEL, SPECIAL_TOKENS, Message, Tokenizer
+from components.tokenizer_training import training
+from components.tokenizer_training.settings import Pinned
 
 TEXTS = [
     "The river bends to the north; the old mill stands 3.5 km away.",

@@ -10,7 +10,7 @@ import torch
 
 from components.model.transformer import IGNORED, Transformer
 from components.tokenizer.tokenizer import SENTINEL, SPECIAL_TOKENS, Tokenizer
-from components.tokenizer.training import train
+from components.tokenizer_training.training import train
 from components.training import samples
 from components.training.data.batches import Batch, Causal, Masked, SpanCorruption
 from tests.components.support import shapes

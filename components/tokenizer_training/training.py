@@ -13,10 +13,10 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from components.core.errors import BadData, BadSettings
 from components.tokenizer.chat_template import CHAT_TEMPLATE
-from components.tokenizer.settings import Pinned
 from components.tokenizer.special import END_OF_TEXT, PADDING, TokenizerFiles
 from components.tokenizer.surfaces import byte_to_character
 from components.tokenizer.tokenizer import Tokenizer
+from components.tokenizer_training.settings import Pinned
 
 FILES = TokenizerFiles(names={"eos_token": END_OF_TEXT, "pad_token": PADDING}, chat_template=CHAT_TEMPLATE)
 """What stands beside a tokenizer that was trained here."""
