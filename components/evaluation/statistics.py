@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,6 +62,7 @@ def paired_bootstrap(
 def paired_ratios(
     a: tuple[ArrayLike, ArrayLike],
     b: tuple[ArrayLike, ArrayLike],
+    groups: ArrayLike | None = None,
     *,
     resamples: int,
     seed: int,
@@ -68,15 +70,17 @@ def paired_ratios(
 ) -> Interval:
     """The difference of sum(values) / sum(weights) of two models on the same rows, of whom each has its own weights.
 
-    So is F1, whose weights count what a model predicted. Resampled as by `paired_ends`; without weight a ratio is 0.
+    So is F1, whose weights count what a model predicted. With `groups`, a number for each row, it is the mean of the
+    differences of the groups by their rows. Resampled as by `paired_ends`; without weight a ratio is 0.
     """
     sums = np.column_stack([np.asarray(column, dtype=np.float64) for column in (*a, *b)])
+    groups = np.zeros(len(sums)) if groups is None else np.asarray(groups)
     tail = max(1, int((1 - confidence) / 2 * (resamples + 1)))
     differences = np.empty(resamples)
     for taken, part in _random_parts(len(sums), resamples, seed):
-        differences[part] = _ratio_difference(taken @ sums)
+        differences[part] = _ratio_difference(taken, sums, groups)
     ordered = np.sort(differences)
-    value = _ratio_difference(sums.sum(axis=0, keepdims=True))
+    value = _ratio_difference(np.ones((1, len(sums))), sums, groups)
     return Interval(float(value[0]), float(ordered[tail - 1]), float(ordered[resamples - tail]))
 
 
@@ -153,11 +157,21 @@ def _resampled_ratios(
     return ratios
 
 
-def _ratio_difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The first column over the second, minus the third over the fourth."""
-    over, under = sums[:, ::2], sums[:, 1::2]
-    ratios = np.divide(over, under, out=np.zeros_like(over), where=under > 0)
-    return ratios[:, 0] - ratios[:, 1]
+def _ratio_difference(
+    taken: NDArray[np.float64], sums: NDArray[np.float64], groups: NDArray[Any]
+) -> NDArray[np.float64]:
+    """For each resample, [resamples, rows], the first column over the second, minus the third over the fourth.
+
+    Of several groups it is the mean, by the rows that are taken of each.
+    """
+    found = np.zeros(len(taken))
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        totals = taken[:, rows] @ sums[rows]
+        over, under = totals[:, ::2], totals[:, 1::2]
+        ratios = np.divide(over, under, out=np.zeros_like(over), where=under > 0)
+        found += (ratios[:, 0] - ratios[:, 1]) * (taken[:, rows].sum(axis=1) / taken.sum(axis=1))
+    return found
 
 
 def _random_parts(rows: int, resamples: int, seed: int) -> Iterator[tuple[NDArray[np.float64], slice]]:

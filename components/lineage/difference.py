@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from components.core.errors import BadSettings
+from components.core.errors import BadData, BadSettings
 from components.core.git import git
 from components.core.nested import flat
-from components.evaluation.statistics import Interval, paired_bootstrap
+from components.evaluation.statistics import Interval, paired_bootstrap, paired_ratios
 from components.lineage import objects, rows
 from components.lineage.objects import Cache
 from components.lineage.rows import Moved
@@ -25,7 +26,7 @@ from components.registry.store import Version
 
 TABLES = ("documents", "examples")
 BITS = ["bytes", "document", "nats"]
-ANSWERS = ["task", "example", "score"]
+ANSWERS = ["task", "example", "score", "weight"]
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,22 @@ def _scores(old: Kept, new: Kept) -> Iterator[Score]:
     answers = rows.shared(_table(old, PREDICTIONS, ANSWERS), _table(new, PREDICTIONS, ANSWERS), ANSWERS[:2])
     for task in dict.fromkeys((*new.scores["tasks"], *old.scores["tasks"])):
         mine = answers.filter(pc.equal(answers["task"], task))
-        scores = [np.asarray(mine[f"score {side}"], np.float64) for side in ("new", "old")]
-        change = paired_bootstrap(*scores, **chance) if mine.num_rows else None
+        change = paired_ratios(_weighted(mine, "new"), _weighted(mine, "old"), **chance) if mine.num_rows else None
         sides = [_interval(kept.scores["tasks"].get(task)) for kept in (old, new)]
         yield Score(task, sides[0], sides[1], change, mine.num_rows)
 
 
 def _table(kept: Kept, name: str, columns: list[str]) -> pa.Table:
-    return pq.read_table(kept.folder / name, columns=columns)
+    path = kept.folder / name
+    if missing := set(columns) - set(pq.read_schema(path).names):
+        raise BadData(f"{path} lacks {', '.join(sorted(missing))}: an older lmforge registered the version")
+    return pq.read_table(path, columns=columns)
+
+
+def _weighted(answers: pa.Table, side: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The scores of a version times their weights in the score of the task, and the weights."""
+    weights = answers[f"weight {side}"].to_numpy()
+    return answers[f"score {side}"].to_numpy() * weights, weights
 
 
 def _interval(score: Mapping[str, float] | None) -> Interval | None:

@@ -56,10 +56,15 @@ def fewer_bits(challenger: pa.Table, champion: pa.Table, spread: Spread, setting
 
 
 def better_answers(challenger: pa.Table, champion: pa.Table, settings: Gate) -> list[Rule]:
-    """A higher score on the same examples of all tasks together (columns example, task, score)."""
-    pairs = [scores(challenger, champion, task) for task in tasks(challenger, champion)]
-    ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    change = _change(ours, theirs, settings, settings.confidence)
+    """A higher score on the same examples of all tasks (columns example, task, score, weight).
+
+    It is the mean of the changes of the tasks by their examples: the share of right answers, where all count alike.
+    """
+    names = tasks(challenger, champion)
+    pairs = [scores(challenger, champion, task) for task in names]
+    sizes = [weights(challenger, champion, task) for task in names]
+    groups = np.repeat(np.arange(len(names)), [len(ours) for ours, _ in pairs])
+    change = _answers_change(_joined(pairs), _joined(sizes), settings, settings.confidence, groups)
     return [_rule("gain", "change in score over all tasks", change, 0.0, "lower end above 0", holds=change.low > 0)]
 
 
@@ -214,12 +219,20 @@ def _sliced(challenger: pa.Table, champion: pa.Table) -> dict[str, tuple[pa.Tabl
     return {name: (part, before[name]) for name, part in slices(ours)}
 
 
-def _answers_change(scores: Pair, weights: Pair, settings: Gate, confidence: float) -> Interval:
-    """The change in the score of a task, a mean by weights."""
+def _joined(pairs: Sequence[Pair]) -> Pair:
+    """The columns of several tasks, one behind the other."""
+    ours, theirs = zip(*pairs, strict=True)
+    return np.concatenate(ours), np.concatenate(theirs)
+
+
+def _answers_change(
+    scores: Pair, weights: Pair, settings: Gate, confidence: float, groups: NDArray[np.int64] | None = None
+) -> Interval:
+    """The change in the score of a task, a mean by weights, or of several tasks, as groups."""
     if all((side == 1).all() or not side.any() for side in weights):  # alike; none of a model that was not asked
         return _change(*scores, settings, confidence)
     ours, theirs = ((values * sizes, sizes) for values, sizes in zip(scores, weights, strict=True))
-    return paired_ratios(ours, theirs, resamples=settings.resamples, seed=settings.seed, confidence=confidence)
+    return paired_ratios(ours, theirs, groups, resamples=settings.resamples, seed=settings.seed, confidence=confidence)
 
 
 def _bits_change(ours: pa.Table, theirs: pa.Table, settings: Gate, confidence: float) -> Interval:

@@ -136,3 +136,14 @@ def test_ratios_with_weights_of_their_own_differ_as_their_sums_do() -> None:
     assert astuple(ratios) == pytest.approx(astuple(paired_bootstrap(ours, theirs, **USUAL)))
     nothing = np.zeros(60)
     assert paired_ratios((nothing, nothing), (ours, ours), **USUAL).high == -1
+
+
+def test_groups_count_by_their_rows_and_without_weights_change_nothing() -> None:
+    random = np.random.default_rng(0)
+    ours, theirs = random.random((2, 60))
+    alike, groups = np.ones(60), np.repeat([1, 5], [20, 40])
+    grouped = paired_ratios((ours, alike), (theirs, alike), groups, **USUAL)
+    assert astuple(grouped) == pytest.approx(astuple(paired_bootstrap(ours, theirs, **USUAL)))
+    sizes = np.where(groups == 1, 1000.0, 1.0)  # within a group alike, so they do not count
+    weighted = paired_ratios((ours * sizes, sizes), (theirs * sizes, sizes), groups, **USUAL)
+    assert astuple(weighted) == pytest.approx(astuple(grouped))

@@ -229,6 +229,18 @@ def test_models_without_comparable_bits_are_judged_by_all_their_answers() -> Non
     assert not passes(rules.better_answers(good, good, SETTINGS))
 
 
+def test_the_change_over_all_tasks_is_that_of_their_scores_by_their_examples() -> None:
+    ours, theirs = (predictions({"entities": values, "topic": values[:20]}) for values in (np.ones(60), np.zeros(60)))
+    counts = np.tile([1.0, 9.0], 30)  # what is named and wanted in an example: entity F1 weighs by it
+    half = ours.set_column(2, "score", pa.array([*np.tile([0.0, 1.0], 30), *np.ones(20)]))
+    weighted = [table.set_column(3, "weight", pa.array([*counts, *np.ones(20)])) for table in (half, theirs)]
+    (rule,) = rules.better_answers(*weighted, SETTINGS)
+    assert rule.figure is not None
+    assert rule.figure.value == pytest.approx((60 * 0.9 + 20 * 1.0) / 80)
+    (alike,) = rules.better_answers(ours, theirs, SETTINGS)
+    assert alike.figure == Interval(1, 1, 1)
+
+
 def test_floors_ask_the_unlucky_end_of_each_interval() -> None:
     few = replace(SETTINGS, min_documents=2)
     none = losses(np.array([]), np.array([]))
