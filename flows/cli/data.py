@@ -172,7 +172,7 @@ def _print_survey(found: "Recognised", figures: "Survey") -> None:
 
 def _print_sample(records: "list[Record]", entry: Mapping[str, Any] | None, name: str) -> None:
     """What a model would read of the first record, with a mark at what it learns."""
-    from components.data.tables.records import Document
+    from components.data.tables.records import MESSAGES, Document
     from components.tasks import catalog as tasks
 
     first = records[0]
@@ -184,16 +184,17 @@ def _print_sample(records: "list[Record]", entry: Mapping[str, Any] | None, name
     if task.kind == "preference":
         print("  nothing yet: preferences are kept for a later training")
         return
-    inputs = {field: value or "" for field, value in first.inputs.items()}
+    inputs = {
+        field: (value or "") if field == MESSAGES else _short(value or "") for field, value in first.inputs.items()
+    }
     for turn in task.turns(inputs):
         mark = "▸" if task.kind == "conversation" and turn["role"] == "assistant" else " "
-        print(f"{mark} {turn['role']}: {_short(turn['content'])}")
+        print(f"{mark} {turn['role']}: {turn['content']}".replace("\n", "\n    "))
     print(f"▸ assistant: {_short(first.target or '')}")
 
 
 def _short(text: str) -> str:
-    short = text if len(text) <= SAMPLE_CHARACTERS else f"{text[:SAMPLE_CHARACTERS]}…"
-    return short.replace("\n", "\n    ")
+    return text if len(text) <= SAMPLE_CHARACTERS else f"{text[:SAMPLE_CHARACTERS]}…"
 
 
 def _changes(new: "NewSource", form: str, figures: "Survey", recipe: str | None, share: float) -> dict[str, Any]:
