@@ -3,6 +3,7 @@
 docs/decisions.md, "A section for each form of row"
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Protocol
@@ -38,7 +39,7 @@ class DocumentColumns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskColumns:
+class TaskColumns(ABC):
     """What every section of examples has: the task, and the kind that the task has to be of."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -46,8 +47,9 @@ class TaskColumns:
 
     task: str
 
+    @abstractmethod
     def record(self, row: Row) -> Example:
-        raise NotImplementedError
+        """The example of a row. Raises `BadData`."""
 
 
 @dataclass(frozen=True, kw_only=True)
