@@ -38,10 +38,16 @@ class Reader:
         return self.test(task, [example for example in examples if example.id in self.taught])
 
     def test(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
-        """The examples, cut as it reads them."""
+        """The examples, cut as it reads them; one that it cannot read, as it does not fit, has an empty long field."""
         return [replace(example, inputs=self._cut(task, example)) for example in examples]
 
+    def reads(self, task: Task, example: TaskExample) -> bool:
+        """Whether the prompt of an example fits."""
+        return prompts.fits(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+
     def _cut(self, task: Task, example: TaskExample) -> dict[str, str]:
+        if not self.reads(task, example):
+            return {**example.inputs, task.long_field: ""}
         return prompts.cut(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
 
 

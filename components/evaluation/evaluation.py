@@ -164,7 +164,8 @@ def _score(
 ) -> dict[str, object]:
     rivals = baselines.answers(task, train, test, reader)
     tables = {name: predictions.table(task, test, said) for name, said in rivals.items()}
-    return scores.task_score(task, answers, tables, settings)
+    unread = sum(not reader.reads(task, example) for example in test)
+    return scores.task_score(task, answers, tables, settings) | ({"too_long": unread} if unread else {})
 
 
 def _written(texts: list[samples.Sample], asked: Mapping[str, Task], answers: dict[str, pa.Table]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from components.model import labelling
 from components.model.generation import Sampling, generate, log_likelihoods
 from components.model.interface import LanguageModel
 from components.tasks import Task, entities
-from components.tasks.prompts import answer, fit
+from components.tasks.prompts import answer, fit, fits
 from components.tokenizer.tokenizer import Tokenizer
 
 BATCH = 32  # prompts of similar length; with more of them, padding costs more than batching saves
@@ -42,16 +42,21 @@ class Predictor:
     def predict(self, task: Task, examples: Sequence[TaskExample], progress: Progress) -> list[str]:
         """A prediction for each example: the likeliest label, or free text, generated greedily or marked in the prompt.
 
-        docs/decisions.md, "Classification by likelihood"
+        It is empty where the prompt does not fit, whatever is cut. docs/decisions.md, "Classification by likelihood",
+        "Examples that are too long are left out and counted"
         """
         if self.model.config.labels:
             answers = self._label if task.labels else self._find if task.kind == "spans" else self._mark
         else:
             answers = self._choose if task.labels else self._write
-        prompts = [fit(task, example.inputs, self.tokenizer, self.max_prompt_tokens) for example in examples]
-        predictions = [""] * len(prompts)
-        by_length = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        for start in range(0, len(prompts), BATCH):
+        prompts = {
+            place: fit(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+            for place, example in enumerate(examples)
+            if fits(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+        }
+        predictions = [""] * len(examples)
+        by_length = sorted(prompts, key=lambda place: len(prompts[place]))
+        for start in range(0, len(by_length), BATCH):
             places = by_length[start : start + BATCH]
             for place, prediction in zip(places, answers(task, [prompts[p] for p in places]), strict=True):
                 predictions[place] = prediction

@@ -14,6 +14,9 @@ def main(name: str) -> None:
     read = pq.read_table(recipe.curves(name) / "examples.parquet", columns=["example"])
     taught = read["example"].unique().to_pylist()
     found = evaluate(recipe.weights(name), params.read("evaluate", Evaluate), name, taught=taught)
+    for task, score in found.scores["tasks"].items():
+        if unread := score.get("too_long"):
+            print(f"{task}: {unread} of {score['examples']} examples are too long for a prompt: answered by nothing")
     found.write(recipe.evaluation(name))
 
 

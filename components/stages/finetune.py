@@ -21,8 +21,9 @@ from components.tasks import labels as task_labels
 from components.tokenizer import vocabulary
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples
-from components.training.data import mixture
+from components.training.data import left_out, mixture
 from components.training.data.batches import Causal, Rows, of_documents
+from components.training.data.left_out import LeftOut
 from components.training.engine import checkpoints
 from components.training.engine.loop import Job
 from components.training.run import Outputs, run
@@ -71,7 +72,11 @@ def labels(tasks: Mapping[str, Task]) -> tuple[str, ...]:
 def examples(
     split: str, settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer
 ) -> Rows:
-    """The packed rows of a split of examples, as the model reads them."""
+    """The packed rows of a split of examples, as the model reads them, without those that are too long.
+
+    Raises `BadData` when too many of a task are.
+    """
+    without = too_long(split, settings, tasks, tokenizer).ids
     folder, seed = EXAMPLES / split, settings.optimization.seed
     length, config = row_length(settings, model), model.config
     layout = mixture.layout(
@@ -79,21 +84,34 @@ def examples(
     )
     if config.architecture == "encoder":
         shape = mixture.Shape(length, 0, tokenizer.padding)
-        return _labelled(folder, settings, tasks, layout, shape)
+        return _labelled(folder, settings, tasks, layout, shape, without)
     reads_first = config.architecture == "encoder_decoder"
     # Answers are shorter than what is read.
     shape = mixture.Shape(length // 2 if reads_first else length, length, tokenizer.padding)
-    return mixture.PackedRows(folder, tasks, settings.tasks, layout, shape, seed)
+    return mixture.PackedRows(folder, tasks, settings.tasks, layout, shape, seed, without)
+
+
+def too_long(split: str, settings: Finetune, tasks: Mapping[str, Task], tokenizer: Tokenizer) -> LeftOut:
+    """The examples of a split that do not fit in a prompt. Raises `BadData` when too many of a task do not."""
+    found = left_out.find(EXAMPLES / split, tasks, tokenizer, settings.max_prompt_tokens)
+    found.check(settings.max_left_out, str(EXAMPLES / split))
+    return found
 
 
 def _labelled(
-    folder: Path, settings: Finetune, tasks: Mapping[str, Task], layout: mixture.Layout, shape: mixture.Shape
+    folder: Path,
+    settings: Finetune,
+    tasks: Mapping[str, Task],
+    layout: mixture.Layout,
+    shape: mixture.Shape,
+    without: frozenset[str],
 ) -> Rows:
     """Rows of classification, and of answers among the tokens: these have many targets in a row, the former few."""
     chosen = {task: share for task, share in settings.tasks.items() if tasks[task].labels}
     marked = {task: share for task, share in settings.tasks.items() if not tasks[task].labels}
+    seed = settings.optimization.seed
     kinds = [
-        (sum(shares.values()), mixture.PackedRows(folder, tasks, shares, layout, shape, settings.optimization.seed))
+        (sum(shares.values()), mixture.PackedRows(folder, tasks, shares, layout, shape, seed, without))
         for shares in (chosen, marked)
         if shares
     ]
@@ -190,6 +208,8 @@ def main(recipe: str) -> None:
     length = row_length(settings, model)
     context_window.check_recipe(recipe, model.config.architecture, length)
     check_replay(settings)
+    without = too_long("train", settings, tasks, tokenizer)
+    without.tell(settings.max_prompt_tokens)
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
     inputs = [*weight_files(base), EXAMPLES / "train", catalog.PATH]
@@ -221,6 +241,7 @@ def main(recipe: str) -> None:
             prompts.BUDGET: settings.max_prompt_tokens,
             **start.facts(pinned),
             **began_with(settings),
+            **without.facts(),
         },
         save=partial(save, settings=settings),
     )

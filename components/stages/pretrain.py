@@ -12,7 +12,7 @@ from components.model.interface import LanguageModel
 from components.tasks import catalog
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples, scaling
-from components.training.data import mixture
+from components.training.data import left_out, mixture
 from components.training.data.batches import Batch, Causal, Masked, Objective, Rows, SpanCorruption, of_documents
 from components.training.data.data_order import Table
 from components.training.data.windows import Windows
@@ -69,7 +69,10 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     shape = mixture.Shape(length, length, tokenizer.padding)
     shares = settings.tasks or {}
     tasks = catalog.pick(catalog.load(), shares, "params.yaml: pretrain.tasks")
-    return mixture.PackedRows(EXAMPLES / split, tasks, shares, layout, shape, settings.optimization.seed)
+    without = left_out.find(EXAMPLES / split, tasks, tokenizer, length)
+    without.check(None, str(EXAMPLES / split))
+    without.tell(length)
+    return mixture.PackedRows(EXAMPLES / split, tasks, shares, layout, shape, settings.optimization.seed, without.ids)
 
 
 def documents(settings: Pretrain, learn: Objective, batch_size: int) -> Rows:

@@ -87,6 +87,11 @@ def fitted(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_toke
         text = tokenizer.without_end(text, excess)
 
 
+def fits(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> bool:
+    """Whether `fitted` finds a prompt: what it never cuts fits."""
+    return len(tokenizer.chat_prompt(_uncut(task, inputs))) <= max_tokens
+
+
 def learned(task: Task, prompt: Prompt, tokenizer: Tokenizer) -> list[bool]:
     """Which ids of a prompt are learned: the earlier answers of a conversation, but for those of weight 0."""
     if task.kind == "conversation":
@@ -132,6 +137,17 @@ def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Messag
         task, inputs = meant
         return _user(task.prompt(cut(task, inputs, tokenizer, taught.max_prompt_tokens)))
     return message
+
+
+def _uncut(task: Task, inputs: Mapping[str, str]) -> list[Message]:
+    """What `fitted` leaves of a prompt at least: all but the long field, or the last question without its end."""
+    if task.kind != "conversation":
+        return task.turns({**inputs, task.long_field: ""})
+    turns = task.turns(inputs)
+    system = turns[:1] if turns[0]["role"] == "system" else []
+    last = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=len(system))
+    *before, cut = [*system, *turns[last:]]
+    return [*before, {"role": cut["role"], "content": ""}]
 
 
 def _fitting_turns(

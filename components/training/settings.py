@@ -152,6 +152,7 @@ class Finetune:
     reads: Literal["data/tokens", "data/prepared/examples"]  # the former has the documents of the replay
     sequence_length: Annotated[int, Ge(8)] | None = None  # of a row, in tokens; else the window of the base
     max_prompt_tokens: Annotated[int, Ge(16)]  # of every task; a longer prompt is cut in its long field
+    max_left_out: Annotated[float, Ge(0), Lt(1)] | None = None  # share of a task that may be too long for it; else any
     max_answer_tokens: Annotated[int, Ge(2)]  # including the end of the turn; longer ones are cut
     validation_rows: Annotated[int, Ge(1)]
     method: Literal["full", "lora"]  # which weights are trained

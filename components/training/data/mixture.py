@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,7 @@ class PackedRows:
     """An endless sequence of packed rows of a mixture, shuffled again in each epoch; rows are made on demand.
 
     They are made one after the other and the last few are cached, so that memory stays constant. Earlier ones are made
-    again from the first row on.
+    again from the first row on. `without` are the ids of examples that are left out.
     """
 
     def __init__(
@@ -147,8 +147,9 @@ class PackedRows:
         layout: Layout,
         shape: Shape,
         seed: int,
+        without: Set[str] = frozenset(),
     ) -> None:
-        self._begin = partial(_endless, load(folder, shares), tasks, shares, layout, shape, seed)
+        self._begin = partial(_endless, load(folder, shares, without), tasks, shares, layout, shape, seed)
         self._shape = shape
         self._start()
 
@@ -215,12 +216,17 @@ def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
             yield Taken(step, example["id"], example["source"], example["task"], tokens)
 
 
-def load(folder: Path, tasks: Mapping[str, float]) -> dict[str, datasets.Dataset]:
-    """The examples of each task in the Parquet files of a folder. Raises `BadData` when a task has none."""
+def load(folder: Path, tasks: Mapping[str, float], without: Set[str] = frozenset()) -> dict[str, datasets.Dataset]:
+    """The examples of each task in the Parquet files of a folder, but for those with the ids `without`.
+
+    Raises `BadData` when a task has none.
+    """
     files = sorted(map(str, folder.glob("*.parquet")))
     datasets.disable_progress_bars()
     table = datasets.Dataset.from_parquet(files, cache_dir=str(STATE / "datasets"), keep_in_memory=False)
     parts = {task: table.filter(lambda name, task=task: name == task, input_columns="task") for task in tasks}
+    if without:
+        parts = {task: part.filter(lambda row: row not in without, input_columns="id") for task, part in parts.items()}
     for task, part in parts.items():
         if not len(part):
             raise BadData(f"{folder} holds no example of the task `{task}`: add a source, or take it out of tasks")

@@ -18,7 +18,7 @@ from components.model import hf
 from components.tokenizer.tokenizer import Tokenizer
 from tests.components.support.prepared import TEXTS
 from tests.components.support.settings import QUICK
-from tests.components.support.tiny import ASKED, DEFINITIONS, TASKS
+from tests.components.support.tiny import ASKED, DEFINITIONS, TASKS, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +174,27 @@ def test_settings_say_what_is_wrong():
         params.parse(QUICK | {"confidence": 1.5}, Evaluate, "params.yaml: evaluate")
     with pytest.raises(BadSettings, match="did you mean `max_examples`"):
         params.parse(QUICK | {"max_example": 5}, Evaluate, "params.yaml: evaluate")
+
+
+def test_an_example_that_is_too_long_counts_as_answered_by_nothing(tiny_models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "test"):
+        rows = [
+            {
+                "id": f"{n}",
+                "source": "books",
+                "task": "question_answering",
+                "inputs": json.dumps({"context": "The fox is here.", "question": question}),
+                "target": "here",
+                "license": "MIT",
+            }
+            for n, question in enumerate(["Where?", "Where? " * 500])
+        ]
+        write_rows(tmp_path / "examples" / split, rows)
+        document = {"id": "1", "source": "books", "language": "en", "text": TEXTS[0], "license": "MIT", "origin": "x"}
+        write_rows(tmp_path / "documents" / split, [document])
+    found = evaluate(tiny_models["decoder"], Evaluate(**QUICK), "tiny", tmp_path, definitions=DEFINITIONS)
+    score = found.scores["tasks"]["question_answering"]
+    assert (score["examples"], score["too_long"]) == (2, 1)
+    long = found.predictions.to_pylist()[1]
+    assert (long["prediction"], long["score"]) == ("", 0.0)

@@ -65,6 +65,7 @@ def finished(root, models, prepared, figure="bits_per_byte"):
         write(root / "reports/validation" / f"{table}.json", json.dumps(report))
     for folder in ("pretrained", "finetuned/assistant"):
         facts = {"steps": 10, "tokens": 1_500_000, "base": {"folder": "models/pretrained"}}
+        facts |= {"left_out": {"topic": {"examples": 3, "of": 900}}} if folder != "pretrained" else {}
         write(root / "models" / folder / "training.json", json.dumps(facts))
     return root
 
@@ -104,7 +105,16 @@ def test_page_shows_scores_lineage_data_and_samples(page, root):
     assert f"<b>{scores['bits_per_byte']['all']['value']:.3f}</b>" in page
     for score in scores["tasks"].values():
         assert f"<b>{score['baselines']['majority']['value']:.3f}</b>" in page
-    for text in ("version 7", "@champion", "d41d8c.dir", "too short", "text is long enough", "source 0", "1.5 million"):
+    for text in (
+        "version 7",
+        "@champion",
+        "d41d8c.dir",
+        "too short",
+        "text is long enough",
+        "source 0",
+        "1.5 million",
+        "3 of 900 examples of topic",
+    ):
         assert text in page, text
     assert "documents of the train split, it completed" in page
     assert "hold personal data" in page

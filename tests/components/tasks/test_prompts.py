@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadData
-from components.tasks.prompts import Taught, answer, fit, of_conversation
+from components.tasks.prompts import Taught, answer, fit, fits, of_conversation
 from components.tokenizer.tokenizer import SPECIAL_TOKENS
 from components.tokenizer_training import training
 from tests.components.support.tiny import TASKS
@@ -43,6 +43,17 @@ def test_only_the_long_field_is_cut(tokenizer):
 def test_a_question_longer_than_the_window_is_refused(tokenizer):
     with pytest.raises(BadData, match="without its context"):
         fit(TASKS["question_answering"], {"context": "", "question": TEXT * 9}, tokenizer, 100)
+
+
+@given(words=st.integers(0, 40), limit=st.integers(30, 120))
+@settings(deadline=None)
+def test_what_fits_is_what_is_not_refused(tokenizer, words, limit):
+    inputs = {"context": TEXT, "question": "city " * words}
+    if fits(TASKS["question_answering"], inputs, tokenizer, limit):
+        assert len(fit(TASKS["question_answering"], inputs, tokenizer, limit)) <= limit
+    else:
+        with pytest.raises(BadData, match="without its context"):
+            fit(TASKS["question_answering"], inputs, tokenizer, limit)
 
 
 def test_answer_ends_the_turn(tokenizer):
