@@ -9,6 +9,8 @@ from pathlib import Path
 
 BASE = "base"
 PRETRAINED = Path("models/pretrained")
+CHECKPOINTS = Path("models/checkpoints")
+"""Where models of others are kept, a folder each."""
 
 _MODEL = "lmforge-"
 

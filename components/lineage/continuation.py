@@ -38,8 +38,10 @@ def follow(root: Path, model: str) -> Start | None:
 
 
 def pin(root: Path, version: Version) -> Start:
-    """Pin a version by hand, whatever it has read."""
+    """Pin a version by hand, whatever it has read. Raises `BadSettings` where nothing is pretrained."""
     settings = params.load(root / params.PARAMS)
+    if "pretrain" not in settings:
+        raise BadSettings("params.yaml has no section `pretrain`, which is what goes on from a version")
     chosen = of_version(version, data_of_tree(root, settings))
     weights = params.parse(settings["pretrain"], Pretrain, "pretrain").start == CHAMPION
     found = chosen if weights else _tokenizer_alone(chosen)

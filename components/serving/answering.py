@@ -98,6 +98,7 @@ class AnswerWriter:
     defaults: Options
     end: tuple[int, ...]  # tokens that end an answer
     repetition_penalty: float
+    continues: bool  # the last message, as a document: nothing was taught to answer
 
     @classmethod
     def load(cls, package: Path) -> Self:
@@ -110,6 +111,7 @@ class AnswerWriter:
             defaults=Options.of_package(generation),
             end=tuple(generation["eos_token_id"]),
             repetition_penalty=generation["repetition_penalty"],
+            continues=prompts.continues_text(package),
         )
 
     def answers(self, conversations: Sequence[Conversation], options: Options) -> list[str]:
@@ -150,6 +152,8 @@ class AnswerWriter:
                 f"max_new_tokens is {options.max_new_tokens}: it should be at most {most}, as the window has {window} "
                 f"tokens and a prompt takes {empty} or more"
             )
+        if self.continues:
+            return prompts.of_text(conversation[-1]["content"], self.tokenizer, room)
         return prompts.of_conversation(conversation, self.taught, self.tokenizer, room)
 
     def _sampling(self, options: Options) -> Sampling:

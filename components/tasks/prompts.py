@@ -126,6 +126,20 @@ def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: 
     return ids
 
 
+def continues_text(folder: Path) -> bool:
+    """Whether the model of a folder read documents alone: it continues a text, and answers nobody."""
+    facts = folder / "training.json"
+    return facts.exists() and "reading" in json.loads(facts.read_text()) and budget(folder) is None
+
+
+def of_text(text: str, tokenizer: Tokenizer, room: int) -> list[int]:
+    """A text as the beginning of a document, of at most `room` tokens. Raises `BadData` when it is too long."""
+    ids = [tokenizer.start_of_text, *tokenizer.encode(text)]
+    if len(ids) > room:
+        raise BadData(f"the text takes {len(ids)} tokens, and at most {room} fit: shorten it")
+    return ids
+
+
 def empty(tokenizer: Tokenizer) -> int:
     """The tokens of a prompt without text."""
     return len(tokenizer.chat_prompt([_user("")]))

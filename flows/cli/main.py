@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
-from flows.cli import data, lineage, start
+from flows.cli import checkpoint, data, lineage, start
 from flows.processes import environment
 
 app = typer.Typer(
@@ -81,10 +81,14 @@ def run(
         server.wait_until_ready()
         recovery.close_lost(f"{server.url}/api")
         console.say("prefect", f"watch this run at {server.url}/runs")
-        releases = train.train_by_hand(recipe)
-    for release in releases:
-        summary.show(release)
-    summary.show_commands([release.recipe for release in releases])
+        failure = None
+        try:
+            releases = train.train_by_hand(recipe)
+        except train.Unfinished as error:
+            releases, failure = error.releases, error
+    summary.show(releases)
+    if failure:
+        raise failure
 
 
 @app.command()
@@ -212,6 +216,7 @@ app.add_typer(lineage.lineage, name="lineage")
 app.command()(lineage.reproduce)
 app.command()(lineage.diff)
 app.command()(start.start)
+app.add_typer(checkpoint.checkpoint, name="checkpoint")
 
 
 @app.command()

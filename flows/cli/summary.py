@@ -10,8 +10,15 @@ from flows.pipeline.train import Release
 from flows.services import pages
 
 
-def show(release: Release) -> None:
-    """Print a short summary of what became of a recipe's model."""
+def show(releases: Sequence[Release]) -> None:
+    """Print what became of the model of each recipe, and what a user may want to do next."""
+    for release in releases:
+        _show_release(release)
+    if releases:
+        _show_commands([release.recipe for release in releases])
+
+
+def _show_release(release: Release) -> None:
     version = release.version
     aliases = ", ".join(f"@{alias}" for alias in release.aliases) or "no alias"
     print(f"\n{version.name} version {version.number} ({aliases})")
@@ -22,8 +29,7 @@ def show(release: Release) -> None:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def show_commands(names: Sequence[str]) -> None:
-    """Print what a user may want to do next with the models of these recipes."""
+def _show_commands(names: Sequence[str]) -> None:
     command = _command()
     print(f"\n{command} up      serves the pages of Prefect and MLflow")
     for name in names:

@@ -167,6 +167,19 @@ def share_cache(main: str) -> None:
         repair.drop_damaged(repo.index.stages)
 
 
+def record_of(folder: Path) -> Path:
+    """The file in which DVC records a folder that it tracks by itself, and that git has."""
+    return folder.with_name(f"{folder.name}.dvc")
+
+
+def track(folder: Path, origin: str) -> None:
+    """Let DVC track a folder that no stage makes, and note in its record where it comes from."""
+    with _repo() as repo:
+        repo.add([str(folder)])
+        with modify_yaml(record_of(folder)) as record:
+            record["meta"] = {"origin": origin}
+
+
 def pull(out: str) -> None:
     """Get an out of the current folder from the remote."""
     with _repo() as repo:

@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
 
 from components.core import params, start
-from components.core.errors import TryAgain
+from components.core.errors import StageError, TryAgain
 from components.core.files import write_atomically
 from components.data import listing
 from components.lineage import chain
@@ -76,6 +76,19 @@ class Release:
         return f"version {number} promoted: {next(gains, self.decision)}"
 
 
+class Unfinished(StageError):
+    """Some of the recipes failed; `releases` are those of the others."""
+
+    def __init__(self, failures: Sequence[Exception], releases: list[Release]) -> None:
+        super().__init__("; ".join(map(_line, failures)))
+        self.code = getattr(failures[0], "code", StageError.code)
+        self.releases = releases
+
+
+def _line(error: Exception) -> str:
+    return str(error) if isinstance(error, StageError) else f"{type(error).__name__}: {error}"
+
+
 def _plain(rule: Rule) -> str:
     return rule.name.removeprefix("change in ")
 
@@ -93,7 +106,8 @@ def _today() -> date:
 
 def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001, what Prefect passes
     """Send a notification for each model that was promoted, or that waits for a user."""
-    releases = state.result(raise_on_failure=False)
+    found = state.result(raise_on_failure=False)
+    releases = found.releases if isinstance(found, Unfinished) else found
     for release in releases if isinstance(releases, list) else ():
         if release.event:
             notifications.tell(release.event, f"{flow_run.name}: {release.recipe}: {release}", flow_run.id)
@@ -103,15 +117,14 @@ def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  
     name="train",
     flow_run_name=_name,
     on_completion=[_tell],
-    on_failure=[notifications.failed],
+    on_failure=[notifications.failed, _tell],
     on_crashed=[notifications.failed],
 )
 def train(trigger: str = BY_HAND, recipe: str | None = None) -> State[list[Release] | None]:
     """Bring the stages up to date, then register each recipe's package, judge it, and promote it if it is better.
 
     A trigger that begins with `calendar`, `data` or `drift` asks the policy first. In a worktree the result goes to a
-    branch, and the worktree is removed. Raises `StageFailed` when a stage fails, `StageError` when something else
-    does; both carry an exit code.
+    branch, and the worktree is removed. Raises `Unfinished` at the end when a recipe failed: the others are released.
 
     Args:
         trigger: Why it runs; the run is named after it. What a person writes here is never refused.
@@ -127,15 +140,17 @@ def train(trigger: str = BY_HAND, recipe: str | None = None) -> State[list[Relea
         decision = decide(trigger)
         if not decision.train:
             return Completed(name="Skipped", message=f"no: {decision.reason}")
-        releases = make(recipes.chosen(recipe or None))
+        releases, failures = make(recipes.chosen(recipe or None))
         said = told(releases)
-        if worktree.main_tree():
+        if releases and worktree.main_tree():
             keep(said, trigger)
+        if failures:
+            raise Unfinished(failures, releases) from failures[0]
     return Completed(message=said, data=releases)
 
 
 def train_by_hand(recipe: str | None) -> list[Release]:
-    """Run the flow in the current folder. The policy never refuses a user."""
+    """Run the flow in the current folder. The policy never refuses a user. Raises `Unfinished` when a recipe failed."""
     releases = train(trigger=BY_HAND, recipe=recipe)  # Prefect returns the data of the state
     assert isinstance(releases, list)
     return releases
@@ -146,11 +161,25 @@ def told(releases: Sequence[Release]) -> str:
     return "; ".join(f"{release.recipe}: {release}" for release in releases)
 
 
-def make(names: Sequence[str]) -> list[Release]:
-    """Run the graph, then release the model of each recipe."""
+def make(names: Sequence[str]) -> tuple[list[Release], list[Exception]]:
+    """Run the graph, then release the model of each recipe whose stages are done; also returns what failed.
+
+    docs/decisions.md, "The failure of a recipe is its own"
+    """
     begin.pin_start(names)
-    bring_up_to_date(recipes.targets(names))
-    return [release(name) for name in names]
+    failures: list[Exception] = []
+    try:
+        bring_up_to_date(recipes.targets(names))
+    except StageError as error:
+        failures.append(error)
+        names = [name for name in names if not graph.read_plan(recipes.targets([name])).stale]
+    releases = []
+    for name in names:
+        try:
+            releases.append(release(name))
+        except Exception as error:  # told at the end: the other recipes come first
+            failures.append(error)
+    return releases, failures
 
 
 def release(recipe: str) -> Release:
@@ -217,13 +246,16 @@ def bring_up_to_date(targets: Sequence[str] = (graph.PIPELINE,)) -> None:
 
 
 def run_graph(plan: Plan) -> None:
-    """Run each stage as soon as its upstream stages are done; after a failure start no other, and raise it."""
+    """Run each stage as soon as its upstream stages are done; what needs a stage that failed is left out.
+
+    Raises the failure at the end, or all of them in one `Unfinished`.
+    """
     waiting = list(plan.stages)
     running: dict[PrefectFuture[State[None]], str] = {}
     done: dict[str, PrefectFuture[State[None]]] = {}
     failed: list[PrefectFuture[State[None]]] = []
     while True:
-        ready = [stage for stage in waiting if not failed and all(name in done for name in stage.upstream)]
+        ready = [stage for stage in waiting if all(name in done for name in stage.upstream)]
         for stage in ready:
             waiting.remove(stage)
             upstream = [done[name] for name in stage.upstream]
@@ -240,8 +272,15 @@ def run_graph(plan: Plan) -> None:
             failed.append(future)
     if plan.stale:
         graph.sort_record()
-    for future in failed:
-        future.result()
+    _raise_failures(failed)
+
+
+def _raise_failures(failed: Sequence[PrefectFuture[State[None]]]) -> None:
+    if len(failed) == 1:
+        failed[0].result()
+    if failed:
+        errors: list[Any] = [future.result(raise_on_failure=False) for future in failed]
+        raise Unfinished(errors, [])
 
 
 def check_nothing_changed(targets: Sequence[str]) -> None:

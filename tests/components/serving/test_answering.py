@@ -67,6 +67,18 @@ def test_a_long_prompt_of_a_task_is_answered_and_any_other_is_refused(taught):
             taught[kind].answers([conversation(long)], *options)
 
 
+def test_a_model_of_documents_continues_the_last_message(tiny_package, tmp_path):
+    package = shutil.copytree(tiny_package, tmp_path / "package")
+    facts = json.loads((package / "training.json").read_text())
+    (package / "training.json").write_text(json.dumps(facts | {"reading": {"shares": [["documents", 1.0]]}}))
+    writer = answering.load(package)
+    tokenizer = writer.tokenizer
+    asked = [{"role": "user", "content": "before"}, {"role": "user", "content": "The river"}]
+    assert writer.prompt(asked, writer.defaults) == [tokenizer.start_of_text, *tokenizer.encode("The river")]
+    with pytest.raises(BadData, match="shorten it"):
+        writer.prompt([{"role": "user", "content": "river " * 200}], writer.defaults)
+
+
 @pytest.mark.parametrize("kind", ["decoder", "encoder_decoder"])
 def test_the_longest_answer_leaves_room_for_a_prompt(tiny_package, packages, kind):
     model = answering.load(tiny_package if kind == "decoder" else packages[kind])

@@ -1,0 +1,1 @@
+"""Checkpoints of others: got, tried, and tracked."""
