@@ -28,6 +28,7 @@ def made(pipeline: Path) -> tuple[str, Kept]:
     (pipeline / "source.txt").write_text("an edit in no commit")
     toy.set_word(pipeline, "two", "deux")
     toy.dvc(pipeline, "repro", "-q")
+    toy.leave_facts(pipeline)
     folder = pipeline / ".lmforge/kept"
     folder.mkdir()
     for name, content in snapshot.collect(pipeline, "assistant").items():

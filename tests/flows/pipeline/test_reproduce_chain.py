@@ -46,15 +46,14 @@ def second(registry: Path, made: Path) -> tuple[str, Kept, str]:
     for name, text in (("dvc.yaml", CHAIN), ("params.yaml", "base: {word: six}\non: {word: seven}\n")):
         with (pipeline / name).open("a") as file:
             file.write(text)
-    (pipeline / ".gitignore").write_text((pipeline / ".gitignore").read_text() + "/models/\n/package/\n")
+    (pipeline / ".gitignore").write_text((pipeline / ".gitignore").read_text() + "/package/\n")
     (pipeline / "data").mkdir()
     start.write(None, pipeline / start.PIN)
     git(pipeline, "add", ".")
     git(pipeline, *WHO, "commit", "-q", "-m", "first")
     commit = git(pipeline, "rev-parse", "HEAD")
     toy.dvc(pipeline, "repro", "-q")
-    (pipeline / "models/finetuned/assistant").mkdir(parents=True)
-    (pipeline / "models/finetuned/assistant/training.json").write_text("{}")
+    toy.leave_facts(pipeline)
     package = tiny.vary(made / "package", pipeline / "package", 9)
     first = store.register(package, "lmforge-chain", {"git_commit": commit}, snapshot.collect(pipeline, "assistant"))
     md5 = Kept(store.kept(first)).outs["models/pretrained"].files["weights.txt"]

@@ -82,6 +82,7 @@ def trained(tmp_path: Path, prefect_url: str, monkeypatch: pytest.MonkeyPatch) -
     who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", *who, "commit", "--quiet", "-m", "first"], check=True)
     tiny.make_data(Path("data/prepared"))
+    tiny.place_definitions(tmp_path)
     train(seed=1)
     with temporary_settings({PREFECT_API_URL: f"{prefect_url}/api"}):
         yield tmp_path

@@ -48,7 +48,7 @@ STATUS = """
 from flows.processes import environment
 from flows.cli import status
 environment.prepare()
-print(*status.look("lmforge-assistant"), sep="\\n")
+print(*status.look(["assistant"]), sep="\\n")
 """
 
 # The deployment `train`, with a flow that is over in seconds.

@@ -84,11 +84,18 @@ def make(folder: Path) -> Path:
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "source.txt").write_text("source")
-    (folder / ".gitignore").write_text("/.lmforge/\n/out/\n/started.txt\n/fails-*\n")
+    (folder / ".gitignore").write_text("/.lmforge/\n/models/\n/out/\n/started.txt\n/fails-*\n")
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     Repo.init(str(folder)).close()
     (folder / ".dvc/config").write_text("[core]\n    analytics = false\n")
     return folder
+
+
+def leave_facts(folder: Path) -> None:
+    """Write what a fine-tuning leaves beside its weights, of which the toy makes none."""
+    facts = folder / "models/finetuned/assistant/training.json"
+    facts.parent.mkdir(parents=True)
+    facts.write_text("{}")
 
 
 def dvc(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
