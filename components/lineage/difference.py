@@ -100,7 +100,7 @@ def between(root: Path, first: Version, second: Version) -> Difference:
         data=tuple(_data(Cache(root), table, old, new) for table in TABLES),
         sources=tuple(changes(_by_name(old), _by_name(new))),
         environment=tuple(changes(old.packages, new.packages)),
-        scores=tuple(_scores(old, new)),
+        scores=tuple(scores(old, new)),
     )
 
 
@@ -145,7 +145,8 @@ def _data(cache: Cache, table: str, old: Kept, new: Kept) -> Data:
     return Data(table, rows.moved(*sides))
 
 
-def _scores(old: Kept, new: Kept) -> Iterator[Score]:
+def scores(old: Kept, new: Kept) -> Iterator[Score]:
+    """The metrics of both versions, each with its change; answers count by their weights, as in the score of a task."""
     chance = {name: new.settings["evaluate"][name] for name in ("resamples", "seed", "confidence")}
     bits = [kept.scores.get("bits_per_byte", {}).get("all") for kept in (old, new)]
     if any(bits):

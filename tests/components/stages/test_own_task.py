@@ -54,8 +54,8 @@ STAGES = (
     ("encode",),
     ("pretrain",),
     ("finetune", "assistant"),
-    ("evaluate", "base", "models/pretrained", "reports/training/pretrain"),
-    ("evaluate", "assistant", "models/finetuned/assistant", "reports/training/finetune/assistant"),
+    ("evaluate", "base"),
+    ("evaluate", "assistant"),
     ("package", "assistant"),
 )
 
