@@ -165,7 +165,7 @@ def test_then_nothing_is_new(house: House) -> None:
         lambda runs: len(runs) > 1,
         seconds=120,
     )
-    assert runs[0]["state"]["message"].startswith("nothing new since version 2"), runs[0]["state"]
+    assert runs[0]["state"]["message"].startswith("nothing new since lmforge-assistant version 2"), runs[0]["state"]
 
 
 def _status(road: WorkingCopy) -> str:
