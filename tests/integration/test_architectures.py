@@ -11,7 +11,7 @@ import pytest
 from components.data import listing
 from components.model import hf
 from components.registry import mlflow_model
-from flows import presets
+from flows import presets, recipes
 from flows.dvc import graph
 from tests.integration.support.working_copy import WorkingCopy
 
@@ -77,7 +77,7 @@ def run_stages(preset: str, finished: WorkingCopy, folder: Path, monkeypatch: py
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(store, folder.parent)}")
     presets.apply([preset, "smoke"])
     listing.refresh()
-    for stage in graph.read_plan().stale:
+    for stage in graph.read_plan(recipes.targets(recipes.asked())).stale:
         for out in map(Path, stage.outs):
             shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
         _, _, _, module, *arguments = stage.command.split()  # exec python -m MODULE ARGUMENTS
