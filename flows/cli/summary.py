@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.core.recipe import model_name
+from components.registry import store
 from components.reports.score_table import read_scores, rows
 from flows import recipes
 from flows.pipeline.train import Release
@@ -33,7 +35,8 @@ def _show_commands(names: Sequence[str]) -> None:
     command = _command()
     print(f"\n{command} up      serves the pages of Prefect and MLflow")
     for name in names:
-        print(f"{command} chat{recipes.option(name)}    talks to the champion")
+        if store.CHAMPION in store.aliases(model_name(name)):
+            print(f"{command} chat{recipes.option(name)}    talks to the champion")
     for name in names:
         print(f"{pages.report(name)}    is the report page")
 

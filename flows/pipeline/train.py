@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
@@ -79,10 +79,15 @@ class Release:
 class Unfinished(StageError):
     """Some of the recipes failed; `releases` are those of the others."""
 
-    def __init__(self, failures: Sequence[Exception], releases: list[Release]) -> None:
-        super().__init__("; ".join(map(_line, failures)))
-        self.code = getattr(failures[0], "code", StageError.code)
+    def __init__(self, line: str, code: int = StageError.code, releases: Sequence[Release] = ()) -> None:
+        super().__init__(line)  # Prefect makes it anew of the line alone where it reads a state
+        self.code = code
         self.releases = releases
+
+    @classmethod
+    def of(cls, failures: Sequence[Exception], releases: Sequence[Release] = ()) -> Self:
+        """All failures in a line, with the exit code of the first."""
+        return cls("; ".join(map(_line, failures)), getattr(failures[0], "code", StageError.code), releases)
 
 
 def _line(error: Exception) -> str:
@@ -108,7 +113,7 @@ def _tell(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  
     """Send a notification for each model that was promoted, or that waits for a user."""
     found = state.result(raise_on_failure=False)
     releases = found.releases if isinstance(found, Unfinished) else found
-    for release in releases if isinstance(releases, list) else ():
+    for release in releases if isinstance(releases, Sequence) else ():
         if release.event:
             notifications.tell(release.event, f"{flow_run.name}: {release.recipe}: {release}", flow_run.id)
 
@@ -145,11 +150,11 @@ def train(trigger: str = BY_HAND, recipe: str | None = None) -> State[list[Relea
         if releases and worktree.main_tree():
             keep(said, trigger)
         if failures:
-            raise Unfinished(failures, releases) from failures[0]
+            raise Unfinished.of(failures, releases) from failures[0]
     return Completed(message=said, data=releases)
 
 
-def train_by_hand(recipe: str | None) -> list[Release]:
+def train_by_hand(recipe: str | None) -> Sequence[Release]:
     """Run the flow in the current folder. The policy never refuses a user. Raises `Unfinished` when a recipe failed."""
     releases = train(trigger=BY_HAND, recipe=recipe)  # Prefect returns the data of the state
     assert isinstance(releases, list)
@@ -280,7 +285,7 @@ def _raise_failures(failed: Sequence[PrefectFuture[State[None]]]) -> None:
         failed[0].result()
     if failed:
         errors: list[Any] = [future.result(raise_on_failure=False) for future in failed]
-        raise Unfinished(errors, [])
+        raise Unfinished.of(errors)
 
 
 def check_nothing_changed(targets: Sequence[str]) -> None:
