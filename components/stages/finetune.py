@@ -180,6 +180,11 @@ def adapt(model: LanguageModel, settings: Finetune) -> None:
     initialization.adapt(model, settings.lora, settings.optimization.seed)
 
 
+def taught(settings: Finetune, tasks: Mapping[str, Task]) -> dict[str, object]:
+    """The facts of what a training teaches: the tasks with their definitions, and the budget of their prompts."""
+    return {"tasks": [task.definition() for task in tasks.values()], prompts.BUDGET: settings.max_prompt_tokens}
+
+
 def began_with(settings: Finetune) -> dict[str, object]:
     """The facts of the beginning of a training: the base with the digest of its weights, and settings of adapters."""
     base = {"folder": settings.base, "sha256": weights_digest(Path(settings.base))}
@@ -199,6 +204,13 @@ def save(model: LanguageModel, folder: Path, settings: Finetune) -> None:
         adapters.write(model, settings.lora, Path(settings.base), folder)
 
 
+def inputs(settings: Finetune, pinned: start.Start | None) -> list[Path]:
+    """The files and folders that a training reads."""
+    replayed = [TOKENS / "manifest.json"] if settings.replay else []
+    pin = [start.FOLDER / start.PIN.name] if pinned else []
+    return [*weight_files(Path(settings.base)), EXAMPLES / "train", catalog.PATH, *replayed, *pin]
+
+
 def main(recipe: str) -> None:
     context_window.check()
     settings, tasks = read(recipe)
@@ -212,12 +224,8 @@ def main(recipe: str) -> None:
     without.tell(settings.max_prompt_tokens)
     held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
-    inputs = [*weight_files(base), EXAMPLES / "train", catalog.PATH]
-    if settings.replay:
-        inputs.append(TOKENS / "manifest.json")
     pinned = start.in_place() if settings.start == CHAMPION else None
-    inputs += [start.FOLDER / start.PIN.name] if pinned else []
-    made_from = checkpoints.manifest(settings, [*inputs, *CODE])
+    made_from = checkpoints.manifest(settings, [*inputs(settings, pinned), *CODE])
     job = Job(
         stage=recipes.training(recipe),
         model=model,
@@ -236,13 +244,7 @@ def main(recipe: str) -> None:
         length=length,
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
         predicts_next=True,
-        facts={
-            "tasks": [task.definition() for task in tasks.values()],
-            prompts.BUDGET: settings.max_prompt_tokens,
-            **start.facts(pinned),
-            **began_with(settings),
-            **without.facts(),
-        },
+        facts=taught(settings, tasks) | start.facts(pinned) | began_with(settings) | without.facts(),
         save=partial(save, settings=settings),
     )
     run(job, settings, outputs)
