@@ -1,5 +1,7 @@
-"""The roads that params.yaml can ask for, beside the whole one: documents alone."""
+"""The roads that params.yaml can ask for, beside the whole one: documents alone, and recipes on a checkpoint."""
 
+import copy as copies
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from components.core.errors import BadData
+from flows import roads
 from tests.integration.support.working_copy import WorkingCopy, copy
+from tests.support import checkpoints
 
 pytestmark = pytest.mark.services
 
@@ -35,3 +40,35 @@ def test_documents_alone_end_in_a_base_that_continues_text(fresh: Path, tmp_path
     assert "finetune" not in output
     assert "</html>" in (road.folder / "reports/report-base.html").read_text(encoding="utf-8")
     assert road.run("flows.cli.main", "chat", "The river crosses").strip()
+
+
+def test_recipes_on_a_checkpoint_are_trained_from_examples_alone_each_for_itself(fresh: Path, tmp_path: Path) -> None:
+    """Three models in one run: one is promoted, one kept back by its gate, and one cannot be trained at all."""
+
+    def examples_only(settings: Settings) -> None:
+        for section in roads.PRETRAINING:
+            del settings[section]
+        settings["ingest"]["take"] = ["topic"]
+        recipe = settings["finetune"].pop("assistant")
+        recipe |= {"tasks": {"topic": 1.0}, "max_prompt_tokens": 100, "max_answer_tokens": 40}
+        broken = {"base": "models/checkpoints/broken"}
+        names = {"damaged": broken, "kept": {}, "good": {}}
+        settings["finetune"] = {name: copies.deepcopy(recipe) | own for name, own in names.items()}
+        settings["gate"]["recipes"] = {"kept": {"min_margin": 1.0}}  # over the most frequent answer
+
+    road = copy(fresh, tmp_path / "lmforge")
+    tiny = checkpoints.write("llama", tmp_path / "tiny")
+    added = road.run("flows.cli.main", "checkpoint", "add", str(tiny), "--recipe", "assistant")
+    assert "models/checkpoints/tiny: llama, decoder" in added
+    broken = Path(shutil.copytree(tiny, road.folder / "models/checkpoints/broken"))
+    (broken / "model.safetensors").unlink()
+    change(road, examples_only)
+
+    process = road.start("flows.cli.main", "run")
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == BadData.code, output
+    assert "lmforge-good version 1 (@champion)" in output
+    assert "lmforge-kept version 1 (@challenger)" in output
+    assert "lmforge: finetune@damaged: models/checkpoints/broken holds no model.safetensors" in output
+    assert not any(f"\n{stage}" in output for stage in (*roads.PRETRAINING, "evaluate-base", "evaluate@damaged"))
+    assert road.run("flows.cli.main", "chat", "The king divides the war.\nTopic:", "--recipe", "good")
