@@ -17,7 +17,7 @@ def test_a_capped_corpus_takes_less() -> None:
     large, small = (
         stages.of_text(catalog.load(ROOT / "data" / name)) for name in ("sources.yaml", "sources.smoke.yaml")
     )
-    assert all(small[name] < large[name] for name in large)
+    assert all(small[name] < large[name] for name in large.keys() - {"start"})  # which reads no text
     assert small["prepare"] == pytest.approx(4 + 0.5 * 1.7)
 
 
