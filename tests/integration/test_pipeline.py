@@ -50,7 +50,7 @@ def test_the_run_ends_with_a_champion(finished: tuple[WorkingCopy, str]) -> None
 def test_by_hand_it_is_the_same(finished: tuple[WorkingCopy, str], fresh: Path, tmp_path: Path) -> None:
     by_flow, _ = finished
     by_hand = copy(fresh, tmp_path / "lmforge")
-    by_hand.run("dvc", "repro")
+    by_hand.run("dvc", "repro", "package@assistant", "evaluate-base")
     assert by_hand.record() == by_flow.record()
 
 
