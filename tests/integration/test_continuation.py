@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from components.training.data.data_order import Reading
-from tests.integration.support.working_copy import WorkingCopy
+from tests.integration.support.working_copy import WorkingCopy, copy
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -16,9 +16,14 @@ NEW = [
 
 
 @pytest.fixture(scope="module")
-def continued(finished: tuple[WorkingCopy, str]) -> tuple[WorkingCopy, str, bytes]:
-    """A working copy after a second run with new text, what that printed, and the first run's tokenizer."""
-    road, _ = finished
+def continued(
+    finished: tuple[WorkingCopy, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[WorkingCopy, str, bytes]:
+    """A working copy after a second run with new text, what that printed, and the first run's tokenizer.
+
+    It is a copy: other tests read the folder of the first run.
+    """
+    road = copy(finished[0].folder, tmp_path_factory.mktemp("continued") / "lmforge")
     tokenizer = (road.folder / "models/tokenizer/tokenizer.json").read_bytes()
     road.run("flows.cli.main", "preset", "smoke", "go-on")
     road.change("params.yaml", "steps: 56", "steps: 10")
