@@ -99,7 +99,7 @@ def test_after_kill_9_it_resumes_to_the_same_weights(
     assert any(re.match(r"pretrain +.*resum", line) for line in output), "".join(output)
 
     road.run("dvc", "repro", "package@assistant", "evaluate-base")  # what the model of the recipe needs
-    assert road.record() == finished[0].record()
+    assert road.recorded_stages() == finished[0].recorded_stages()
 
 
 def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:

@@ -32,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tree(pipeline: Path) -> Path:
     """A repository with this one's settings and no checkpoints."""
-    for name in ("params.yaml", "data/tasks.yaml", "data/sources.yaml"):
+    for name in (".gitignore", "params.yaml", "data/tasks.yaml", "data/sources.yaml"):
         (pipeline / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, pipeline / name)
     return pipeline

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 
 class WorkingCopy:
     """A working copy, and the commands that a person would type in it."""
@@ -54,6 +56,10 @@ class WorkingCopy:
     def record(self) -> bytes:
         """What DVC has of all stages."""
         return (self.folder / "dvc.lock").read_bytes()
+
+    def recorded_stages(self) -> dict[str, Any]:
+        """The same by stage, whatever the order: a killed run leaves that in which its stages ended."""
+        return dict(yaml.safe_load(self.record())["stages"])
 
 
 def copy(source: Path, target: Path) -> WorkingCopy:
