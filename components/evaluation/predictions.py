@@ -8,8 +8,9 @@ import pyarrow as pa
 from components.core.progress import Progress
 from components.evaluation.selection import TaskExample
 from components.model import labelling
-from components.model.generation import Sampling, generate, log_likelihoods
+from components.model.generation import generate, log_likelihoods
 from components.model.interface import LanguageModel
+from components.model.sampling import Sampling
 from components.tasks import Task, entities
 from components.tasks.prompts import answer, fit, fits
 from components.tokenizer.tokenizer import Tokenizer

@@ -10,8 +10,9 @@ import torch
 
 from components.evaluation.likelihood import HiddenSpans, HiddenTokens, Layout, NextToken, Part
 from components.model import spans
-from components.model.generation import Sampling, generate
+from components.model.generation import generate
 from components.model.interface import LanguageModel
+from components.model.sampling import Sampling
 from components.model.transformer import IGNORED
 from components.tokenizer.tokenizer import Tokenizer
 

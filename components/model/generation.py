@@ -6,89 +6,15 @@ does not depend on its neighbours.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from components.model.interface import LanguageModel
+from components.model.sampling import GREEDY, RowSampling, Sampling
 
-NUCLEUS = 64  # tokens among which a nucleus is searched first
-COLD = 1e-6  # temperature below which decoding is greedy; logits divided by less would overflow
 BATCH = 64  # prompts
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is sampled; a temperature of 0 is greedy.
-
-    `top_k` keeps the likeliest tokens, `top_p` of these the fewest that together reach this share of the probability
-    (https://arxiv.org/abs/1904.09751). The repetition penalty makes tokens that the answer already has less likely
-    (https://arxiv.org/abs/1909.05858); those of the prompt are not penalised, so that an answer can still be copied
-    from it.
-    docs/decisions.md, "Free text is written with a penalty on its own tokens"
-    """
-
-    temperature: float = 0.0
-    top_k: int | None = None
-    top_p: float | None = None
-    repetition_penalty: float = 1.0
-
-
-GREEDY = Sampling()
-
-
-def draw(logits_BV: Tensor, answers_BN: Tensor, chances_B: Tensor, sampling: Sampling) -> Tensor:
-    """The next token of each row, [B], given the answers so far and a random number from 0 to below 1 for each."""
-    logits_BV = logits_BV.float()
-    if sampling.repetition_penalty != 1:
-        logits_BV = _penalised(logits_BV, answers_BN, sampling.repetition_penalty)
-    if sampling.temperature < COLD:
-        return logits_BV.argmax(-1)
-    logits_BV = logits_BV / sampling.temperature
-    if sampling.top_k is None and sampling.top_p is None:
-        return _at(chances_B, logits_BV.softmax(-1))
-    shares_BN, tokens_BN = _likeliest(logits_BV, sampling.top_k, sampling.top_p)
-    return tokens_BN.gather(-1, _at(chances_B, shares_BN)[:, None]).squeeze(-1)
-
-
-def _penalised(logits_BV: Tensor, answers_BN: Tensor, penalty: float) -> Tensor:
-    said_BN = logits_BV.gather(-1, answers_BN)
-    return logits_BV.scatter(-1, answers_BN, torch.where(said_BN > 0, said_BN / penalty, said_BN * penalty))
-
-
-def _likeliest(logits_BV: Tensor, top_k: int | None, top_p: float | None) -> tuple[Tensor, Tensor]:
-    """The probabilities and ids of the tokens that may be drawn, the likeliest first, each [B, N]."""
-    if top_k is not None:
-        logits_BN, tokens_BN = logits_BV.topk(min(top_k, logits_BV.shape[-1]))
-        shares_BN = logits_BN.softmax(-1)
-    else:
-        assert top_p is not None
-        shares_BN, tokens_BN = _reaching(logits_BV.softmax(-1), top_p)
-    if top_p is not None:
-        before_BN = shares_BN.cumsum(-1) - shares_BN
-        shares_BN = shares_BN.masked_fill((before_BN >= top_p) & (before_BN > 0), 0)
-    return shares_BN, tokens_BN
-
-
-def _reaching(shares_BV: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
-    """The largest probabilities, enough in each row to reach `top_p`, and their tokens: a full sort takes longer."""
-    size, count = shares_BV.shape[-1], NUCLEUS
-    while True:
-        shares_BN, tokens_BN = shares_BV.topk(min(count, size))
-        if count >= size or bool((shares_BN.sum(-1) >= top_p).all()):
-            return shares_BN, tokens_BN
-        count *= 8
-
-
-def _at(chances_B: Tensor, shares_BN: Tensor) -> Tensor:
-    """Where the cumulative sum of the shares exceeds the random number, taken as a fraction of their sum: [B]."""
-    sums_BN = shares_BN.cumsum(-1, dtype=torch.float64)
-    return torch.searchsorted(sums_BN, chances_B[:, None] * sums_BN[:, -1:], right=True).squeeze(-1)
-
-
-__all__ = ["GREEDY", "Sampling", "generate", "log_likelihoods", "stream"]
 
 
 Prompt = Sequence[int]
@@ -177,10 +103,13 @@ def _continue(
     drawn_BN = np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
     chances_BN = torch.from_numpy(drawn_BN).to(device)
     answers_BN = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
+    counts_BV = torch.zeros_like(logits_B1V[:, -1], dtype=torch.float32) if sampling.counts else None
     places = list(range(len(prompts)))  # of the prompts that the rows of the batch belong to
-    going = set(places)
+    going, draws = set(places), RowSampling([sampling] * len(places), device)
     for number in range(count):
-        tokens_B = draw(logits_B1V[:, -1], answers_BN, chances_BN[:, number], sampling)
+        tokens_B = draws.draw(logits_B1V[:, -1], counts_BV, chances_BN[:, number])
+        if counts_BV is not None:
+            counts_BV.scatter_add_(1, tokens_B[:, None], torch.ones_like(counts_BV[:, :1]))
         answers_BN = torch.cat([answers_BN, tokens_B[:, None]], dim=1)
         drawn = {place: token for place, token in zip(places, tokens_B.tolist(), strict=True) if place in going}
         going -= {place for place, token in drawn.items() if token in stop}
@@ -193,7 +122,9 @@ def _continue(
             kept = torch.tensor([row for row, place in enumerate(places) if place in going], device=device)
             rows, tokens_B = rows.select(kept), tokens_B[kept]
             chances_BN, answers_BN = chances_BN[kept], answers_BN[kept]
+            counts_BV = None if counts_BV is None else counts_BV[kept]
             places = [place for place in places if place in going]
+            draws = RowSampling([sampling] * len(places), device)
         logits_B1V = rows.advance(tokens_B[:, None], last_only=True)
 
 

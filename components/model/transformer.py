@@ -121,7 +121,7 @@ class Transformer(LanguageModel):
         """The output of the encoder of an encoder-decoder for a source, [B, S, C]: the memory of the decoder."""
         assert self.encoder is not None, "a decoder has no encoder"
         contexts = self._contexts(source_BS, mask, positions_BS)
-        memory_BSC: Tensor = self.encoder(self._embed(source_BS, positions_BS), contexts)
+        memory_BSC: Tensor = self.encoder(self.embed(source_BS, positions_BS), contexts)
         return memory_BSC
 
     def loss(
@@ -291,7 +291,7 @@ class Transformer(LanguageModel):
         contexts = self._contexts(tokens_BT, mask, positions_BT, memory_BSC, memory_mask, read)
         stack = self.decoder or self.encoder
         assert stack is not None
-        hidden: Tensor = stack(self._embed(tokens_BT, positions_BT, previous_BP), contexts, cache, wanted_N)
+        hidden: Tensor = stack(self.embed(tokens_BT, positions_BT, previous_BP), contexts, cache, wanted_N)
         return hidden
 
     def _contexts(
@@ -320,7 +320,8 @@ class Transformer(LanguageModel):
         begins = segments_BT.diff(dim=1, prepend=segments_BT[:, :1] - 1) != 0
         return places - (places * begins).cummax(1).values
 
-    def _embed(self, tokens_BT: Tensor, positions_BT: Tensor | None, previous_BP: Tensor | None = None) -> Tensor:
+    def embed(self, tokens_BT: Tensor, positions_BT: Tensor | None, previous_BP: Tensor | None = None) -> Tensor:
+        """What the first block reads, [B, T, C]: of tokens at these positions, and of the n-grams that they end."""
         x_BTC: Tensor = self.embedding(tokens_BT)
         if self.config.traits.embedding_scale is not None:
             x_BTC = x_BTC * self.config.traits.embedding_scale

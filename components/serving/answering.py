@@ -10,8 +10,9 @@ from typing import Self
 from components.core.errors import BadSettings
 from components.model import hf, labelling
 from components.model.cpu_inference import pack
-from components.model.generation import Sampling, generate, stream
+from components.model.generation import generate, stream
 from components.model.interface import LanguageModel
+from components.model.sampling import Sampling
 from components.serving.request import Options
 from components.tasks import entities, prompts
 from components.tasks.prompts import Taught

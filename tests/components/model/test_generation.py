@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from components.model import hf
 from components.model.cpu_inference import pack
-from components.model.generation import Sampling, draw, generate, log_likelihoods, stream
+from components.model.generation import generate, log_likelihoods, stream
+from components.model.sampling import RowSampling, Sampling
 from components.model.transformer import Transformer
 from tests.components.support import shapes
 
@@ -52,6 +53,10 @@ prompts = st.lists(st.lists(tokens, min_size=1, max_size=20), min_size=1, max_si
 
 def answers(model: Transformer, prompts: list[list[int]], count: int = 12, **settings: object) -> list[list[int]]:
     return generate(model, prompts, max_new_tokens=count, start=START, **settings)  # type: ignore[arg-type]
+
+
+def draw(logits_BV: torch.Tensor, chances_B: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    return RowSampling([sampling] * len(logits_BV), torch.device("cpu")).draw(logits_BV, None, chances_B)
 
 
 def test_greedy_tokens_are_those_of_qwen3(decoder: Transformer, tmp_path: Path) -> None:
@@ -166,8 +171,8 @@ def test_what_is_drawn_is_among_the_likeliest(
     logits: list[float], chance: float, top_k: int | None, top_p: float | None
 ) -> None:
     sampling = Sampling(1.0, top_k, top_p)
-    logits_BV, no_answer = torch.tensor([logits]), torch.empty(1, 0, dtype=torch.long)
-    token = int(draw(logits_BV, no_answer, torch.tensor([chance], dtype=torch.float64), sampling))
+    logits_BV = torch.tensor([logits])
+    token = int(draw(logits_BV, torch.tensor([chance], dtype=torch.float64), sampling))
     likelier = logits_BV[0][logits_BV[0] > logits[token]]
     assert len(likelier) < (top_k or len(logits))
     if top_p is not None:
@@ -178,9 +183,9 @@ def test_what_is_drawn_is_among_the_likeliest(
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     shares = torch.tensor([0.5, 0.2, 0.15, 0.1, 0.05])
     chances = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
-    logits_BV, no_answer = shares.log().repeat(1000, 1), torch.empty(1000, 0, dtype=torch.long)
+    logits_BV = shares.log().repeat(1000, 1)
     for sampling, kept in ((WARM, 5), (Sampling(1.0, top_k=3), 3), (Sampling(1.0, top_p=0.6), 2)):
-        counts = draw(logits_BV, no_answer, chances, sampling).bincount(minlength=5)
+        counts = draw(logits_BV, chances, sampling).bincount(minlength=5)
         expected = torch.where(torch.arange(5) < kept, shares, 0) / shares[:kept].sum()
         torch.testing.assert_close(counts / 1000, expected, atol=0.002, rtol=0)
 
@@ -188,8 +193,8 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
 @pytest.mark.parametrize("temperature", [1e-300, 1e-40, 1e-7, 1e-6])
 def test_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
     chance = torch.tensor([0.99], dtype=torch.float64)
-    logits_BV, no_answer = torch.tensor([[-20.0, 19.0, 20.0]]), torch.empty(1, 0, dtype=torch.long)
-    assert int(draw(logits_BV, no_answer, chance, Sampling(temperature))) == 2
+    logits_BV = torch.tensor([[-20.0, 19.0, 20.0]])
+    assert int(draw(logits_BV, chance, Sampling(temperature))) == 2
 
 
 def test_a_penalty_keeps_the_answer_from_repeating_itself_but_not_the_prompt(decoder: Transformer) -> None:

@@ -1,0 +1,166 @@
+"""The rows of a batch that a decoder continues, each of which starts and ends on its own.
+
+A slot has room for the keys and values of one text as long as the window. Texts of different lengths share a step, as
+each token is written to, and sees, the places of its own row alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.model.config import LayerKind
+from components.model.interface import GenerationState, LanguageModel
+from components.model.layers import Context, KeyValueCache, LayerCache
+from components.model.loss import soft_cap
+from components.model.transformer import Transformer
+
+
+class Rows(Protocol):
+    """The state of the texts that a model continues."""
+
+    capacity: int
+    """The number of texts that can be under way."""
+    whole: bool
+    """Whether a prompt has to be read at once."""
+
+    def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:
+        """Read tokens of a prompt from the place `begin` on, with room for more; the logits after the last, [1, V]."""
+
+    def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
+        """Read one token in each of the first slots, at its place; the logits after each, [B, V]."""
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Put the text of a slot, of so many tokens, into another one."""
+
+
+@dataclass
+class _Aim:
+    """Where a forward pass writes, and what it sees; shared by all layers."""
+
+    slots: slice
+    places: Tensor  # of the new tokens, counted through all slots
+    length: int  # of the longest row, with the new tokens
+
+
+class _SlotCache(KeyValueCache):
+    """Keys and values of all slots, each [slots, window, K, D]; a pass sees the rows that it aims at."""
+
+    aim: _Aim
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values [B, K, T, D] of new tokens; returns those of the rows, [B, K, S, D]."""
+        return self._written(self.keys, keys), self._written(self.values, values)
+
+    def _written(self, kept: Tensor, new: Tensor) -> Tensor:
+        rows = new.transpose(1, 2).reshape(-1, *kept.shape[2:])
+        kept.flatten(0, 1).index_copy_(0, self.aim.places, rows.to(kept.dtype))
+        return kept[self.aim.slots, : self.aim.length].transpose(1, 2).to(new.dtype)
+
+
+class Slots:
+    """The slots of a decoder of ours. Names end with shapes: B rows, T tokens, S keys, P previous tokens."""
+
+    whole = False
+
+    def __init__(self, model: Transformer, capacity: int) -> None:
+        config, like = model.config, model.embedding.weight
+        self.capacity = capacity
+        self._model = model
+        self._window = config.max_sequence_length
+        shape = (config.num_layers, 2, capacity, self._window, config.num_kv_heads, config.head_dim)
+        self._state = _zeros(shape, like)
+        self._cache = [LayerCache(_SlotCache(keys, values), None) for keys, values in self._state]
+        self._tokens = torch.zeros(capacity, self._window, dtype=torch.long, device=like.device)
+        self._places = torch.arange(self._window, device=like.device)
+        self._reach = len(config.ngram_rows)
+
+    def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:  # noqa: ARG002 (a slot has it)
+        end = begin + len(tokens)
+        tokens_1T = torch.tensor([tokens], device=self._tokens.device)
+        self._tokens[slot, begin:end] = tokens_1T[0]
+        return self._forward(slice(slot, slot + 1), tokens_1T, self._places[None, begin:end], end)
+
+    def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
+        numbers = torch.tensor([tokens, places], device=self._tokens.device)
+        tokens_B1, places_B1 = numbers[0, :, None], numbers[1, :, None]
+        slots = slice(0, len(tokens))
+        if self._reach:
+            self._tokens[slots].scatter_(1, places_B1, tokens_B1)
+        return self._forward(slots, tokens_B1, places_B1, max(places) + 1)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        self._state[:, :, target, :length] = self._state[:, :, source, :length]
+        self._tokens[target, :length] = self._tokens[source, :length]
+
+    def _forward(self, slots: slice, tokens_BT: Tensor, places_BT: Tensor, length: int) -> Tensor:
+        model = self._model
+        starts = torch.arange(slots.start, slots.stop, device=tokens_BT.device)[:, None] * self._window
+        aim = _Aim(slots, (places_BT + starts).flatten(), length)
+        for layer in self._cache:
+            layer.own.aim = aim  # type: ignore[attr-defined]
+        x_BTC = model.embed(tokens_BT, places_BT, self._previous(slots, places_BT))
+        assert model.decoder is not None
+        hidden_BTC = model.decoder(x_BTC, self._contexts(places_BT, length), self._cache)
+        return soft_cap(model.head(hidden_BTC[:, -1]), model.config.logit_soft_cap)
+
+    def _previous(self, slots: slice, places_BT: Tensor) -> Tensor | None:
+        """The tokens in front of the new ones, as many as n-grams reach back, [B, P]."""
+        if not self._reach:
+            return None
+        back_P = self._places[: self._reach] - self._reach
+        return self._tokens[slots].gather(1, (places_BT[:, :1] + back_P).clamp(min=0))
+
+    def _contexts(self, places_BT: Tensor, length: int) -> dict[LayerKind, Context]:
+        model, window = self._model, self._model.config.traits.sliding_window
+        keys_S, queries_BT1 = self._places[:length], places_BT[:, :, None]
+        seen_B1TS = (keys_S <= queries_BT1)[:, None]
+        contexts = {}
+        for kind in dict.fromkeys(model.config.layer_kinds):
+            rotary = model.sliding_rotary if kind.sliding else model.rotary
+            rotation = rotary(places_BT.shape[1], places_BT) if kind.rotated else None
+            mask = seen_B1TS
+            if kind.sliding and window is not None and length > window:
+                mask = mask & (keys_S > queries_BT1 - window)[:, None]
+            contexts[kind] = Context(rotation, mask, None, None)
+        return contexts
+
+
+class OneRow:
+    """One text at a time, of a model whose rows cannot start on their own."""
+
+    capacity = 1
+    whole = True
+
+    def __init__(self, model: LanguageModel, start: int | None) -> None:
+        self._model, self._start = model, start
+        self._state: GenerationState | None = None
+
+    def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:  # noqa: ARG002 (there is one)
+        self._state, logits_11V = self._model.read([tokens], room, self._start)
+        return logits_11V[:, -1]
+
+    def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:  # noqa: ARG002 (the state knows)
+        assert self._state is not None
+        return self._state.advance(torch.tensor([tokens], device=self._model.device), last_only=True)[:, -1]
+
+    def move(self, source: int, target: int, length: int) -> None:  # noqa: ARG002 (there is one)
+        raise AssertionError("the only text is always in the first slot")
+
+
+def rows(model: LanguageModel, capacity: int, start: int | None) -> Rows:
+    """Slots for a decoder of ours; other models continue one text at a time, whose decoder begins with `start`."""
+    if isinstance(model, Transformer) and model.encoder is None and model.config.predicts_tokens:
+        return Slots(model, capacity)
+    return OneRow(model, start)
+
+
+def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Zeros; on a processor memory is taken page by page as it is written to, so that a long window costs nothing."""
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    bits = np.zeros((*shape[:-1], shape[-1] * like.element_size()), dtype=np.uint8)
+    return torch.from_numpy(bits).view(like.dtype)
