@@ -5,6 +5,7 @@ something from its input.
 docs/decisions.md, "Every task has the most frequent answer as a baseline"
 """
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +49,10 @@ class Reader:
     def _cut(self, task: Task, example: TaskExample) -> dict[str, str]:
         if not self.reads(task, example):
             return {**example.inputs, task.long_field: ""}
-        return prompts.cut(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+        prompt = prompts.fitted(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+        if task.kind == "conversation":
+            return {**prompt.inputs, "messages": json.dumps(prompt.turns)}
+        return prompt.inputs
 
 
 def answers(task: Task, train: list[TaskExample], test: list[TaskExample], reader: Reader) -> dict[str, list[str]]:
@@ -78,7 +82,7 @@ def majority(_task: Task, train: Sequence[TaskExample], test: Sequence[TaskExamp
 
 
 def majority_by_question(task: Task, train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
-    """The most frequent answer to the same question, whatever the long field; to a new one that of all examples."""
+    """The most frequent answer to the same question, whatever else the text says; to a new one that of all examples."""
     answers = defaultdict(list)
     for example in train:
         answers[_question(task, example)].append(example.target)
@@ -100,8 +104,8 @@ def first_words(task: Task, train: Sequence[TaskExample], test: Sequence[TaskExa
 
 
 def line_of_question(task: Task, _train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
-    """What follows the question and a colon on a line of the long field; empty when no line begins so."""
-    return [_line(example.inputs[task.long_field], f"{_question(task, example)}: ") for example in test]
+    """What follows the question and a colon on a line of the text; empty when no line begins so."""
+    return [_line(_text(task, example), f"{_question(task, example)}: ") for example in test]
 
 
 def tfidf_logistic_regression(task: Task, train: Sequence[TaskExample], test: Sequence[TaskExample]) -> list[str]:
@@ -172,12 +176,16 @@ BASELINES: dict[str, Baseline] = {
 
 
 def _text(task: Task, example: TaskExample) -> str:
-    """All that a prompt says of an example."""
+    """All that a prompt says of an example; all that was said in a conversation."""
+    if task.kind == "conversation":
+        return "\n".join(turn["content"] for turn in task.turns(example.inputs))
     return "\n".join(example.inputs.get(field, "") for field in task.fields)
 
 
 def _question(task: Task, example: TaskExample) -> str:
-    """All that a prompt says of an example beside the long field."""
+    """All that a prompt says of an example beside the long field; what was said last in a conversation."""
+    if task.kind == "conversation":
+        return task.turns(example.inputs)[-1]["content"]
     return "\n".join(example.inputs.get(field, "") for field in task.fields if field != task.long_field)
 
 

@@ -14,10 +14,12 @@ def parse(archive: Archive, member: str) -> Iterator[Record]:
         yield Document(key, "\n".join(_lines(recipe)))
 
 
-def parse_examples(archive: Archive, member: str, task: str) -> Iterator[Record]:
-    """Examples that ask for the ingredients and steps of a dish, by its name."""
+def parse_examples(archive: Archive, member: str, task: str, max_characters: int) -> Iterator[Record]:
+    """Examples that ask for the ingredients of a dish, by its name; a longer list than `max_characters` is left out."""
     for key, recipe in json.loads(archive.read(member)).items():
-        yield Example(key, task, {"text": recipe["title"]}, "\n".join(_body(recipe)).strip())
+        listed = "\n".join(_ingredients(recipe))
+        if len(listed) <= max_characters:
+            yield Example(key, task, {"text": recipe["title"]}, listed)
 
 
 def _lines(recipe: dict[str, Any]) -> Iterator[str]:
@@ -30,6 +32,10 @@ def _lines(recipe: dict[str, Any]) -> Iterator[str]:
 
 def _body(recipe: dict[str, Any]) -> Iterator[str]:
     yield "\nIngredients"
-    yield from (f"- {ingredient}" for ingredient in recipe["ingredients"])
+    yield from _ingredients(recipe)
     yield "\nSteps"
     yield from (f"{number}. {step}" for number, step in enumerate(recipe["steps"], start=1))
+
+
+def _ingredients(recipe: dict[str, Any]) -> Iterator[str]:
+    yield from (f"- {ingredient}" for ingredient in recipe["ingredients"])

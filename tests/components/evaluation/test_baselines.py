@@ -92,6 +92,28 @@ def test_a_reader_has_the_examples_that_it_was_taught_cut_as_its_prompts_are(tin
     assert [row.inputs for row in reader.test(task, shown)] == [taught.inputs] * 3
 
 
+def conversation(target, *said):
+    turns = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(said)]
+    return example(target, messages=json.dumps(turns))
+
+
+def test_a_conversation_asks_what_was_said_last_about_all_that_was_said():
+    talk = Task(name="talk", kind="conversation", metric="chrf")
+    asked = conversation("10 MW", "Coal: 3 t\nWind: 10 MW\nQuestion: Coal", "3 t", "Wind")
+    assert line_of_question(talk, [], [asked]) == ["10 MW"]
+    train = [conversation("x", "Coal: 1 t", "So?", "Wind"), conversation("y", "Coal: 2 t", "So?", "Coal")]
+    assert majority_by_question(talk, train, [asked]) == ["x"]
+    assert tfidf_nearest(talk, train, [conversation("?", "2 t of coal")]) == ["y"]
+
+
+def test_a_reader_has_the_last_turns_of_a_conversation_that_fit(tiny_model):
+    tokenizer = Tokenizer.load(tiny_model)
+    talk = Task(name="talk", kind="conversation", metric="chrf")
+    asked = conversation("?", "the lazy dog " * 40, "yes", "and the fox")
+    [read] = Reader(tokenizer, 60, frozenset()).test(talk, [asked])
+    assert [turn["content"] for turn in talk.turns(read.inputs)] == ["and the fox"]
+
+
 def test_words_after_is():
     train = [example("one two three")]
     texts = ["Opus is a very long work of art, old.", "The cats were hunters.", "No verb here at all"]

@@ -121,6 +121,15 @@ def test_page_shows_scores_lineage_data_and_samples(page, root):
     assert "&lt;script&gt;" in page
 
 
+def test_samples_stand_under_the_scores_of_their_task(page, root):
+    table = page[page.index("<h2>Tasks") : page.index("<h2>Bits per byte")]
+    found = json.loads((root / "reports/evaluation/assistant/samples.json").read_text())
+    asked = [sample for sample in found if sample["task"] != "text"]
+    assert asked
+    assert [table.count(html.escape(sample["target"])) > 0 for sample in asked] == [True] * len(asked)
+    assert table.count('class="sample"') == len(asked)
+
+
 def test_page_of_an_encoder_has_bits_before_fine_tuning_and_tasks_after(tiny_models, prepared, tmp_path):
     models = {"base": tiny_models["encoder"], "assistant": tiny_models["labels"]}
     page = render(finished(tmp_path, models, prepared, "label_loss"), LINEAGE)

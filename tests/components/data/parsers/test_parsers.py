@@ -133,9 +133,10 @@ def test_recipes_and_headlines_can_be_asked_for() -> None:
     assert list(recipes.parse(files, "r.json")) == [
         Document("t", "Tea\nServings: 2\n\nIngredients\n- tea\n\nSteps\n1. Brew it.")
     ]
-    assert list(recipes.parse_examples(files, "r.json", "writing")) == [
-        Example("t", "writing", {"text": "Tea"}, "Ingredients\n- tea\n\nSteps\n1. Brew it.")
+    assert list(recipes.parse_examples(files, "r.json", "writing", max_characters=5)) == [
+        Example("t", "writing", {"text": "Tea"}, "- tea")
     ]
+    assert not list(recipes.parse_examples(files, "r.json", "writing", max_characters=4))
     assert list(articles.parse_headlines(files, "n/*.txt", "headline")) == [
         Example("n/1.txt", "headline", {"text": "It grew."}, "Moss wins")
     ]
