@@ -72,6 +72,20 @@ def test_personal_data_is_what_preparing_would_have_taken_out():
     assert safety.personal(texts) == [True, True, False, False, False]
 
 
+def test_dates_prices_and_references_of_german_text_are_no_personal_data():
+    texts = [
+        "Am 24. Juni 1230 erstmals erwähnt; am 31.12.2023 hatte sie 1.234.567 Einwohner auf 891,68 km².",
+        "Der Umsatz stieg von 2019 bis 2021 um 12,5 % auf 1.048.576,32 €, das sind rund 98 Mio. US-Dollar.",
+        "Vom 01.02.2020 bis zum 15.03.2021, 08:00-16:30 Uhr, Eintritt 4,50 EUR, ermäßigt 2,50 EUR.",
+        "Nach § 12 Abs. 3 Nr. 4 des Gesetzes vom 18. August 1896 (RGBl. S. 195) gilt die Frist von 14 Tagen.",
+        "Version 5.2.19 vom 02.12.2025 ersetzt 4.2.27; die ISBN lautet 978-3-16-148410-0.",
+        "Hausnummer 12-14, 60311 Frankfurt; Einwohner 1990: 644865, 2020: 764104; Spielzeit 12:30:45.",
+        "Die Inventarnummer 1904-05-12-003 und das Aktenzeichen 2 BvR 1436/02 stammen aus dem Jahr 2003.",
+    ]
+    assert safety.personal(texts) == [False] * len(texts)
+    assert safety.personal(["Anruf genügt: +49 30 901820", "an max.muster@beispiel.de"]) == [True, True]
+
+
 def test_scores_hold_what_was_measured_of_each_architecture(tiny_models, prepared, tmp_path, monkeypatch):
     from components.evaluation.evaluation import evaluate
 
