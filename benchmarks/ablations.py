@@ -96,8 +96,9 @@ def pretrained(settings: Pretrain) -> float:
     """Train once; returns the bits per byte of the last validation."""
     tokenizer = Tokenizer.load(pretrain.TOKENIZER)
     model = pretrain.build(settings, tokenizer.vocab_size)
-    rows, sample = pretrain.data(settings, tokenizer)
     optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
+    phases = pretrain.mix(settings, optimization.steps, optimization.batch_size)
+    rows, sample = pretrain.data(settings, tokenizer, optimization.batch_size, phases)
     validate = bits_per_byte(sample.split(optimization.micro_batch_size), tokenizer)
     return train("ablation", model, rows, validate, optimization)
 

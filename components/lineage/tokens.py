@@ -52,22 +52,29 @@ class TokenIndex:
         found = [document for document in near if document.id.startswith(beginning)]
         return found or [document for document in near if id_index.is_part(document.id, beginning)]
 
-    def windows(self, document: EncodedDocument, reading: Reading, table: Table) -> np.ndarray:
-        """The windows of a table of a training run that contain some of its tokens; empty when it is not in there."""
-        files = [self._file(number) for number in self._chosen(table)]
+    def windows(
+        self, document: EncodedDocument, reading: Reading, table: Table, source: str | None = None
+    ) -> np.ndarray:
+        """The windows of a table of a training run that contain some of its tokens; empty when it is not in there.
+
+        With a source, they are numbered among those of that source.
+        """
+        files = [self._file(number) for number in self._chosen(table, source)]
         if document.shard not in files or not document.length:
             return np.arange(0)
         place = files.index(document.shard)
-        ends = self._ends(reading, table)
+        ends = self._ends(reading, table, source)
         before = int(ends[place - 1]) if place else 0
         # Window w of a shard has the tokens from w * length to w * length + reach.
         first = max(0, -(-(document.offset - reading.reach + 1) // reading.length))
         last = (document.offset + document.length - 1) // reading.length
         return np.arange(before + first, min(before + last + 1, int(ends[place])))
 
-    def documents(self, window: int, reading: Reading, table: Table) -> Iterator[tuple[EncodedDocument, int]]:
-        """The documents in a window of a table, in order, each with the number of its tokens in it."""
-        ends, chosen = self._ends(reading, table), self._chosen(table)
+    def documents(
+        self, window: int, reading: Reading, table: Table, source: str | None = None
+    ) -> Iterator[tuple[EncodedDocument, int]]:
+        """The documents in a window of a table, or of a source in it, in order, each with the number of its tokens."""
+        ends, chosen = self._ends(reading, table, source), self._chosen(table, source)
         place = int(np.searchsorted(ends, window, side="right"))
         start = (window - (int(ends[place - 1]) if place else 0)) * reading.length
         stop = start + reading.reach
@@ -83,15 +90,20 @@ class TokenIndex:
         """The number of windows in a table of a training run."""
         return int(self._ends(reading, table)[-1])
 
+    def sizes(self, reading: Reading) -> dict[str, int]:
+        """The number of windows of each source."""
+        sources = dict.fromkeys(str(shard["source"]) for shard in self._shards if shard["split"] == SPLIT)
+        return {name: int(self._ends(reading, "documents", name)[-1]) for name in sources}
+
     @cached_property
     def _shards(self) -> list[dict[str, Any]]:
         shards: list[dict[str, Any]] = json.loads(self._files("manifest.json").read_text())["shards"]
         return shards
 
-    def _chosen(self, table: Table) -> list[int]:
-        """The numbers of the train shards with the documents of a table."""
+    def _chosen(self, table: Table, source: str | None = None) -> list[int]:
+        """The numbers of the train shards with the documents of a table, or of a source in it."""
         shards = enumerate(self._shards)
-        return [number for number, shard in shards if shard["split"] == SPLIT and windows.in_part(shard, table)]
+        return [number for number, shard in shards if shard["split"] == SPLIT and windows.in_part(shard, table, source)]
 
     @cached_property
     def _first_rows(self) -> np.ndarray:
@@ -108,8 +120,8 @@ class TokenIndex:
         metadata = self._parquet.metadata
         return np.cumsum([0, *(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))])
 
-    def _ends(self, reading: Reading, table: Table) -> np.ndarray:
-        return windows.ends([self._shards[number]["tokens"] for number in self._chosen(table)], reading.length)
+    def _ends(self, reading: Reading, table: Table, source: str | None = None) -> np.ndarray:
+        return windows.ends([self._shards[number]["tokens"] for number in self._chosen(table, source)], reading.length)
 
     def _file(self, number: int) -> str:
         return str(self._shards[number]["file"])

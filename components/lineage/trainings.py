@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from components.core import id_index
 from components.core.errors import BadSettings
 from components.lineage.tokens import EncodedDocument, Files, TokenIndex
+from components.training.data import source_mix
 from components.training.data.data_order import Reading, Table
 from components.training.data.windows import order, places
 
@@ -65,20 +66,37 @@ class RecordedTraining:
 
     def _steps(self, document: EncodedDocument, table: Table) -> Iterator[int]:
         """The steps on a table that read some of a document."""
-        reading, windows = self.reading, self._tokens.windows(document, self.reading, table)
-        if len(windows):
-            size = self._tokens.count(reading, table)
-            read = places(windows, -(-reading.own_end(table) // size), size, reading.seed)
-            batches = np.unique(read // reading.batch_size) * reading.batch_size
-            steps = (reading.step_at(place, table) for place in batches.tolist())
-            yield from (step for step in steps if step is not None)
+        reading = self.reading
+        read = self._places(document, table)
+        batches = np.unique(read // reading.batch_size) * reading.batch_size
+        steps = (reading.step_at(place, table) for place in batches.tolist())
+        yield from (step for step in steps if step is not None)
+
+    def _places(self, document: EncodedDocument, table: Table) -> np.ndarray:
+        """The places among the rows of a table where some of a document was read."""
+        reading, end = self.reading, self.reading.own_end(table)
+        if reading.phases is not None:
+            source = document.source
+            windows = self._tokens.windows(document, reading, table, source)
+            sizes = self._tokens.sizes(reading)
+            return source_mix.places_of(source, windows, reading.phases, sizes, reading.seed, end)
+        windows = self._tokens.windows(document, reading, table)
+        size = self._tokens.count(reading, table)
+        return places(windows, -(-end // size), size, reading.seed) if len(windows) else windows
 
     def _documents(self, step: int) -> Iterator[ReadRow]:
         table = self.reading.table(step)
-        size = self._tokens.count(self.reading, table)
-        for window in order(self.reading.own_places(step), size, self.reading.seed).tolist():
-            for document, inside in self._tokens.documents(window, self.reading, table):
+        for source, window in self._windows(step, table):
+            for document, inside in self._tokens.documents(window, self.reading, table, source):
                 yield ReadRow(document.id, "documents", document.source, inside)
+
+    def _windows(self, step: int, table: Table) -> list[tuple[str | None, int]]:
+        """The windows that a step read of a table: by their numbers in it, or in a source."""
+        reading, read = self.reading, self.reading.own_places(step)
+        if reading.phases is not None:
+            return [*source_mix.rows_at(read, reading.phases, self._tokens.sizes(reading), reading.seed)]
+        size = self._tokens.count(reading, table)
+        return [(None, window) for window in order(read, size, reading.seed).tolist()]
 
     def _examples(self, step: int) -> Iterator[ReadRow]:
         for group in range(self._taken.num_row_groups):

@@ -1,10 +1,11 @@
 """Stage `encode`: the documents as token shards to memory-map, and an index from document to tokens.
 
 A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by
-the end-of-text token. Where training goes on from a pinned version, the documents of the train split that it was not
-given are in shards of their own. `index.parquet` has the location of each document's tokens, in row groups that hold
-documents of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
-`manifest.json` summarises the shards. With the setting `pairs` the tables of examples are beside them.
+the end-of-text token. In the train split each shard has the documents of one source and, where training goes on from a
+pinned version, either those that it was given or new ones. `index.parquet` has the location of each document's tokens,
+in row groups that hold documents of one shard; `lookup.npy` maps the id of a document to its row there
+(`components/core/id_index.py`). `manifest.json` summarises the shards. With the setting `pairs` the tables of examples
+are beside them.
 """
 
 import hashlib
@@ -52,6 +53,7 @@ class Shard:
     tokens: int  # including the end-of-text tokens
     bytes: int  # of UTF-8 text
     sha256: str
+    source: str | None  # of its documents; only the shards of the train split have one alone
     new: bool  # the pinned start was not given its documents
 
 
@@ -71,23 +73,35 @@ class Encoded:
 
 
 def encode_file(parquet: Path, split: str, tokenizer: Tokenizer, out: Path) -> list[tuple[Shard, pa.Table]]:
-    """Encode a Parquet file of documents into `out/<split>/<name>.bin`; returns its entry and its rows of the index.
+    """Encode a Parquet file of documents into `out/<split>`; returns the entries of its shards and their index rows.
 
-    New documents, to learn from after a pinned start, go into `<name>.new.bin`, with an entry of its own.
+    The documents of the train split are in a shard for each source, and those to learn from after a pinned start apart.
     """
     ids, lengths = tokenizer.encode_column(parquet)
     documents = Encoded(pq.read_table(parquet, columns=["id", "source", "language", "text"]), ids, lengths)
+    if split != "train":
+        return [_write(documents, out / split / f"{parquet.stem}.bin", out, tokenizer, source=None, new=False)]
+    sources, new = np.array(documents.table["source"].to_pylist()), _new(documents.table)
+    shards = []
+    for number, source in enumerate(dict.fromkeys(sources.tolist()), start=1):
+        for among, suffix in ((~new, ""), (new, ".new")):
+            if (chosen := (sources == source) & among).any():
+                path = out / split / f"{parquet.stem}.{number}{suffix}.bin"
+                shards.append(_write(documents.only(chosen), path, out, tokenizer, source=source, new=bool(suffix)))
+    return shards
+
+
+def _new(table: pa.Table) -> np.ndarray:
+    """Which documents a pinned start was not given; none where there is no start."""
     lookup = start.READ / "lookup.npy"
-    if split != "train" or not lookup.exists():
-        return [_write(documents, out / split / f"{parquet.stem}.bin", out, tokenizer, new=False)]
-    known = id_index.known(lookup, documents.table["id"].to_pylist())
-    return [
-        _write(documents.only(known), out / split / f"{parquet.stem}.bin", out, tokenizer, new=False),
-        _write(documents.only(~known), out / split / f"{parquet.stem}.new.bin", out, tokenizer, new=True),
-    ]
+    if not lookup.exists():
+        return np.zeros(len(table), bool)
+    return ~id_index.known(lookup, table["id"].to_pylist())
 
 
-def _write(documents: Encoded, path: Path, out: Path, tokenizer: Tokenizer, *, new: bool) -> tuple[Shard, pa.Table]:
+def _write(
+    documents: Encoded, path: Path, out: Path, tokenizer: Tokenizer, *, source: str | None, new: bool
+) -> tuple[Shard, pa.Table]:
     ids, lengths, split = documents.ids, documents.lengths, path.parent.name
     tokens = np.insert(ids, np.cumsum(lengths), tokenizer.end_of_text).astype(token_type(tokenizer.vocab_size))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +109,7 @@ def _write(documents: Encoded, path: Path, out: Path, tokenizer: Tokenizer, *, n
     index = _index(documents.table, split, str(path.relative_to(out)), lengths)
     digest = hashlib.sha256(tokens.tobytes()).hexdigest()
     sizes = (len(lengths), len(tokens), pc.sum(index["bytes"]).as_py() or 0)
-    return Shard(str(path.relative_to(out)), split, *sizes, digest, new), index
+    return Shard(str(path.relative_to(out)), split, *sizes, digest, source, new), index
 
 
 def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:

@@ -243,6 +243,7 @@ def main(recipe: str) -> None:
         reports=recipes.curves(recipe),
         length=length,
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
+        phases=None,
         predicts_next=True,
         facts=taught(settings, tasks) | start.facts(pinned) | began_with(settings) | without.facts(),
         save=partial(save, settings=settings),

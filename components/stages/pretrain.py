@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
@@ -12,9 +13,19 @@ from components.model.interface import LanguageModel
 from components.tasks import catalog
 from components.tokenizer.tokenizer import Tokenizer
 from components.training import initialization, samples, scaling
-from components.training.data import left_out, mixture
-from components.training.data.batches import Batch, Causal, Masked, Objective, Rows, SpanCorruption, of_documents
+from components.training.data import left_out, mixture, source_mix
+from components.training.data.batches import (
+    Batch,
+    Causal,
+    Masked,
+    Objective,
+    Rows,
+    SpanCorruption,
+    of_documents,
+    of_sources,
+)
 from components.training.data.data_order import Table
+from components.training.data.source_mix import Phases
 from components.training.data.windows import Windows
 from components.training.engine import checkpoints
 from components.training.engine.loop import Job
@@ -75,12 +86,14 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     return mixture.PackedRows(EXAMPLES / split, tasks, shares, layout, shape, settings.optimization.seed, without.ids)
 
 
-def documents(settings: Pretrain, learn: Objective, batch_size: int) -> Rows:
+def documents(settings: Pretrain, learn: Objective, batch_size: int, phases: Phases | None) -> Rows:
     """The rows to train on: of all documents, or after a pinned start of the new ones and in part of the old ones.
 
-    Raises `BadData` when none is new, or none is old.
+    With the plan of a mixture, of each source as often as that says. Raises `BadData` when none is new, or none is old.
     """
     length, seed = settings.sequence_length, settings.optimization.seed
+    if phases is not None:
+        return of_sources(Windows.of_sources(TOKENS, "train", length), phases, learn, seed)
     if settings.replay is None:
         return of_documents(TOKENS, "train", learn, length, seed)
     kinds = [
@@ -91,6 +104,28 @@ def documents(settings: Pretrain, learn: Objective, batch_size: int) -> Rows:
     return kinds[0][1] if len(kinds) == 1 else mixture.Alternating(kinds, batch_size, by_turns=True)
 
 
+def mix(settings: Pretrain, steps: int, batch_size: int) -> Phases | None:
+    """The plan of the mixture of sources, which is printed; None where all documents are read equally often.
+
+    Raises `BadSettings` for a mixture that the documents do not allow.
+    """
+    if settings.mixture is None:
+        return None
+    length = settings.sequence_length
+    sizes = {name: len(windows) for name, windows in Windows.of_sources(TOKENS, "train", length).items()}
+    phases = source_mix.plan(settings.mixture, sizes, languages(TOKENS), steps * batch_size)
+    for line in source_mix.lines(phases, sizes, length):
+        print(line, flush=True)
+    return phases
+
+
+def languages(tokens: Path) -> dict[str, str]:
+    """The language in which most of the tokens of each source are, "" where it is unknown."""
+    index = pq.read_table(tokens / "index.parquet", columns=["source", "language", "length"])
+    totals = index.group_by(["source", "language"]).aggregate([("length", "sum")]).sort_by("length_sum")
+    return {row["source"]: row["language"] or "" for row in totals.to_pylist()}
+
+
 def shares(settings: Pretrain) -> dict[Table, float]:
     """The tables that the steps read, with their shares."""
     if settings.replay is not None:
@@ -98,7 +133,7 @@ def shares(settings: Pretrain) -> dict[Table, float]:
     return {"examples" if settings.objective == "sequence_to_sequence" else "documents": 1.0}
 
 
-def data(settings: Pretrain, tokenizer: Tokenizer, batch_size: int) -> tuple[Rows, Batch]:
+def data(settings: Pretrain, tokenizer: Tokenizer, batch_size: int, phases: Phases | None) -> tuple[Rows, Batch]:
     """The rows to train on, and those of the validation split to evaluate on."""
     if settings.objective == "sequence_to_sequence":
         held_out = of_pairs(settings, tokenizer, "validation")
@@ -107,7 +142,7 @@ def data(settings: Pretrain, tokenizer: Tokenizer, batch_size: int) -> tuple[Row
     learn = objective(settings, tokenizer)
     windows = Windows.of_split(TOKENS, "validation", length)
     sample = np.arange(min(len(windows), settings.validation_rows))
-    return documents(settings, learn, batch_size), learn(windows.take(sample), sample, seed)
+    return documents(settings, learn, batch_size, phases), learn(windows.take(sample), sample, seed)
 
 
 def main() -> None:
@@ -116,7 +151,8 @@ def main() -> None:
     tokenizer = Tokenizer.load(TOKENIZER)
     model = build(settings, tokenizer.vocab_size)
     optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
-    rows, held_out = data(settings, tokenizer, optimization.batch_size)
+    phases = mix(settings, optimization.steps, optimization.batch_size)
+    rows, held_out = data(settings, tokenizer, optimization.batch_size, phases)
     pairs = settings.objective == "sequence_to_sequence"
     inputs = [EXAMPLES / "train" if pairs else TOKENS / "manifest.json", TOKENIZER / "tokenizer.json"]
     pinned = start.in_place() if settings.start == CHAMPION else None
@@ -140,6 +176,7 @@ def main() -> None:
         reports=REPORTS,
         length=settings.sequence_length,
         shares=shares(settings),
+        phases=phases,
         predicts_next=settings.objective == "causal",
         save=hf.save,
         facts={**start.facts(pinned), **initialization.origin(settings)},

@@ -16,6 +16,7 @@ from components.model.interface import LanguageModel
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import mixture
 from components.training.data.data_order import Reading, Table, Taken
+from components.training.data.source_mix import Phases
 from components.training.engine import checkpoints, distributed
 from components.training.engine.loop import History, Job, Metrics, train
 from components.training.settings import Finetune, Pretrain
@@ -35,6 +36,7 @@ class Outputs:
     reports: Path
     length: int
     shares: Mapping[Table, float]  # the tables that the steps read
+    phases: Phases | None  # the plan of the sources of documents, where there is one
     predicts_next: bool  # whether the token after a window is predicted too
     facts: Mapping[str, object]  # for `training.json`
     save: Callable[[LanguageModel, Path], None]  # writes the model to a folder
@@ -76,6 +78,7 @@ def _reading(job: Job, history: History, outputs: Outputs) -> Reading:
         shares=tuple(outputs.shares.items()),
         rollbacks=tuple(history.rollbacks),
         skipped_steps=tuple(history.skipped_steps),
+        phases=outputs.phases,
     )
 
 

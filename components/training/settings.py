@@ -91,6 +91,32 @@ class PinnedModel:
     sha256: Annotated[str, Len(64, 64)]  # of its safetensors files in the order of their names, one after the other
 
 
+@dataclass(frozen=True, kw_only=True)
+class LastPhase:
+    """The last part of a training run, on chosen sources."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    share: Annotated[float, Gt(0), Lt(1)]  # of the steps
+    weights: Annotated[dict[str, Annotated[float, Gt(0)]], MinLen(1)]  # as in `Mixture`, of the sources that it reads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """How often the documents of each source are read."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    weights: dict[str, Annotated[float, Ge(0)]]  # relative to the documents of a source without one, which has 1
+    epochs: dict[str, Annotated[float, Ge(0)]]  # of these sources, exactly; the others share the other steps
+    language_temperature: Annotated[float, Ge(1)]  # a language's share p of the text becomes p^(1/temperature)
+    last_phase: LastPhase | None = None
+
+    def __post_init__(self) -> None:
+        if both := self.weights.keys() & self.epochs.keys():
+            raise ValueError(f"{min(both)} has a weight and epochs: give one of them")
+
+
 CHAMPION = "champion"
 """What `start` says to go on from the champion, which `data/start.json` pins."""
 
@@ -112,6 +138,7 @@ class Pretrain:
     objective: ObjectiveName
     start: PinnedModel | Literal["champion"] | None = None  # continue from its weights and sizes, not from random ones
     replay: Annotated[float, Ge(0), Lt(1)] | None = None  # with the champion: share of the steps on what it has read
+    mixture: Mixture | None = None  # of the sources; else all documents are read equally often
     masked: MaskedTokens | None = None  # for the objective of this name
     span_corruption: CorruptedSpans | None = None  # for the objective of this name
     tasks: dict[str, Annotated[float, Gt(0)]] | None = None  # of sequence_to_sequence, with their shares
@@ -130,6 +157,8 @@ class Pretrain:
             raise ValueError(f"`replay` has to be set for `start: {CHAMPION}`, and for it alone")
         if self.start == CHAMPION and self.objective == "sequence_to_sequence":
             raise ValueError("`start: champion` needs an objective that reads documents")
+        if self.mixture and (self.start == CHAMPION or self.objective == "sequence_to_sequence"):
+            raise ValueError("`mixture` has to be left out for `start: champion`, and for sequence_to_sequence")
         own = {"masked": "masked", "span_corruption": "span_corruption", "sequence_to_sequence": "tasks"}
         for objective, section in own.items():
             if (self.objective == objective) != (getattr(self, section) is not None):

@@ -105,7 +105,8 @@ class Recipe:
         settings = replace(given, optimization=replace(given.optimization, seed=seed))
         model = pretrain.build(settings, tokenizer.vocab_size)
         optimization = scaling.resolve(settings.optimization, model, settings.sequence_length)
-        rows, _ = pretrain.data(settings, tokenizer, optimization.batch_size)
+        phases = pretrain.mix(settings, optimization.steps, optimization.batch_size)
+        rows, _ = pretrain.data(settings, tokenizer, optimization.batch_size, phases)
         self._run(model, rows, optimization, folder)
         return model
 

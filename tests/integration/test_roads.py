@@ -1,6 +1,7 @@
 """The roads that params.yaml can ask for, beside the whole one: documents alone, and recipes on a checkpoint."""
 
 import copy as copies
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.core.errors import BadData
+from components.lineage import exposure
 from flows import roads
 from tests.integration.support.working_copy import WorkingCopy, copy
 from tests.support import checkpoints
@@ -31,6 +33,13 @@ def test_documents_alone_end_in_a_base_that_continues_text(fresh: Path, tmp_path
     def documents_only(settings: Settings) -> None:
         del settings["finetune"]
         settings["ingest"]["take"] = ["documents"]
+        last = {"share": 0.25, "weights": {"english": 1.0}}
+        settings["pretrain"]["mixture"] = {
+            "weights": {"chinese": 0.5},
+            "epochs": {},
+            "language_temperature": 1.0,
+            "last_phase": last,
+        }
 
     road = copy(fresh, tmp_path / "lmforge")
     change(road, documents_only)
@@ -38,8 +47,13 @@ def test_documents_alone_end_in_a_base_that_continues_text(fresh: Path, tmp_path
     assert "lmforge-base version 1 (@champion)" in output, output
     assert "bits per byte, sources equal" in output
     assert "finetune" not in output
+    assert re.search(r"^pretrain +chinese: .*, 0\.0% of the last phase, ", output, re.MULTILINE), output
     assert "</html>" in (road.folder / "reports/report-base.html").read_text(encoding="utf-8")
     assert road.run("flows.cli.main", "chat", "The river crosses").strip()
+    seen = exposure.training(road.folder, "pretrain", None)
+    steps = [{row.source for row in seen.seen(step)} for step in range(1, seen.reading.steps + 1)]
+    assert {"english"} in steps[-1:]
+    assert {"english", "chinese"} in steps
 
 
 def test_recipes_on_a_checkpoint_are_trained_from_examples_alone_each_for_itself(fresh: Path, tmp_path: Path) -> None:

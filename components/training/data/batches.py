@@ -1,6 +1,6 @@
 """The batches of training steps, and a thread that prefetches each during the step before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from components.model.spans import corrupt_spans
 from components.model.transformer import IGNORED
+from components.training.data import source_mix
+from components.training.data.source_mix import Phases
 from components.training.data.windows import Windows, order
 from components.training.engine import distributed
 
@@ -210,3 +212,14 @@ def of_documents(tokens: Path, split: str, learn: Objective, length: int, seed: 
     """The rows that an objective makes of the windows of a split of documents, or a part of it, in a shuffled order."""
     windows = Windows.of_split(tokens, split, length, part)
     return lambda places: learn(windows.take(order(places, len(windows), seed)), places, seed)
+
+
+def of_sources(sources: Mapping[str, Windows], phases: Phases, learn: Objective, seed: int) -> Rows:
+    """The rows that an objective makes of the windows of several sources, by the plan of a mixture."""
+    sizes = {name: len(windows) for name, windows in sources.items()}
+
+    def rows(places: np.ndarray) -> Batch:
+        read = source_mix.rows_at(places, phases, sizes, seed)
+        return learn(np.concatenate([sources[name].take(np.array([window])) for name, window in read]), places, seed)
+
+    return rows

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from components.training.data.source_mix import Phase
 from components.training.data.windows import kind, slot_of, turn, turns_before
 
 Table = Literal["documents", "examples", "new documents", "old documents"]
@@ -54,6 +55,7 @@ class Reading:
     shares: tuple[tuple[Table, float], ...]  # the tables that the steps read, each step only one
     rollbacks: tuple[Rollback, ...]
     skipped_steps: tuple[int, ...]  # as spikes; they changed no weight
+    phases: tuple[Phase, ...] | None = None  # the plan of the sources, where there is one
 
     def slot(self, step: int) -> int:
         """The slot that a step read, after all rollbacks."""

@@ -25,8 +25,13 @@ def ends(sizes: Sequence[int], length: int) -> np.ndarray:
     return np.cumsum([max(0, size - 1) // length for size in sizes], dtype=np.int64)
 
 
-def in_part(shard: Mapping[str, Any], part: str) -> bool:
-    """Whether a shard, an entry of the manifest, belongs to all documents, or to the new or the old ones alone."""
+def in_part(shard: Mapping[str, Any], part: str, source: str | None = None) -> bool:
+    """Whether a shard, an entry of the manifest, belongs to all documents, or to the new or the old ones alone.
+
+    With a source, whether it has documents of that.
+    """
+    if source is not None and shard["source"] != source:
+        return False
     return part == "documents" or shard["new"] == (part == "new documents")
 
 
@@ -46,14 +51,28 @@ class Windows:
         """
         manifest = json.loads((tokens / "manifest.json").read_text())
         chosen = [shard for shard in manifest["shards"] if shard["split"] == split and in_part(shard, part)]
-        shards = [tokens / shard["file"] for shard in chosen]
-        found = cls(shards, np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32, length)
+        found = cls._of(tokens, manifest, chosen, length)
         if not len(found):
             of = "" if part == "documents" else f" of {part}"
             raise BadData(
                 f"{tokens}/{split} has no {length + 1} tokens{of} in a row: add data, or lower sequence_length"
             )
         return found
+
+    @classmethod
+    def of_sources(cls, tokens: Path, split: str, length: int) -> dict[str, Self]:
+        """The windows of each source that has some in a split."""
+        manifest = json.loads((tokens / "manifest.json").read_text())
+        shards = [shard for shard in manifest["shards"] if shard["split"] == split]
+        names = dict.fromkeys(shard["source"] for shard in shards)
+        of_source = {name: [shard for shard in shards if in_part(shard, "documents", name)] for name in names}
+        found = {name: cls._of(tokens, manifest, chosen, length) for name, chosen in of_source.items()}
+        return {name: windows for name, windows in found.items() if len(windows)}
+
+    @classmethod
+    def _of(cls, tokens: Path, manifest: Mapping[str, Any], shards: Sequence[Mapping[str, Any]], length: int) -> Self:
+        dtype = np.uint16 if manifest["bytes_per_token"] == 2 else np.uint32
+        return cls([tokens / shard["file"] for shard in shards], dtype, length)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ from components.lineage.tokens import TokenIndex
 from components.lineage.trainings import ReadRow, RecordedTraining
 from components.stages.encode import INDEX
 from components.training import run
-from components.training.data import mixture
-from components.training.data.batches import Batch, of_documents
+from components.training.data import mixture, source_mix
+from components.training.data.batches import Batch, Rows, of_documents, of_sources
 from components.training.data.data_order import Taken
 from components.training.data.windows import Windows, order
+from components.training.settings import LastPhase, Mixture
 
 END = 0
 BACK = {"step": 4, "back_to": 2, "passed_over": 4}
@@ -41,7 +43,7 @@ def write(folder: Path, shards: Sequence[Sequence[int]], identity: Callable[[int
             numbers = list(range(number, number + len(lengths)))
             offsets = np.cumsum([0, *(length + 1 for length in lengths)])
             rows = [
-                (identity(n), split, f"source {n % 2}", "en", name, int(offset), length, 9)
+                (identity(n), split, f"source {place % 3}", "en", name, int(offset), length, 9)
                 for n, offset, length in zip(numbers, offsets, lengths, strict=False)
             ]
             if rows:
@@ -51,7 +53,8 @@ def write(folder: Path, shards: Sequence[Sequence[int]], identity: Callable[[int
                 )
             tokens = [token for n, length in zip(numbers, lengths, strict=True) for token in [*[n] * length, END]]
             np.array(tokens, np.uint16).tofile(folder / name)
-            entries.append({"file": name, "split": split, "documents": len(lengths), "tokens": len(tokens)})
+            sizes = {"documents": len(lengths), "tokens": len(tokens)}
+            entries.append({"file": name, "split": split, "source": f"source {place % 3}", **sizes})
             number += len(lengths)
     id_index.write(folder / "lookup.npy", [identity(n) for n in range(1, number)], np.arange(number - 1))
     (folder / "manifest.json").write_text(json.dumps({"bytes_per_token": 2, "shards": entries}))
@@ -118,10 +121,36 @@ def test_new_and_old_documents_are_read_in_their_shares_and_found_again(
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     wanted = {"new documents": 1 - replay, "old documents": replay}
     kinds = [(share, of_documents(tmp_path, "train", whole, 5, 3, table)) for table, share in wanted.items()]
-    rows = mixture.Alternating(kinds, 2, by_turns=True)
-    index, facts = TokenIndex(tmp_path.joinpath), {"skipped_steps": [], "shares": list(wanted.items())}
-    reading = {"seed": 3, "steps": 9, "batch_size": 2, "length": 5, "reach": 6, "rollbacks": [BACK], **facts}
-    found = RecordedTraining("pretrain", {"stage_key": "ab", "reading": reading}, index, Path)
+    check(tmp_path, shards, mixture.Alternating(kinds, 2, by_turns=True), {"shares": list(wanted.items())})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.lists(st.integers(0, 14), max_size=6), min_size=4, max_size=6), st.floats(0, 3), st.floats(0.2, 0.8))
+def test_a_mixture_of_sources_is_read_as_planned_and_found_again(
+    tmp_path: Path, shards: list[list[int]], weight: float, last: float
+) -> None:
+    """In two phases, the last one on a single source, with rows that a rollback passed over."""
+    for shard in (shards[0], shards[2]):
+        shard.append(20)
+    write(tmp_path, shards)
+    sources = Windows.of_sources(tmp_path, "train", 5)
+    mix = Mixture(
+        weights={"source 0": weight},
+        epochs={},
+        language_temperature=1.0,
+        last_phase=LastPhase(share=last, weights={"source 2": 1.0}),
+    )
+    sizes = {name: len(windows) for name, windows in sources.items()}
+    phases = source_mix.plan(mix, sizes, {}, 18)
+    facts = {"shares": [["documents", 1.0]], "phases": [asdict(phase) for phase in phases]}
+    check(tmp_path, shards, of_sources(sources, phases, whole, 3), facts)
+
+
+def check(folder: Path, shards: list[list[int]], rows: Rows, facts: dict[str, object]) -> None:
+    """Nine steps on some rows, with a rollback: what each read is found by step and by document."""
+    order = {"seed": 3, "steps": 9, "batch_size": 2, "length": 5, "reach": 6, "rollbacks": [BACK], "skipped_steps": []}
+    reading = {"stage_key": "ab", "reading": order | facts}
+    found = RecordedTraining("pretrain", reading, TokenIndex(folder.joinpath), Path)
     slots = [0, 1, *range(4, 11)]
     read = [rows(np.arange(slot * 2, slot * 2 + 2)).tokens_BT.flatten().tolist() for slot in slots]
     for step, tokens in enumerate(read, 1):
@@ -155,7 +184,7 @@ def test_a_divided_document_is_found_by_its_own_id_and_each_part_by_its(tmp_path
 
 def test_a_step_that_never_was_is_told(tmp_path: Path) -> None:
     found = training(write(tmp_path, [[30], [4]]))
-    assert found.seen(7) == [ReadRow(identity(1), "documents", "source 1", 12)]
+    assert found.seen(7) == [ReadRow(identity(1), "documents", "source 0", 12)]
     with pytest.raises(BadSettings, match="pretrain has the steps 1 to 7: there is no step 8"):
         found.seen(8)
 
