@@ -123,7 +123,10 @@ def test_new_documents_have_shards_of_their_own(folder: Path, tokenizer_folder: 
     fast = Tokenizer.load(tokenizer_folder)
     part = documents(folder / "part.parquet", [OLD[0], NEW[0], OLD[1], NEW[1]])
     found = encode.encode_file(part, "train", fast, folder / "tokens")
-    assert [(shard.file, shard.new) for shard, _ in found] == [("train/part.bin", False), ("train/part.new.bin", True)]
+    assert [(shard.file, shard.source, shard.new) for shard, _ in found] == [
+        ("train/part.1.bin", "s", False),
+        ("train/part.1.new.bin", "s", True),
+    ]
     for (shard, index), texts in zip(found, (OLD, NEW), strict=True):
         tokens = np.fromfile(folder / "tokens" / shard.file, np.uint16)
         assert shard.tokens == len(tokens)
