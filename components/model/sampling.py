@@ -91,7 +91,8 @@ class RowSampling:
             return logits_BV.argmax(-1)
         logits_BV = logits_BV / self._temperature_B1
         if len(self._rows) == 1:
-            return self._of_kind(*self._rows, logits_BV, chances_B)
+            (kind,) = self._rows
+            return self._of_kind(kind, logits_BV, chances_B)
         tokens_B = torch.empty(len(logits_BV), dtype=torch.long, device=logits_BV.device)
         for kind, rows in self._rows.items():
             tokens_B[rows] = self._of_kind(kind, logits_BV[rows], chances_B[rows])

@@ -16,6 +16,7 @@ from components.model.config import LayerKind
 from components.model.interface import GenerationState, LanguageModel
 from components.model.layers import Context, KeyValueCache, LayerCache
 from components.model.loss import soft_cap
+from components.model.prefixes import BLOCK, Prefixes
 from components.model.transformer import Transformer
 
 
@@ -32,6 +33,12 @@ class Rows(Protocol):
 
     def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
         """Read one token in each of the first slots, at its place; the logits after each, [B, V]."""
+
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:
+        """Begin a text; returns how many of its tokens do not have to be read, as they were kept."""
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        """Keep what was read of a text for others that begin alike."""
 
     def move(self, source: int, target: int, length: int) -> None:
         """Put the text of a slot, of so many tokens, into another one."""
@@ -66,7 +73,7 @@ class Slots:
 
     whole = False
 
-    def __init__(self, model: Transformer, capacity: int) -> None:
+    def __init__(self, model: Transformer, capacity: int, kept: int) -> None:
         config, like = model.config, model.embedding.weight
         self.capacity = capacity
         self._model = model
@@ -77,6 +84,7 @@ class Slots:
         self._tokens = torch.zeros(capacity, self._window, dtype=torch.long, device=like.device)
         self._places = torch.arange(self._window, device=like.device)
         self._reach = len(config.ngram_rows)
+        self._prefixes = Prefixes(kept)
 
     def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:  # noqa: ARG002 (a slot has it)
         end = begin + len(tokens)
@@ -91,6 +99,18 @@ class Slots:
         if self._reach:
             self._tokens[slots].scatter_(1, places_B1, tokens_B1)
         return self._forward(slots, tokens_B1, places_B1, max(places) + 1)
+
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:
+        blocks = self._prefixes.find(tokens)
+        if not blocks:
+            return 0
+        end = len(blocks) * BLOCK
+        self._state[:, :, slot, :end] = torch.cat(blocks, dim=2)
+        self._tokens[slot, :end] = torch.tensor(tokens[:end])
+        return end
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        self._prefixes.keep(tokens, lambda begin, end: self._state[:, :, slot, begin:end].clone())
 
     def move(self, source: int, target: int, length: int) -> None:
         self._state[:, :, target, :length] = self._state[:, :, source, :length]
@@ -147,14 +167,23 @@ class OneRow:
         assert self._state is not None
         return self._state.advance(torch.tensor([tokens], device=self._model.device), last_only=True)[:, -1]
 
+    def reuse(self, slot: int, tokens: Sequence[int]) -> int:  # noqa: ARG002 (nothing is kept)
+        return 0
+
+    def keep(self, slot: int, tokens: Sequence[int]) -> None:
+        pass
+
     def move(self, source: int, target: int, length: int) -> None:  # noqa: ARG002 (there is one)
         raise AssertionError("the only text is always in the first slot")
 
 
-def rows(model: LanguageModel, capacity: int, start: int | None) -> Rows:
-    """Slots for a decoder of ours; other models continue one text at a time, whose decoder begins with `start`."""
+def rows(model: LanguageModel, capacity: int, kept: int, start: int | None) -> Rows:
+    """Slots for a decoder of ours; other models continue one text at a time, whose decoder begins with `start`.
+
+    kept: tokens whose keys and values are kept for texts that begin alike.
+    """
     if isinstance(model, Transformer) and model.encoder is None and model.config.predicts_tokens:
-        return Slots(model, capacity)
+        return Slots(model, capacity, kept)
     return OneRow(model, start)
 
 

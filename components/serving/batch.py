@@ -60,16 +60,12 @@ class Ticket:
             logger.exception("an answer could not be delivered")
             self.cancelled = True
 
-    def finish(self, end: Finished) -> None:
-        """Deliver the end."""
-        self.tell(end)
-
 
 class Batch:
     """The requests in the slots of a model."""
 
-    def __init__(self, rows: Rows, chunk: int, kept: int, device: torch.device) -> None:
-        self._rows, self._chunk, self._kept, self._device = rows, chunk, kept, device
+    def __init__(self, rows: Rows, chunk: int, device: torch.device) -> None:
+        self._rows, self._chunk, self._device = rows, chunk, device
         self._slots: list[Ticket | None] = [None] * rows.capacity
         self._drawing: tuple[list[Ticket], RowSampling, Tensor | None] = ([], RowSampling([], device), None)
         self.generated = self.read = self.reused = self.prefix_hits = 0
@@ -110,8 +106,11 @@ class Batch:
             self._draw(list(tickets), torch.cat(logits))
 
     def _end(self, ticket: Ticket, end: Finished) -> None:
-        self._slots[self._slots.index(ticket)] = None
-        ticket.finish(end)
+        slot = self._slots.index(ticket)
+        if ticket.said and end.reason != "error":
+            self._rows.keep(slot, [*ticket.generation.prompt, *ticket.said[:-1]])  # the last was not read
+        self._slots[slot] = None
+        ticket.tell(end)
 
     def _close_gaps(self) -> None:
         """Move the last texts into free slots in front of them, as a step computes all slots up to the last one."""
@@ -141,14 +140,21 @@ class Batch:
         left, begun = self._chunk, []
         share = max(SHARE, left // max(1, len(unread)))
         for ticket in unread:
-            count = ticket.unread if self._rows.whole else min(ticket.unread, share, left)
-            if count <= 0:
+            if left <= 0:
                 break
+            if not ticket.read:
+                self._reuse(ticket)
+            count = ticket.unread if self._rows.whole else min(ticket.unread, share, left)
             logits_1V = self._read(ticket, count)
             left -= count
             if not ticket.unread:
                 begun.append((ticket, logits_1V))
         return begun
+
+    def _reuse(self, ticket: Ticket) -> None:
+        ticket.read = self._rows.reuse(self._slots.index(ticket), ticket.generation.prompt)
+        self.reused += ticket.read
+        self.prefix_hits += ticket.read > 0
 
     def _read(self, ticket: Ticket, count: int) -> Tensor:
         tokens, begin = ticket.generation.prompt, ticket.read
@@ -156,6 +162,8 @@ class Batch:
         logits_1V = self._rows.read(slot, tokens[begin : begin + count], begin, room)
         ticket.read += count
         self.read += count
+        if not ticket.unread:
+            self._rows.keep(slot, tokens)
         return logits_1V
 
     def _draw(self, tickets: list[Ticket], logits_BV: Tensor) -> None:

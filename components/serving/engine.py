@@ -49,7 +49,7 @@ class Engine:
     def __init__(self, model: LanguageModel, *, slots: int, chunk: int, kept: int, start: int | None = None) -> None:
         self._window = model.config.max_sequence_length
         self._shares_window = model.config.architecture == "decoder"
-        self._batch = Batch(rows(model, slots, start), chunk, kept, model.device)
+        self._batch = Batch(rows(model, slots, kept, start), chunk, model.device)
         self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -109,7 +109,7 @@ class Engine:
                 logger.exception("a step failed")
                 self._batch.fail(f"{type(error).__name__}: {error}")
         for ticket in [*self._batch.tickets, *self._waiting]:
-            ticket.finish(Finished("cancelled"))
+            ticket.tell(Finished("cancelled"))
 
     def _admit(self) -> bool:
         """Wait for something to do, and let requests join as long as there is room; False: it was closed."""
@@ -124,7 +124,7 @@ class Engine:
                 self._batch.add(self._waiting.popleft())
             closed = self._closed
         for ticket in gone:
-            ticket.finish(Finished("cancelled"))
+            ticket.tell(Finished("cancelled"))
         return not closed
 
     def _idle(self) -> bool:
