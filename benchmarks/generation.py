@@ -56,7 +56,7 @@ def measure(size: str, batch: int, *, quick: bool) -> dict[str, Any]:
     peers = [name for name, (_, cache) in PEERS.items() if not quick or cache != "compiled"]
     with tempfile.TemporaryDirectory() as scratch:
         folder, answers = Path(scratch) / "model", Path(scratch)
-        hf.save(_model(**SIZES[size]), folder)
+        hf.save(random_model(PROMPT + WRITTEN, **SIZES[size]), folder)
         prompts = torch.randint(VOCABULARY, (batch, PROMPT), generator=torch.Generator().manual_seed(0)).tolist()
 
         def contender(name: str, work: Callable[..., None], *kind: str | None) -> Contender:
@@ -107,13 +107,13 @@ def _write(turn: Turn, answer: Callable[[], list[list[int]]], answers: Path) -> 
         answer()
 
 
-def _model(**sizes: int) -> Transformer:
+def random_model(window: int, **sizes: int) -> Transformer:
     """Random weights, larger than initial ones, so that the answers are not all one token."""
     settings = ModelSettings(
         architecture="decoder", positions="rotary", rope_theta=10_000.0, norm="rms", norm_position="pre",
         norm_eps=1e-6, activation="swiglu", qk_norm=True, tie_embeddings=True, **sizes,
     )  # fmt: skip
-    model = Transformer(settings.build(VOCABULARY, PROMPT + WRITTEN))
+    model = Transformer(settings.build(VOCABULARY, window))
     model.initialize(torch.Generator().manual_seed(0), zero_projections=False)
     with torch.no_grad():
         for block in model.blocks():

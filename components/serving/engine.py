@@ -47,8 +47,7 @@ class Engine:
     """
 
     def __init__(self, model: LanguageModel, *, slots: int, chunk: int, kept: int, start: int | None = None) -> None:
-        self._window = model.config.max_sequence_length
-        self._shares_window = model.config.architecture == "decoder"
+        self._config = model.config
         self._batch = Batch(rows(model, slots, kept, start), chunk, model.device)
         self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
@@ -56,7 +55,7 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
     def submit(self, generation: Generation, deliver: Deliver) -> Ticket:
-        """Put a request at the end of the queue. Raises `BadData` when prompt and answer do not fit the window."""
+        """Put a request at the end of the queue. Raises `BadData` for what does not fit the model."""
         self._check(generation)
         ticket = Ticket(generation, deliver)
         with self._changed:
@@ -68,12 +67,17 @@ class Engine:
 
     def _check(self, generation: Generation) -> None:
         prompt, answer = len(generation.prompt), generation.max_new_tokens
+        window, size = self._config.max_sequence_length, self._config.vocab_size
         if not prompt or answer < 1:
             raise BadData("a request needs a prompt of one token or more, and one new token or more")
-        taken = prompt + answer if self._shares_window else max(prompt, answer)
-        if taken > self._window:
-            window = self._window
+        shares = self._config.architecture == "decoder"
+        if (prompt + answer if shares else max(prompt, answer)) > window:
             raise BadData(f"the prompt has {prompt} tokens and the answer up to {answer}: the window has {window}")
+        ids = {*generation.prompt, *generation.sampling.logit_bias}
+        if min(ids) < 0 or max(ids) >= size:
+            raise BadData(
+                f"prompt and logit_bias have ids from {min(ids)} to {max(ids)}: those of the model end before {size}"
+            )
 
     def figures(self) -> Figures:
         """What it does now, and has done."""

@@ -230,10 +230,16 @@ def test_closing_ends_all_as_cancelled() -> None:
         running.submit(asked([1]), Client())
 
 
-@pytest.mark.parametrize(("prompt", "count"), [([], 1), ([1], 0), ([1] * 60, 5)])
-def test_what_does_not_fit_is_refused(prompt: list[int], count: int) -> None:
+@pytest.mark.parametrize(
+    "request_",
+    [
+        asked([]), asked([1], 0), asked([1] * 60, 5), asked([1, VOCABULARY]), asked([-1]),
+        asked([1], sampling=Sampling(logit_bias={VOCABULARY: 1.0})),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(request_: Generation) -> None:
     with engine() as running, pytest.raises(BadData):
-        running.submit(asked(prompt, count), Client())
+        running.submit(request_, Client())
 
 
 def test_log_probabilities_are_those_of_the_model() -> None:
@@ -283,9 +289,16 @@ def test_a_receiver_that_fails_does_not_stop_the_others() -> None:
 
 
 def test_a_step_that_fails_is_told_and_the_engine_goes_on() -> None:
-    """An id outside of the vocabulary fails in the middle of the model."""
-    with engine() as running:
-        (client,) = ask(running, asked([1, VOCABULARY + 7]))
-        assert client.end().reason == "error"
+    model = lively("decoder")
+
+    def fails(_module: torch.nn.Module, _inputs: object) -> None:
+        hook.remove()
+        raise MemoryError("no room")
+
+    assert model.decoder is not None
+    hook = model.decoder.register_forward_pre_hook(fails)
+    with Engine(model, slots=2, chunk=8, kept=0) as running:
+        (client,) = ask(running, asked([1]))
+        assert client.end() == Finished("error", "MemoryError: no room")
         (client,) = ask(running, asked([2]))
     assert client.tokens == expected("decoder", asked([2]))
