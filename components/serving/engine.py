@@ -18,8 +18,8 @@ from components.core.errors import BadData
 from components.model.interface import LanguageModel
 from components.model.sampling import Sampling
 from components.model.slots import rows
-from components.serving.batch import Batch, Ticket
 from components.serving.messages import Allowed, Deliver, Drawn, Finished, Generation
+from components.serving.scheduler import Scheduler, Ticket
 
 __all__ = ["Allowed", "Deliver", "Drawn", "Engine", "Figures", "Finished", "Generation", "Sampling", "Ticket"]
 
@@ -48,7 +48,7 @@ class Engine:
 
     def __init__(self, model: LanguageModel, *, slots: int, chunk: int, kept: int, start: int | None = None) -> None:
         self._config = model.config
-        self._batch = Batch(rows(model, slots, kept, start), chunk, model.device)
+        self._scheduler = Scheduler(rows(model, slots, kept, start), chunk, model.device)
         self._waiting: deque[Ticket] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -81,8 +81,15 @@ class Engine:
 
     def figures(self) -> Figures:
         """What it does now, and has done."""
-        batch = self._batch
-        return Figures(batch.running, len(self._waiting), batch.generated, batch.read, batch.reused, batch.prefix_hits)
+        work = self._scheduler
+        return Figures(
+            work.running,
+            len(self._waiting),
+            work.generated,
+            work.read,
+            work.reused,
+            work.prefix_hits,
+        )
 
     def drain(self) -> None:
         """Wait until nothing is under way."""
@@ -108,11 +115,11 @@ class Engine:
     def _work(self) -> None:
         while self._admit():
             try:
-                self._batch.step()
+                self._scheduler.step()
             except Exception as error:  # of any kind: those who wait have to be told
                 logger.exception("a step failed")
-                self._batch.fail(f"{type(error).__name__}: {error}")
-        for ticket in [*self._batch.tickets, *self._waiting]:
+                self._scheduler.fail(f"{type(error).__name__}: {error}")
+        for ticket in [*self._scheduler.tickets, *self._waiting]:
             ticket.tell(Finished("cancelled"))
 
     def _admit(self) -> bool:
@@ -124,12 +131,12 @@ class Engine:
             gone = [ticket for ticket in self._waiting if ticket.cancelled]
             for ticket in gone:
                 self._waiting.remove(ticket)
-            while self._waiting and self._batch.has_room:
-                self._batch.add(self._waiting.popleft())
+            while self._waiting and self._scheduler.has_room:
+                self._scheduler.add(self._waiting.popleft())
             closed = self._closed
         for ticket in gone:
             ticket.tell(Finished("cancelled"))
         return not closed
 
     def _idle(self) -> bool:
-        return not self._waiting and not self._batch.running
+        return not self._waiting and not self._scheduler.running

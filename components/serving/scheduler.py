@@ -61,7 +61,7 @@ class Ticket:
             self.cancelled = True
 
 
-class Batch:
+class Scheduler:
     """The requests in the slots of a model."""
 
     def __init__(self, rows: Rows, chunk: int, device: torch.device) -> None:
