@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from components.data.cleaning import privacy
+from components.data.privacy.masking import mask
 from components.evaluation.likelihood import HiddenSpans, Layout, NextToken
 from components.evaluation.settings import Evaluate
 from components.model.generation import generate
@@ -59,8 +59,8 @@ def verbatim(completed: Sequence[tuple[list[int], list[int]]]) -> list[bool]:
 
 
 def personal(texts: Sequence[str]) -> list[bool]:
-    """For each text, whether it contains an address or a number that `prepare` would have masked."""
-    return [privacy.mask(text) != text for text in texts]
+    """For each text, whether it contains personal data or a secret that `prepare` would have masked."""
+    return [bool(mask(text).counts) for text in texts]
 
 
 def _go_on(

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from components.core.files import read_json
+
 SPLITS = ("train", "validation", "test")
 
 SummaryRow = dict[str, Any]
@@ -31,6 +33,18 @@ def rejected(data: Path) -> list[SummaryRow]:
         counts = _read(data / "rejected" / table, {"reason": pc.field("reason")})["reason"].value_counts()
         rows += [{"table": table, "reason": str(c["values"]), "rows": c["counts"].as_py()} for c in counts]
     return sorted(rows, key=lambda row: (row["table"], -row["rows"], row["reason"]))
+
+
+def masked(data: Path) -> list[SummaryRow]:
+    """By table and kind: pieces of personal data that placeholders stand for, and the sources that had them."""
+    rows: dict[tuple[str, str], SummaryRow] = {}
+    for table, sources in read_json(data / "prepared/masked.json").items():
+        for source, kinds in sources.items():
+            for kind, count in kinds.items():
+                row = rows.setdefault((table, kind), {"table": table, "kind": kind, "pieces": 0, "sources": []})
+                row["pieces"] += count
+                row["sources"].append(source)
+    return sorted(rows.values(), key=lambda row: (row["table"], -row["pieces"], row["kind"]))
 
 
 def rules(reports: Path) -> list[SummaryRow]:

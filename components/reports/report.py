@@ -91,6 +91,7 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
         documents=data_summary.documents(root / "data"),
         examples=data_summary.examples(root / "data"),
         rejected=data_summary.rejected(root / "data"),
+        masked=data_summary.masked(root / "data"),
         rules=data_summary.rules(root / "reports/validation"),
         splits=data_summary.SPLITS,
     )

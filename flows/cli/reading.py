@@ -1,6 +1,7 @@
 """What the model of a recipe reads of a record: cleaned, cut and tokenized as training does it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def tokens(record: Record, recipe: str) -> Iterator[ShownToken]:
     base = Path(settings.base)
     tokenizer = Tokenizer.load(_tokenizer(base))
     if isinstance(record, Document):
-        yield from view.shown_text(prepare.cleaned(record.text or ""), tokenizer)
+        yield from view.shown_text(prepare.cleaned(record.text or "", Counter()), tokenizer)
         return
     tasks = catalog.pick(catalog.load(), settings.tasks, f"params.yaml: finetune.{recipe}.tasks")
     if record.task not in tasks:

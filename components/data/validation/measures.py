@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from components.core.errors import BadData
-from components.data.cleaning.privacy import EMAIL
+from components.data.privacy.masking import mask
 from components.data.tables.records import SCHEMAS, main_text
 from components.data.tables.shards import batches
 from components.data.tables.split import SPLITS
@@ -69,7 +69,7 @@ def _text(text: str | None) -> Measures:
     return {
         "characters": None if text is None else len(text.strip()),
         "bytes": len((text or "").encode()),
-        "emails": len(EMAIL.findall(text)) if text and "@" in text else 0,
+        "emails": mask(text).counts["email"] if text else 0,
         "text": _digest(text),
     }
 

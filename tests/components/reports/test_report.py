@@ -9,6 +9,7 @@ import subprocess
 import pyarrow.dataset as ds
 import pytest
 
+from components.core.files import write_json
 from components.evaluation.evaluation import evaluate
 from components.evaluation.settings import Evaluate
 from components.lineage.chain import Link
@@ -52,6 +53,7 @@ def finished(root, models, prepared, figure="bits_per_byte"):
                 evaluation.samples[0]["pieces"][1]["said"] = NASTY
             evaluation.write(root / "reports/evaluation" / name)
     shutil.copytree(prepared, root / "data/prepared")
+    write_json(root / "data/prepared/masked.json", {"documents": {"source 0": {"credit_card": 1200}}})
     for split in ("documents", "examples"):
         shutil.copytree(prepared / split / "train", root / "data/prepared" / split / "validation")
         write_rows(root / "data/rejected" / split, [{"id": "1", "reason": "too short"}])
@@ -114,6 +116,7 @@ def test_page_shows_scores_lineage_data_and_samples(page, root):
         "source 0",
         "1.5 million",
         "3 of 900 examples of topic",
+        '<td>credit card</td><td class="number">1,200</td>',
     ):
         assert text in page, text
     assert "documents of the train split, it completed" in page

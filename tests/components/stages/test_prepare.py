@@ -54,7 +54,7 @@ def run(
     with ShardWriter(folder / "raw" / table, SCHEMAS[table]) as writer:
         for row in rows:
             writer.write(dict(row))
-    counts = prepare(table, folder / "raw", folder / "prepared", folder / "rejected", settings)
+    counts, _ = prepare(table, folder / "raw", folder / "prepared", folder / "rejected", settings)
     kept = {split: pq.read_table(folder / "prepared" / table / split).to_pylist() for split in SPLITS}
     rejected = pq.read_table(folder / "rejected" / table).to_pylist()
     assert sum(map(len, kept.values())) + len(rejected) == sum(counts.values()) >= len(rows)
