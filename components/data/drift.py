@@ -15,7 +15,7 @@ from components.core.files import STATE, write_atomically
 from components.data.cleaning.language import identify
 from components.data.listing import Listing
 from components.data.sources.source import Source
-from components.data.tables.records import Document, Record, main_text
+from components.data.tables.records import Document, Record, Rejected, main_text
 
 KEPT = STATE / "listing" / "profiles"
 LEAST_SHARE = 1e-4  # of a bucket: a share of zero would make the index infinite
@@ -75,7 +75,7 @@ def _sum(profiles: Iterable[Profile]) -> Profile:
     return {dimension: dict(sorted(buckets.items())) for dimension, buckets in total.items()}
 
 
-def _count(source: Source, records: Iterable[Record]) -> Profile:
+def _count(source: Source, records: Iterable[Record | Rejected]) -> Profile:
     counts = {dimension: Counter[str]() for dimension in DIMENSIONS}
     for text, language in _texts(source, records):
         size = len(text.encode())
@@ -84,10 +84,12 @@ def _count(source: Source, records: Iterable[Record]) -> Profile:
     return {dimension: dict(sorted(buckets.items())) for dimension, buckets in counts.items()}
 
 
-def _texts(source: Source, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
+def _texts(source: Source, records: Iterable[Record | Rejected]) -> Iterator[tuple[str, str]]:
     """The text and language of each record that is taken; the language is identified where none is declared."""
     only = source.languages[0] if len(source.languages) == 1 else None
     for record in records:
+        if isinstance(record, Rejected):
+            continue
         if isinstance(record, Document):
             text, language, kind = record.text, record.language or only, "documents"
         else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.data.recognition import Form, Recognised
-from components.data.sources.readers import RawRow
+from components.data.sources.datafile import RawRow
 from components.data.sources.rows import Row
 
 MANY_LABELS = 20  # more are not listed in the entry but read from the data
@@ -107,5 +107,5 @@ def _instruction(found: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
 def _is_extractive(found: Recognised, rows: Sequence[RawRow]) -> bool:
     """Whether each answer stands in its passage word for word."""
     context, target = found.columns["inputs"]["context"], found.columns["target"]
-    read = [Row("", "", row) for row in rows]
+    read = [Row("", "", 0, row) for row in rows]
     return all((row.label(target, {}) or "") in (row.text(context) or "") for row in read)

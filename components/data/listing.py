@@ -50,8 +50,18 @@ def refresh() -> Listing:
     """Update the listing; the file is left alone when nothing changed."""
     found = look()
     if not LISTING.exists() or read() != found:
-        write_atomically(LISTING, json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        write_atomically(LISTING, _dumped(found))
     return found
+
+
+def _dumped(found: Listing) -> str:
+    """As people can read it, unless a name is no Unicode: JSON keeps such a one only in ASCII."""
+    readable = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    try:
+        readable.encode()
+    except UnicodeEncodeError:
+        return json.dumps(found, indent=1, sort_keys=True) + "\n"
+    return readable
 
 
 def read(path: Path = LISTING) -> Listing:

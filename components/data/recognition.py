@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.data.forms.conversation import TURN_KEYS
-from components.data.sources.readers import RawRow
+from components.data.sources.datafile import RawRow
 from components.data.sources.rows import is_list
 
 Form = Literal[

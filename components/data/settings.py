@@ -15,6 +15,7 @@ class Ingest:
     sources: str  # path of the catalogue
     licenses: Annotated[tuple[str, ...], Len(1)]  # SPDX ids that a source may have
     take: Annotated[tuple[str, ...], Len(1)]  # of what the sources yield: `documents`, and names of tasks
+    max_bad_rows: Annotated[float, Interval(ge=0, le=1)]  # share of a source's rows that may be rejected as unreadable
 
 
 @dataclass(frozen=True, kw_only=True)

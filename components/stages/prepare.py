@@ -1,6 +1,7 @@
 """Stage `prepare`: raw tables become clean ones, each row in its split; dropped rows are stored with the reason."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from components.data.cleaning.parts import parts
 from components.data.privacy.masking import mask
 from components.data.settings import DocumentLimits, ExampleLimits, Prepare
 from components.data.tables.parallel import ordered
-from components.data.tables.records import MESSAGES, SCHEMAS, dump, dump_turns, main_text, split_text
+from components.data.tables.records import MESSAGES, ROWS, SCHEMAS, dump, dump_turns, main_text, split_text
 from components.data.tables.shards import RowGroup, ShardWriter, read, replacing, row_groups
 from components.data.tables.split import SPLITS, split_of
 
@@ -182,6 +183,7 @@ def main() -> None:
             print(f"{table}: {_summary(counts)}; masked {_summary(sum(masked.values(), Counter()))}", flush=True)
             by_source[table] = masked
         write_json(prepared / MASKED, by_source)
+        shutil.copytree(RAW / ROWS, rejected / ROWS)  # the rows that `ingest` could not read
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # what they import takes seconds
     from components.data.entries import NewSource
     from components.data.recognition import Recognised
     from components.data.settings import Ingest
-    from components.data.sources.readers import RawRow
+    from components.data.sources.datafile import RawRow
     from components.data.survey import Survey
     from components.data.tables.records import Record
 
@@ -30,7 +30,8 @@ Pairs = Annotated[str | None, typer.Option(help="Names of labels that are number
 @app.command()
 def add(
     location: Annotated[
-        str, typer.Argument(metavar="PATH|hub:DATASET@REVISION", help="A file, a pattern, a folder, or a dataset.")
+        str,
+        typer.Argument(metavar="PATH|ADDRESS|hub:DATASET@REVISION", help="A file, a pattern, a folder, or a dataset."),
     ],
     name: Annotated[str | None, typer.Option(help="Of the source.", show_default="that of the file")] = None,
     task: Annotated[str | None, typer.Option(help="What the model learns from it.", show_default="the name")] = None,
@@ -88,6 +89,7 @@ def show(
     from components.core import params
     from components.data.sources import catalog
     from components.data.sources.digests import digests
+    from components.data.tables.records import Rejected
     from flows.cli import reading
 
     sources = {found.name: found for found in catalog.load(_catalogue())}
@@ -97,6 +99,8 @@ def show(
     record = next(itertools.islice(rows, number - 1, None), None)
     if record is None:
         raise BadData(f"the source `{source}` has fewer than {number} rows")
+    if isinstance(record, Rejected):
+        raise BadData(f"the row is rejected: {record}")
     for token in reading.tokens(record, recipe):
         print(f"{token.id:>7}  {token.text!r:<30} {token.learned}".rstrip())
 
@@ -117,16 +121,25 @@ def _location(location: str, columns: list[str] | None, format: str | None, spli
         if not revision:
             raise BadSettings(f"{location} names no commit: pin it as hub:{dataset}@REVISION")
         return {"kind": "hub", "dataset": dataset, "revision": revision, "split": split}
-    pattern = f"{location.rstrip('/')}/**/*.*" if Path(location).is_dir() else location
     optional = {"columns": columns, "format": format}
-    files: dict[str, Any] = {"kind": "files", "files": [{"path": pattern}]}
+    files: dict[str, Any] = {"kind": "files", "files": [_file(location)]}
     return files | {key: value for key, value in optional.items() if value is not None}
+
+
+def _file(location: str) -> dict[str, str]:
+    """A path, a pattern for a folder, or an address with what pins it."""
+    from components.data.sources import remote
+
+    if "://" in location:
+        return {"path": location, **remote.pin(location, "lmforge data add")}
+    return {"path": f"{location.rstrip('/')}/**/*.*" if Path(location).is_dir() else location}
 
 
 def _recognised(name: str, where: Mapping[str, Any]) -> "tuple[list[RawRow], Recognised]":
     """The first rows, and their form. Raises `BadSettings` when it is not clear."""
     from components.data import recognition
     from components.data.sources import catalog
+    from components.data.sources.datafile import Unreadable
     from components.data.sources.digests import digests
     from components.data.sources.files import FilesSource
     from components.data.sources.hub import HubSource
@@ -134,20 +147,28 @@ def _recognised(name: str, where: Mapping[str, Any]) -> "tuple[list[RawRow], Rec
     probe = {"name": name, "license": OWN, "languages": ["en"], "yields": ["documents"], **where}
     source = catalog.parse(probe, _catalogue())
     assert isinstance(source, FilesSource | HubSource), "the kinds that a location can be of"
-    rows = [row.values for row in itertools.islice(source.rows(digests(source.local_files())), LOOKED_AT)]
-    found = recognition.recognise(rows)
+    rows = list(itertools.islice(source.rows(digests(source.local_files())), LOOKED_AT))
+    readable = [row.values for row in rows if not isinstance(row.values, Unreadable)]
+    if rows and not readable:
+        raise BadData(f"{name}: no row can be read: {rows[0].place}: {rows[0].reason}")
+    found = recognition.recognise(readable)
     if isinstance(found, recognition.Unclear):
         raise BadSettings(f"{name}: {found.problem}")
-    return rows, found
+    return readable, found
 
 
 def _records(entry: Mapping[str, Any]) -> "list[Record]":
-    """All records of the source as the entry has it. Raises `BadData` when there is none."""
+    """All records of the source as the entry has it; bad rows are told. Raises `BadData` when there is none."""
     from components.data.sources import catalog
     from components.data.sources.digests import digests
+    from components.data.tables.records import Rejected
 
     source = catalog.parse(entry, _catalogue())
-    records = list(source.records(digests(source.local_files())))
+    made = list(source.records(digests(source.local_files())))
+    records = [record for record in made if not isinstance(record, Rejected)]
+    bad = [record for record in made if isinstance(record, Rejected)]
+    if bad:
+        print(f"bad rows    {len(bad):,}, such as {bad[0]}")
     if not records:
         raise BadData(f"{source.where} has no rows")
     return records

@@ -3,18 +3,29 @@
 docs/decisions.md, "A section for each form of row"
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Protocol
 
 from annotated_types import Len
 
 from components.core.errors import BadData, BadSettings
+from components.core.params import suggest
 from components.data.forms import entities
 from components.data.forms.conversation import Conversation, Turn, read_turns, split_off_answer
 from components.data.sources.rows import Row, is_list
-from components.data.tables.records import MESSAGES, REJECTED, Document, Example, Record, dump_turns
+from components.data.tables.records import (
+    MESSAGES,
+    REJECTED,
+    Document,
+    Example,
+    Record,
+    Rejected,
+    dump_turns,
+    fault,
+)
 
 
 class Section(Protocol):
@@ -35,7 +46,8 @@ class DocumentColumns:
     language: str | None = None
 
     def record(self, row: Row) -> Document:
-        return Document(row.key, row.pages(self.text), row.text(self.language) if self.language else None)
+        language = row.text(self.language) if self.language else None
+        return Document(row.key, row.pages(self.text), _main_language(language or ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +80,9 @@ class ExampleColumns(TaskColumns):
             name: row.optional_text(column) if name in self.optional else row.text(column)
             for name, column in self.inputs.items()
         }
+        empty = next((name for name in inputs if name not in self.optional and not (inputs[name] or "").strip()), None)
+        if empty:
+            raise BadData(f"{row.place}: `{self.inputs[empty]}` is empty")
         return Example(row.key, self.task, inputs, row.label(self.target, self.labels))
 
 
@@ -167,11 +182,15 @@ class Columns:
         }
         return {name: section for name, section in sections.items() if section}
 
-    def check(self, where: str) -> None:
-        """Raise `BadSettings` when no columns are named, or an example may have no input at all."""
+    def check(self, where: str, taken: Collection[str]) -> None:
+        """Raise `BadSettings` when no columns are named for what is taken, or an example may have no input at all."""
         if self.documents is None and not self.of_tasks:
             names = ", ".join(f"`{name}`" for name in Columns.__dataclass_fields__)
             raise BadSettings(f"{where}: name the columns under one of {names}")
+        made = [*(["documents"] if self.documents else []), *(section.task for section in self.of_tasks.values())]
+        for kind in taken:
+            if kind not in made:
+                raise BadSettings(f"{where} yields no {kind}; {suggest(kind, made)}")
         if self.examples is None:
             return
         inputs, optional = set(self.examples.inputs), set(self.examples.optional)
@@ -183,12 +202,30 @@ class Columns:
             raise BadSettings(f"{where}: examples.inputs has {min(taken)!r}, a name of other sections: choose another")
 
 
-def records(rows: Iterator[Row], columns: Columns) -> Iterator[Record]:
-    """The records of rows, of each row in the order of the sections."""
-    sections: list[Section] = [section for section in (columns.documents, *columns.of_tasks.values()) if section]
+def records(rows: Iterator[Row], columns: Columns, taken: Collection[str]) -> Iterator[Record | Rejected]:
+    """The records of rows, of each row in the order of the sections that make something taken.
+
+    A row of which one record cannot be made is rejected as a whole: each is kept or rejected once.
+    """
+    documents = columns.documents if "documents" in taken else None
+    examples = [section for section in columns.of_tasks.values() if section.task in taken]
+    sections: list[Section] = [documents, *examples] if documents else [*examples]
     for row in rows:
-        for section in sections:
-            yield section.record(row)
+        yield from _of_row(row, sections)
+
+
+def _of_row(row: Row, sections: Sequence[Section]) -> Sequence[Record | Rejected]:
+    try:
+        made = [section.record(row) for section in sections]
+    except BadData as error:
+        return [Rejected(row.file, str(row.number), str(error).removeprefix(row.place).lstrip(":, "))]
+    reason = next((reason for record in made if (reason := fault(record))), None)
+    return [Rejected(row.file, str(row.number), reason)] if reason else made
+
+
+def _main_language(tag: str) -> str | None:
+    """The language of a tag such as `zh-CN`, without what stands behind it."""
+    return re.split("[-_]", tag.strip())[0].lower() or None
 
 
 def _turns(row: Row, column: str, role: str) -> list[Turn]:

@@ -1,17 +1,21 @@
 """Sources of the kind `hub`: a dataset of the Hugging Face hub, or a folder laid out like one, streamed."""
 
+import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from components.core.errors import BadData, BadSettings, TryAgain
+from components.core.params import suggest
+from components.data.sources import readers
 from components.data.sources.columns import Columns, records
+from components.data.sources.datafile import DataFile, RawRow, on_disk
 from components.data.sources.digests import digests
-from components.data.sources.readers import RawRow
-from components.data.sources.rows import Row
+from components.data.sources.rows import Row, numbered_rows, tell
 from components.data.sources.source import LIST_ANEW, Source
-from components.data.tables.records import Record
+from components.data.tables.records import Record, Rejected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +41,9 @@ class HubSource(Source, Columns):
     def local_files(self) -> list[Path]:
         return sorted(path for path in Path(self.dataset).rglob("*") if path.is_file())
 
-    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
-        self.check(self.where)
-        return records(self.rows(listed), self)
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record | Rejected]:
+        self.check(self.where, self.yields)
+        return records(self.rows(listed), self, self.yields)
 
     def rows(self, listed: Mapping[str, str]) -> Iterator[Row]:
         """The rows of the dataset, before columns are chosen."""
@@ -47,23 +51,56 @@ class HubSource(Source, Columns):
             raise BadSettings(f"{self.where}: `revision` is missing: pin the dataset to one commit of the hub")
         if digests(self.local_files()) != dict(listed):
             raise TryAgain(f"{self.where}: {self.dataset} is no longer as data/listing.json has it: {LIST_ANEW}")
-        return _rows(self)
+        return _streamed(self) if self.revision else _local(self)
 
 
-def _rows(source: HubSource) -> Iterator[Row]:
+def _local(source: HubSource) -> Iterator[Row]:
+    """The rows of the files that `datasets` takes for a split of a folder, read as other files are."""
+    notes: dict[str, list[str]] = defaultdict(list)
+    number = 0
+    for path in _files(source):
+        file = DataFile(os.path.relpath(path), *on_disk(path), languages=source.languages)
+        for row in numbered_rows(path.name, file, notes):
+            number += 1
+            yield row._replace(key=f"{source.split}:{number}")
+    tell(notes, source.name)
+
+
+def _files(source: HubSource) -> list[Path]:
+    import datasets  # most runs have no source of this kind, and it takes a second to import
+
+    try:
+        found = datasets.load_dataset_builder(source.dataset, source.subset).config.data_files
+    except (OSError, ValueError) as error:  # among them all of datasets' own
+        raise BadSettings(f"{source.where}: {_line(error)}") from error
+    if source.split not in found:
+        raise BadSettings(
+            f"{source.where}: {source.dataset} has no split {source.split}; {suggest(source.split, [*map(str, found)])}"
+        )
+    taken = {os.path.relpath(path) for paths in found.values() for path in paths}
+    for name in map(os.path.relpath, source.local_files()):
+        if name not in taken and readers.format_of(name) not in (None, "md"):
+            print(f"{source.name}: {name} is not read: `datasets` takes it for none of the splits", flush=True)
+    paths = [Path(path) for path in found[source.split]]
+    for path in paths:
+        readers.check(str(path))
+    return paths
+
+
+def _streamed(source: HubSource) -> Iterator[Row]:
     number = 0
     try:
         for values in _open(source):
             number += 1
-            yield Row(f"{source.split}:{number}", f"{source.dataset}, {source.split} row {number}", values)
+            yield Row(f"{source.split}:{number}", f"{source.dataset}, {source.split}", number, values)
     except OSError as error:
         raise TryAgain(f"{source.where}: the hub stopped answering after row {number}: {_line(error)}") from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadData(f"{source.where}: {source.dataset} is not readable after row {number}: {_line(error)}") from error
 
 
 def _open(source: HubSource) -> Iterable[RawRow]:
-    import datasets  # most runs have no source of this kind, and it takes a second to import
+    import datasets
 
     try:
         stream: Iterable[RawRow] = datasets.load_dataset(

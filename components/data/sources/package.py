@@ -1,8 +1,9 @@
 """Sources of the kind `package`: data files inside a pinned wheel or sdist."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, make_dataclass
-from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Len
@@ -11,17 +12,17 @@ from components.core import params
 from components.core.errors import BadSettings
 from components.data.parsers import PARSERS, Parser
 from components.data.sources import readers
-from components.data.sources.archive import Archive, open_archive
+from components.data.sources.archive import members, open_archive
 from components.data.sources.columns import Columns, records
+from components.data.sources.datafile import DataFile, ReadOptions, on_disk
 from components.data.sources.index import fetch
-from components.data.sources.readers import DataFile, Format
-from components.data.sources.rows import Row
+from components.data.sources.rows import Row, numbered_rows, tell
 from components.data.sources.source import Source
-from components.data.tables.records import Record
+from components.data.tables.records import Record, Rejected, fault
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackageSource(Source, Columns):
+class PackageSource(Source, Columns, ReadOptions):
     """A file of the package index, and which of its members are files of rows, or the parser that reads them."""
 
     kind: Literal["package"]
@@ -30,8 +31,6 @@ class PackageSource(Source, Columns):
     filename: str
     sha256: Annotated[str, Len(64, 64)]
     members: str | None = None  # a shell pattern
-    columns: Annotated[tuple[str, ...], Len(1)] | None = None  # of CSV and TSV without a header, and of CoNLL
-    format: Format | None = None  # where the endings of the members say none, or another one
     parser: str | None = None
     options: dict[str, Any] = field(default_factory=dict)  # the parser's own
 
@@ -39,26 +38,30 @@ class PackageSource(Source, Columns):
     def origin(self) -> str:
         return f"pkg:pypi/{self.project}@{self.version}"  # a package URL, https://github.com/package-url
 
-    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:  # noqa: ARG002, all of it is pinned
-        if (self.parser is None) == (self.members is None):
-            raise BadSettings(f"{self.where}: needs `members` with sections of columns, or else a `parser`")
-        if self.parser is not None:
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record | Rejected]:  # noqa: ARG002, all of it is pinned
+        if self.parser is not None and self.members is None:
             parser = _parser(self.parser, self.options, self.where)
-            return parser(self._archive(), **self.options)
-        self.check(self.where)
-        return records(self._rows(self._archive()), self)
+            return map(self._checked, parser(open_archive(self._fetched()), **self.options))
+        if self.parser is not None or self.members is None:
+            raise BadSettings(f"{self.where}: needs `members` with sections of columns, or else a `parser`")
+        self.check(self.where, self.yields)
+        return records(self._rows(self._fetched(), self.members), self, self.yields)
 
-    def _archive(self) -> Archive:
-        return open_archive(fetch(self.project, self.filename, self.sha256, self.where))
+    def _fetched(self) -> Path:
+        return fetch(self.project, self.filename, self.sha256, self.where)
 
-    def _rows(self, archive: Archive) -> Iterator[Row]:
-        members = archive.names(self.members or "")
-        for member in members if self.format is None else ():
-            readers.check(member)
-        for member in members:
-            file = DataFile.in_memory(member, partial(archive.read, member), self.columns, self.format)
-            for number, values in readers.read(file):
-                yield Row(f"{member}:{number}", f"{self.where}: {member}, row {number}", values)
+    def _checked(self, record: Record) -> Record | Rejected:
+        reason = fault(record)
+        return Rejected(self.filename, record.key, reason) if reason else record
+
+    def _rows(self, path: Path, pattern: str) -> Iterator[Row]:
+        notes: dict[str, list[str]] = defaultdict(list)
+        package = DataFile(self.filename, *on_disk(path), self, self.languages)
+        for member, file in members(package, path, pattern):
+            if self.format is None:
+                readers.check(member)
+            yield from numbered_rows(member, file, notes)
+        tell(notes, self.name)
 
 
 def _parser(name: str, options: dict[str, Any], where: str) -> Parser:

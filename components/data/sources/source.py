@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from annotated_types import Gt, Len
+from annotated_types import Gt, Interval, Len
 
-from components.data.tables.records import Record
+from components.data.tables.records import Record, Rejected
 
 LIST_ANEW = "run `lmforge plan`, which lists it anew, then again"
 
@@ -25,6 +25,7 @@ class Source(ABC):
     languages: Annotated[tuple[str, ...], Len(1)]  # a row without a language of its own has the only one of these
     yields: Annotated[tuple[str, ...], Len(1)]  # what is taken from it: `documents`, and names of tasks
     cap_mb: Annotated[float, Gt(0)] | None = None  # of the documents' text; the first ones are kept
+    max_bad_rows: Annotated[float, Interval(ge=0, le=1)] | None = None  # as the setting of `ingest`, for this source
 
     @property
     def where(self) -> str:
@@ -46,8 +47,8 @@ class Source(ABC):
         return []
 
     @abstractmethod
-    def records(self, listed: Mapping[str, str]) -> Iterator[Record]:
-        """The records, in an order that never changes; of local files only the listed ones, path -> sha256.
+    def records(self, listed: Mapping[str, str]) -> Iterator[Record | Rejected]:
+        """The records, in an order that never changes, and the rows that make none.
 
-        Raises `BadSettings`, `BadData` or `TryAgain`.
+        Of local files only the listed ones are read, path -> sha256. Raises `BadSettings`, `BadData` or `TryAgain`.
         """

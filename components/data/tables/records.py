@@ -10,6 +10,8 @@ import pyarrow as pa
 DOCUMENTS = pa.schema([(name, pa.string()) for name in ("id", "source", "text", "language", "license", "origin")])
 EXAMPLES = pa.schema([(name, pa.string()) for name in ("id", "source", "task", "inputs", "target", "license")])
 SCHEMAS = {"documents": DOCUMENTS, "examples": EXAMPLES}
+ROWS = "rows"  # the table of rows that could not be read, beside these two
+REJECTED_ROWS = pa.schema([(name, pa.string()) for name in ("source", "file", "row", "reason")])
 
 MESSAGES = "messages"  # the input of a conversation: the turns before the answer, as JSON
 REJECTED = "rejected"  # the input of a preference: the answer that is worse than the target
@@ -33,7 +35,38 @@ class Example(NamedTuple):
     target: str | None
 
 
+class Rejected(NamedTuple):
+    """A row that makes no record: its file, its number there, and why."""
+
+    file: str
+    row: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, row {self.row}: {self.reason}"
+
+
 Record = Document | Example
+
+
+def fault(record: Record) -> str | None:
+    """Why a record cannot be stored and used: a text that is missing, empty or no Unicode; None when it can."""
+    if isinstance(record, Document):
+        texts = {"the text": record.text}
+    else:
+        texts = {"the target": record.target, **{f"the input `{name}`": text for name, text in record.inputs.items()}}
+    for name, text in texts.items():
+        if text is None:
+            return f"{name} is missing"
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return f"{name} has half of a surrogate pair at character {error.start}, which is no character"
+    if isinstance(record, Document):
+        return None if (record.text or "").strip() else "the text is empty"
+    if not (record.target or "").strip():
+        return "the target is empty"
+    return None if (main_text(record.inputs) or "").strip() else "all inputs are empty"
 
 
 def identity(source: str, key: str) -> str:

@@ -9,7 +9,7 @@ from components.data.entries import NewSource, source_entry, task_entry
 from components.data.recognition import Recognised, recognise
 from components.data.sources import catalog
 from components.data.sources.columns import Columns, records
-from components.data.sources.readers import RawRow
+from components.data.sources.datafile import RawRow
 from components.data.sources.rows import Row
 from components.data.tables.records import Example
 from components.tasks import catalog as tasks
@@ -41,7 +41,7 @@ def made(rows: Sequence[RawRow], labels: dict[str, str]) -> tuple[Task, Example]
     new = NewSource("rows", "task", "LicenseRef-own", ("en",), location, labels)
     source = catalog.parse(source_entry(new, found), Path("sources.yaml"))
     assert isinstance(source, Columns)
-    [example] = records(iter([Row("0", "row 1", rows[0])]), source)
+    [example] = records(iter([Row("0", "a", 1, rows[0])]), source, source.yields)
     assert isinstance(example, Example)
     return tasks.parse(task_entry(new, found, rows), Path("tasks.yaml")), example
 

@@ -29,7 +29,9 @@ def write(folder: Path, *entries: dict[str, object]) -> None:
         os.utime(path, (old, old))
     with (folder / "sources.yaml").open("w") as file:
         YAML().dump({"sources": list(entries)}, file)
-    (folder / "params.yaml").write_text("ingest: {sources: sources.yaml, licenses: [MIT], take: [documents]}\n")
+    (folder / "params.yaml").write_text(
+        "ingest: {sources: sources.yaml, licenses: [MIT], take: [documents], max_bad_rows: 0}\n"
+    )
 
 
 def test_it_has_the_files_that_nothing_pins(folder: Path) -> None:

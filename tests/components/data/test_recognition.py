@@ -10,6 +10,7 @@ from components.core import params
 from components.data.recognition import Recognised, Unclear, recognise
 from components.data.sources.columns import Columns, records
 from components.data.sources.rows import Row
+from components.data.tables.records import Document, Example
 
 USER, BOT = {"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}
 
@@ -126,8 +127,10 @@ def test_the_form_of_real_rows_is_recognised_and_can_be_read(name: str) -> None:
     task = {} if found.section == "documents" else {"task": "t"}
     names = {"labels": {str(number): "O" for number in range(50)}} if "CoNLL-2003 of" in name else {}
     sections = params.parse({found.section: task | columns | names}, Columns, "sources.yaml: x")
-    sections.check("source `x`")
-    assert len(list(records((Row("k", "row 1", row) for row in rows), sections))) == len(rows)
+    taken = ["documents" if found.section == "documents" else "t"]
+    sections.check("source `x`", taken)
+    made = list(records((Row("k", "a", 1, row) for row in rows), sections, taken))
+    assert [type(record) for record in made] == [Example if task else Document] * len(rows)
     json.dumps(found.columns)  # plain values, as a catalogue needs them
 
 

@@ -72,7 +72,7 @@ def test_every_question_of_the_factbook_is_answered_by_its_line():
         "Government": {"Country name": {"conventional short form": {"text": "Chad"}}},
         "Economy": {f"Field {n}": {"text": f"value {n}"} for n in range(9)},
     }
-    archive = Archive("book", ["africa/cd.json"], lambda _: json.dumps(profile).encode())
+    archive = Archive("book", {"africa/cd.json": 1}, lambda _: json.dumps(profile).encode())
     records = factbook.parse(archive, "africa/*.json", context_characters=60, answer_characters=40)
     asked = [example(row.target, **row.inputs) for row in records if isinstance(row, Question)]
     assert asked

@@ -92,7 +92,7 @@ def write_settings(folder: Path) -> None:
     """The settings of the repository, for few rows, with catalogues of its own."""
     content = params.load(ROOT / "params.yaml")
     take = ["documents", "spam", "instruct", "chat", "taste", "ner"]
-    content["ingest"] |= {"sources": "sources.yaml", "take": take}
+    content["ingest"] |= {"sources": "sources.yaml", "take": take, "max_bad_rows": 0.02}
     content["validate"] |= {"min_rows_per_source": 1, "min_rows_per_task": ROWS, "min_language_share": {}}
     content["prepare"]["splits"] |= {"unit": "part", "validation": 0.2, "test": 0.3}
     content["prepare"]["documents"]["max_characters"] = 1000
@@ -105,6 +105,8 @@ def write_settings(folder: Path) -> None:
 
 def test_every_form_becomes_rows_in_every_split(folder: Path) -> None:
     write_settings(folder)
+    with (folder / "spans.jsonl").open("a") as file:
+        file.write('\n{"text": "A row without spans."}\n')
     listing.refresh()
     ingest.main()
     validate.main("raw")
@@ -130,6 +132,7 @@ def test_every_form_becomes_rows_in_every_split(folder: Path) -> None:
     assert found["ner.conll", "ner"][1] == "PER: Ann"
     assert found["spans.jsonl", "ner"][1] == "PER: Bob"
     assert found["sms.tsv", "spam"][0]["text"].startswith('A "quoted text')
+    assert pq.read_table("data/rejected/rows")["reason"].to_pylist() == ["no column `spans`; there are text"]
     documents = pq.read_table("data/prepared/documents", partitioning=None).to_pylist()
     parts = sorted((row["id"], row["text"]) for row in documents if row["source"] == "book.txt")
     assert "".join(text for _, text in parts) == (folder / "book.txt").read_text()

@@ -34,7 +34,7 @@ def write(folder: Path, *entries: dict[str, object]) -> list[Source]:
     with (folder / "sources.yaml").open("w") as file:
         YAML().dump({"sources": list(entries)}, file)
     (folder / "params.yaml").write_text(
-        "ingest: {sources: sources.yaml, licenses: [MIT], take: [documents, sentiment_en]}\n"
+        "ingest: {sources: sources.yaml, licenses: [MIT], take: [documents, sentiment_en], max_bad_rows: 0}\n"
     )
     return catalog.load(folder / "sources.yaml")
 
@@ -77,16 +77,16 @@ def test_the_tables_have_a_row_for_each_record(folder: Path) -> None:
 def test_the_same_sources_give_the_same_bytes(folder: Path) -> None:
     sources = write(folder, FILMS)
     for name in ("one", "two"):
-        ingest.ingest(sources, listed(sources), folder / name)
+        ingest.ingest(sources, listed(sources), folder / name, 0)
     files = sorted(path.relative_to(folder / "one") for path in (folder / "one").rglob("*.parquet"))
-    assert len(files) == 2
+    assert len(files) == 3
     for name in files:
         assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes()
 
 
 def test_a_cap_keeps_the_first_documents(folder: Path) -> None:
     sources = write(folder, FILMS | {"cap_mb": 0.0001})
-    ingest.ingest(sources, listed(sources), folder / "raw")
+    ingest.ingest(sources, listed(sources), folder / "raw", 0)
     assert pq.read_table(folder / "raw" / "documents").num_rows == 6  # of 15 or 16 bytes
 
 
@@ -111,12 +111,12 @@ def test_what_is_not_taken_stays_out_and_is_told(folder: Path, capsys: pytest.Ca
 def test_a_kind_that_the_source_does_not_have_is_told(folder: Path) -> None:
     sources = write(folder, FILMS | {"yields": ["document"]})
     with pytest.raises(BadSettings, match=r"`films` yields no document; did you mean `documents`?"):
-        ingest.ingest(sources, listed(sources), folder / "raw")
+        ingest.ingest(sources, listed(sources), folder / "raw", 0)
 
 
 def test_only_what_is_asked_for_is_taken(folder: Path) -> None:
     sources = write(folder, FILMS | {"yields": ["sentiment_en"]})
-    ingest.ingest(sources, listed(sources), folder / "raw")
+    ingest.ingest(sources, listed(sources), folder / "raw", 0)
     assert pq.read_table(folder / "raw" / "documents").num_rows == 0
     assert pq.read_table(folder / "raw" / "examples").num_rows == 50
 
@@ -124,7 +124,7 @@ def test_only_what_is_asked_for_is_taken(folder: Path) -> None:
 def test_a_failure_leaves_no_half_written_table(folder: Path) -> None:
     (folder / "broken.jsonl").write_text('{"text": "one", "label": "positive"}\n{"text"\n')
     write(folder, FILMS, FILMS | {"name": "broken", "files": [{"path": "broken.jsonl"}]})
-    with pytest.raises(BadData, match=r"broken.jsonl, line 2: not JSON"):
+    with pytest.raises(BadData, match=r"broken.jsonl, row 2: not JSON"):
         run()
     assert list((folder / "data").iterdir()) == [folder / "data" / "listing.json"]
 
@@ -159,3 +159,51 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder: Path) -> None:
         file.write('{"text": "One more.", "label": "positive"}\n')
     with pytest.raises(TryAgain, match=r"films.jsonl changed while it was read"):
         list(records)
+
+
+def notes(folder: Path, good: int, bad: int, **changes: object) -> list[Source]:
+    """A source with good and bad rows."""
+    rows = [json.dumps({"text": f"Film {number} is fine."}) for number in range(good)]
+    (folder / "notes.jsonl").write_text("".join(row + "\n" for row in [*rows, *['{"text": null}'] * bad]))
+    return write(folder, FILMS | {"files": [{"path": "notes.jsonl"}], "yields": ["documents"]} | changes)
+
+
+def test_bad_rows_are_kept_with_the_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = notes(folder, good=99, bad=1)
+    ingest.ingest(sources, listed(sources), folder / "raw", 0.01)
+    assert pq.read_table(folder / "raw/documents").num_rows == 99
+    assert pq.read_table(folder / "raw/rows").to_pylist() == [
+        {"source": "films", "file": "notes.jsonl", "row": "100", "reason": "the text is missing"}
+    ]
+    assert "1 bad rows (data/rejected/rows will have the reason of each)" in capsys.readouterr().out
+
+
+def test_more_bad_rows_than_the_share_end_the_run_and_are_named(folder: Path) -> None:
+    sources = notes(folder, good=95, bad=5)
+    line = (
+        r"source `films`: 5 of 100 rows are bad, and max_bad_rows is 0.01: notes.jsonl, row 96: the text is missing; "
+        r"notes.jsonl, row 97: .*; notes.jsonl, row 98: the text is missing; …"
+    )
+    with pytest.raises(BadData, match=line):
+        ingest.ingest(sources, listed(sources), folder / "raw", 0.01)
+    ingest.ingest(notes(folder, 95, 5, max_bad_rows=0.05), listed(sources), folder / "raw", 0)
+
+
+def test_a_source_of_bad_rows_alone_is_never_taken(folder: Path) -> None:
+    sources = notes(folder, good=0, bad=2)
+    with pytest.raises(BadData, match="2 of 2 rows are bad"):
+        ingest.ingest(sources, listed(sources), folder / "raw", 1)
+
+
+def test_a_cap_below_the_first_document_is_told(folder: Path) -> None:
+    sources = write(folder, FILMS | {"cap_mb": 0.000001})
+    with pytest.raises(BadSettings, match=r"`films`: its first row alone is larger than cap_mb, 1e-06: raise it"):
+        ingest.ingest(sources, listed(sources), folder / "raw", 0)
+
+
+def test_a_file_in_two_sources_is_told(folder: Path) -> None:
+    write(folder, FILMS, FILMS | {"name": "more"})
+    with pytest.raises(
+        BadSettings, match=r"`more`: films.jsonl is in the source `films` too, and both yield documents"
+    ):
+        run()

@@ -262,7 +262,12 @@ def test_a_poisoned_source_ends_the_run_with_code_3_and_a_line(folder: Path) -> 
         "examples": {"task": "sentiment_en", "inputs": {"text": "text"}, "target": "label"},
     }
     settings = {
-        "ingest": {"sources": "sources.yaml", "licenses": ["MIT"], "take": ["documents", "sentiment_en"]},
+        "ingest": {
+            "sources": "sources.yaml",
+            "licenses": ["MIT"],
+            "take": ["documents", "sentiment_en"],
+            "max_bad_rows": 0,
+        },
         "validate": json.loads(json.dumps(dataclasses.asdict(SETTINGS))),
     }
     for name, content in (("sources.yaml", {"sources": [films]}), ("params.yaml", settings)):

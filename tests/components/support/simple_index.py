@@ -36,7 +36,7 @@ def sdist(files: Files) -> bytes:
 
 def archive(files: Files) -> Archive:
     """The files as parsers get them."""
-    return Archive("test.whl", list(files), lambda name: files[name])
+    return Archive("test.whl", {name: len(data) for name, data in files.items()}, lambda name: files[name])
 
 
 def publish(root: Path, project: str, filename: str, content: bytes) -> None:

@@ -4,11 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import fsspec
 import pytest
 from typer.testing import CliRunner
 
 from components.core import params
 from components.data.sources import catalog
+from components.data.sources.files import FilesSource
 from components.tasks import catalog as tasks
 from flows import settings
 from flows.cli import data
@@ -85,7 +87,10 @@ def test_nothing_is_written_without_consent(project: Path) -> None:
     ("arguments", "line"),
     [
         (("missing.csv",), "there is no file missing.csv"),
-        (("reviews.tsv", "--columns", "a,b,c"), "not the 3 fields of `columns`"),
+        (
+            ("reviews.tsv", "--columns", "a,b,c"),
+            "reviews.tsv, row 1: 2 fields, where the columns are 3",
+        ),
         (("reviews.tsv", "--columns", "label,text", "--recipe", "asistant"), "did you mean `assistant`"),
         (("reviews.tsv", "--columns", "label,text", "--labels", "good"), "write them as 0=negative,1=positive"),
         (("reviews.tsv", "--columns", "label,text", "--name", "wikipedia"), "two sources have the name `wikipedia`"),
@@ -99,3 +104,27 @@ def test_what_cannot_be_added_is_told_and_nothing_written(project: Path, argumen
     _, error = run("add", *arguments, "--yes")
     assert line in str(error)
     assert files(project) == before
+
+
+def test_a_mailbox_a_table_with_a_bad_row_and_an_address_are_added(project: Path) -> None:
+    (project / "list.mbox").write_text(
+        "".join(
+            f"From a@example.org Mon Jan  1 00:00:00 2024\nSubject: {n}\n\nThis is message {n} of a list.\n\n"
+            for n in range(9)
+        )
+    )
+    shown, error = run("add", "list.mbox", "--language", "en", "--yes")
+    assert error is None, shown
+    assert "documents (text: text)" in shown
+    rows = "".join(f"This is row {n}.;{n % 2}\n" for n in range(60))
+    (project / "marks.csv").write_bytes(b"text;label\n" + rows.encode() + b"cut off\n")
+    shown, error = run("add", "marks.csv", "--language", "en", "--labels", "0=bad,1=good", "--yes")
+    assert error is None, shown
+    assert "bad rows    1, such as marks.csv, row 62: 1 fields, where the columns are 2" in shown
+    with fsspec.open("memory://data/far.jsonl", "w") as file:
+        file.write("".join(json.dumps({"text": f"This is text {n} from afar."}) + "\n" for n in range(60)))
+    shown, error = run("add", "memory://data/far.jsonl", "--language", "en", "--yes")
+    assert error is None, shown
+    far = catalog.load(Path("data/sources.yaml"))[-1]
+    assert isinstance(far, FilesSource)
+    assert far.files[0].sha256

@@ -22,7 +22,7 @@ NOTES = corpus.notes("corpus/*.txt")
 
 PARAMS = """\
 finetune: {assistant: {base: models/pretrained}}
-ingest: {sources: sources.yaml, licenses: [MIT], take: [documents]}
+ingest: {sources: sources.yaml, licenses: [MIT], take: [documents], max_bad_rows: 0}
 retraining:
   {cron: null, watch_minutes: 15, min_new_tokens: 200, max_drift: 0.25, cooldown_minutes: 0, budget_minutes: 60,
    overlap: queue, veto_minutes: 0, notify: {command: null, webhook: null}}

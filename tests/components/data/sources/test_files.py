@@ -3,42 +3,18 @@
 import bz2
 import gzip
 import json
+import lzma
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.core import params
 from components.core.errors import BadData, BadSettings
 from components.core.files import sha256
-from components.data.sources.digests import digests
-from components.data.sources.files import FilesSource
-from components.data.tables.records import Document, Example, Record
-
-TEXT = {"text": "text"}
-
-
-def source(path: Path | str, sha256: str | None = None, **changes: object) -> FilesSource:
-    entry = {
-        "name": "notes",
-        "kind": "files",
-        "license": "MIT",
-        "languages": ["en"],
-        "yields": ["documents"],
-        "files": [{"path": str(path), "sha256": sha256}],
-        "documents": TEXT,
-    }
-    return params.parse(entry | changes, FilesSource, "sources.yaml: notes")
-
-
-def read(source: FilesSource) -> list[Record]:
-    """All records, of the files as they are now."""
-    return list(source.records(digests(source.local_files())))
-
-
-def texts(path: Path | str) -> list[str | None]:
-    return [record.text for record in read(source(path)) if isinstance(record, Document)]
+from components.data.tables.records import Document, Example
+from tests.components.data.support.files import read, rejected, source, texts
 
 
 def zstd(content: bytes) -> bytes:
@@ -46,16 +22,17 @@ def zstd(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("ending", "pack"), [("", bytes), (".gz", gzip.compress), (".zst", zstd), (".bz2", bz2.compress)]
+    ("ending", "pack"),
+    [("", bytes), (".gz", gzip.compress), (".zst", zstd), (".bz2", bz2.compress), (".xz", lzma.compress)],
 )
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.txt", "one\r\ntwo\n", ["one\r\ntwo\n"]),
-        ("a.jsonl", '{"text": "一"}\n\n{"text": "two"}\n{"text": null}', ["一", "two", None]),
+        ("a.txt", "one\r\ntwo\n", ["one\ntwo\n"]),
+        ("a.jsonl", '{"text": "一"}\n\n{"text": "two"}\n{"text": "three"}', ["一", "two", "three"]),
         ("a.csv", 'text,more\n"two\nlines",1\nthree,2\n', ["two\nlines", "three"]),
         ("a.tsv", 'text\tmore\n"one\t1\ntwo, 2\t2\n', ['"one', "two, 2"]),
-        ("a.json", '[{"text": "一"},\n {"text": null}]', ["一", None]),
+        ("a.json", '[{"text": "一"},\n {"text": "two"}]', ["一", "two"]),
     ],
 )
 def test_texts_come_out_of_every_format_and_compression(
@@ -122,30 +99,6 @@ def test_examples_are_made_of_named_columns(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "line"),
-    [
-        ("a.jsonl", b'{"text": "one"}\n{"text": \n', r"a.jsonl, line 2: not JSON"),
-        ("a.jsonl", b'{"text": "one"}\n["two"]\n', r"a.jsonl, line 2: not a JSON object but list"),
-        ("a.jsonl", b'{"text": "one"}\n{"test": "two"}\n', r"a.jsonl, row 2: no column `text`; there are test"),
-        ("a.jsonl", b'{"text": 1}\n', r"a.jsonl, row 1: `text` is not text but int"),
-        ("a.txt", b"fine\n\xff\xfe\n", r"a.txt, line 2: not UTF-8"),
-        ("a.csv", b"text,more\none,1\ntwo\n", r"a.csv, line 3: not the 2 fields of the header"),
-        ("a.csv", b'text\none\n"two', r"a.csv, line 2: not CSV"),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "one"}\n', mtime=0)[:-9], r"a.jsonl.gz, after line \d: not readable"),
-        ("a.json", b'{"text": "one"}', r"a.json: not a JSON array of objects but dict"),
-        ("a.json", b'[{"text": "one"}, 2]', r"a.json, row 2: not a JSON object but int"),
-        ("a.tsv", b"text\tmore\none\t1\ntwo\n", r"a.tsv, line 3: not the 2 fields of the header"),
-        ("a.conll", b"Ann PER\nleft\n", r"a.conll, line 2: 1 columns, not 2"),
-        ("a.parquet", b"PAR1nonsense", r"a.parquet, after row 0: not readable Parquet"),
-    ],
-)
-def test_an_unreadable_row_is_named_by_file_and_line(folder: Path, name: str, content: bytes, line: str) -> None:
-    (folder / name).write_bytes(content)
-    with pytest.raises(BadData, match=line):
-        texts(name)
-
-
 def test_a_pin_is_checked(folder: Path) -> None:
     (folder / "a.txt").write_text("one")
     assert len(read(source("a.txt", sha256(folder / "a.txt")))) == 1
@@ -176,5 +129,47 @@ def test_settings_that_cannot_work_are_told(folder: Path, path: str, changes: di
 def test_a_label_without_a_name_is_told(folder: Path) -> None:
     (folder / "a.jsonl").write_text(json.dumps({"text": "so so", "stars": 3}))
     columns = {"task": "sentiment_en", "inputs": {"text": "text"}, "target": "stars", "labels": {"1": "negative"}}
-    with pytest.raises(BadData, match=r"a.jsonl, row 1: `stars` is '3', which `labels` does not name"):
-        read(source("a.jsonl", documents=None, examples=columns))
+    (told,) = rejected("a.jsonl", documents=None, examples=columns)
+    assert told == "a.jsonl, row 1: `stars` is '3', which `labels` does not name; it names '1'"
+
+
+def test_two_patterns_that_meet_in_a_file_are_told(folder: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(name)
+    with pytest.raises(BadSettings, match=r"`notes`: .*a.txt fits `\*.txt` and `.*/a.txt`, and would be read twice"):
+        read(source("*.txt", files=[{"path": "*.txt"}, {"path": str(folder / "a.txt")}]))
+
+
+def test_files_of_one_name_in_two_folders_have_keys_of_their_own(folder: Path) -> None:
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        (folder / name / "a.txt").write_text(name)
+    both = source("", files=[{"path": "one/a.txt"}, {"path": str(folder / "two" / "*.txt")}])
+    assert [record[0] for record in read(both)] == ["one/a.txt:1", "two/a.txt:1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (b"na\xefve.txt", "na\\xefve.txt:1"),
+        (b"a\nb.txt", "a\\nb.txt:1"),
+        (b"notes [old].txt", "notes [old].txt:1"),
+        ("第一.txt".encode(), "第一.txt:1"),
+    ],
+)
+def test_a_name_may_have_any_bytes(folder: Path, name: bytes, key: str) -> None:
+    (folder / os.fsdecode(name)).write_text("one")
+    (record,) = read(source("*.txt"))
+    assert record[:2] == (key, "one")
+    assert record[0].isprintable()
+
+
+def test_a_name_with_brackets_is_no_pattern(folder: Path) -> None:
+    (folder / "notes [old].txt").write_text("one")
+    assert texts("notes [old].txt") == ["one"]
+
+
+def test_a_link_to_nothing_is_no_file(folder: Path) -> None:
+    (folder / "a.txt").write_text("one")
+    (folder / "b.txt").symlink_to("nowhere.txt")
+    assert texts("*.txt") == ["one"]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from components.core import params
-from components.core.errors import BadData, BadSettings
+from components.core.errors import BadSettings
 from components.data.sources.digests import digests
 from components.data.sources.hub import HubSource
-from components.data.tables.records import Document, Example, Record
+from components.data.tables.records import Document, Example, Record, Rejected
 
 
 def source(**changes: object) -> HubSource:
@@ -25,7 +25,7 @@ def source(**changes: object) -> HubSource:
     return params.parse(entry | changes, HubSource, "sources.yaml: films")
 
 
-def read(source: HubSource) -> list[Record]:
+def read(source: HubSource) -> list[Record | Rejected]:
     """All records, of the folder as it is now."""
     return list(source.records(digests(source.local_files())))
 
@@ -45,7 +45,7 @@ def test_a_dataset_is_streamed_into_documents_and_examples() -> None:
         "target": "label",
         "labels": {"0": "negative", "1": "positive"},
     }
-    films = source(examples=columns)
+    films = source(examples=columns, yields=["documents", "sentiment_en"])
     assert read(films) == [
         Document("train:1", "good"),
         Example("train:1", "sentiment_en", {"text": "good"}, "positive"),
@@ -66,7 +66,10 @@ def test_a_split_that_is_not_there_is_told() -> None:
         read(source(split="tset"))
 
 
-def test_an_unreadable_row_is_told(films: Path) -> None:
-    films.write_text('{"text": "good"}\n{"text": "ba\n')
-    with pytest.raises(BadData, match="`films`: films is not readable"):
-        read(source())
+def test_the_rows_of_a_folder_are_rejected_as_those_of_other_files(films: Path) -> None:
+    films.write_text('{"text": "good", "n": 1}\n{"text": "ba\n{"text": "bad", "n": "one"}\n')
+    assert read(source()) == [
+        Document("train:1", "good"),
+        Rejected("films/train.jsonl", "2", "not JSON: Unterminated string starting at (character 10)"),
+        Document("train:3", "bad"),
+    ]

