@@ -6,7 +6,7 @@ each token is written to, and sees, the places of its own row alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,15 @@ from components.model.prefixes import BLOCK, Prefixes
 from components.model.transformer import Transformer
 
 
+class Part(NamedTuple):
+    """Tokens of a prompt that are read together, from the place `begin` on, with room for more behind the prompt."""
+
+    slot: int
+    tokens: Sequence[int]
+    begin: int
+    room: int
+
+
 class Rows(Protocol):
     """The state of the texts that a model continues."""
 
@@ -28,8 +37,8 @@ class Rows(Protocol):
     whole: bool
     """Whether a prompt has to be read at once."""
 
-    def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:
-        """Read tokens of a prompt from the place `begin` on, with room for more; the logits after the last, [1, V]."""
+    def read(self, parts: Sequence[Part]) -> Tensor:
+        """Read parts of prompts; the logits after the last token of each, [B, V]."""
 
     def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
         """Read one token in each of the first slots, at its place; the logits after each, [B, V]."""
@@ -48,7 +57,7 @@ class Rows(Protocol):
 class _Aim:
     """Where a forward pass writes, and what it sees; shared by all layers."""
 
-    slots: slice
+    slots: slice | Tensor
     places: Tensor  # of the new tokens, counted through all slots
     length: int  # of the longest row, with the new tokens
 
@@ -86,11 +95,21 @@ class Slots:
         self._reach = len(config.ngram_rows)
         self._prefixes = Prefixes(kept)
 
-    def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:  # noqa: ARG002 (a slot has it)
-        end = begin + len(tokens)
-        tokens_1T = torch.tensor([tokens], device=self._tokens.device)
-        self._tokens[slot, begin:end] = tokens_1T[0]
-        return self._forward(slice(slot, slot + 1), tokens_1T, self._places[None, begin:end], end)
+    def read(self, parts: Sequence[Part]) -> Tensor:
+        device, longest = self._tokens.device, max(len(part.tokens) for part in parts)
+        # What is padded is written behind the text, where its next tokens will be, or at the last place of the window,
+        # which no token of a text is read at.
+        tokens_BT = torch.tensor([[*part.tokens, *[0] * (longest - len(part.tokens))] for part in parts], device=device)
+        begins_B1 = torch.tensor([[part.begin] for part in parts], device=device)
+        places_BT = (begins_B1 + self._places[:longest]).clamp(max=self._window - 1)
+        slots_B = torch.tensor([part.slot for part in parts], device=device)
+        self._tokens[slots_B[:, None], places_BT] = tokens_BT
+        lasts_B = torch.tensor([len(part.tokens) - 1 for part in parts], device=device)
+        length = min(max(part.begin for part in parts) + longest, self._window)
+        # One row is seen where it lies; several are gathered.
+        slots = slice(parts[0].slot, parts[0].slot + 1) if len(parts) == 1 else slots_B
+        hidden_BTC = self._hidden(slots, slots_B, tokens_BT, places_BT, length)
+        return self._logits(hidden_BTC[torch.arange(len(parts), device=device), lasts_B])
 
     def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
         numbers = torch.tensor([tokens, places], device=self._tokens.device)
@@ -98,7 +117,8 @@ class Slots:
         slots = slice(0, len(tokens))
         if self._reach:
             self._tokens[slots].scatter_(1, places_B1, tokens_B1)
-        return self._forward(slots, tokens_B1, places_B1, max(places) + 1)
+        slots_B = torch.arange(len(tokens), device=self._tokens.device)
+        return self._logits(self._hidden(slots, slots_B, tokens_B1, places_B1, max(places) + 1)[:, 0])
 
     def reuse(self, slot: int, tokens: Sequence[int]) -> int:
         blocks = self._prefixes.find(tokens)
@@ -116,18 +136,23 @@ class Slots:
         self._state[:, :, target, :length] = self._state[:, :, source, :length]
         self._tokens[target, :length] = self._tokens[source, :length]
 
-    def _forward(self, slots: slice, tokens_BT: Tensor, places_BT: Tensor, length: int) -> Tensor:
+    def _logits(self, hidden_BC: Tensor) -> Tensor:
+        return soft_cap(self._model.head(hidden_BC), self._model.config.logit_soft_cap)
+
+    def _hidden(
+        self, slots: slice | Tensor, slots_B: Tensor, tokens_BT: Tensor, places_BT: Tensor, length: int
+    ) -> Tensor:
+        """What the decoder makes of new tokens in these slots, [B, T, C]; the longest text then has this length."""
         model = self._model
-        starts = torch.arange(slots.start, slots.stop, device=tokens_BT.device)[:, None] * self._window
-        aim = _Aim(slots, (places_BT + starts).flatten(), length)
+        aim = _Aim(slots, (places_BT + slots_B[:, None] * self._window).flatten(), length)
         for layer in self._cache:
             layer.own.aim = aim  # type: ignore[attr-defined]
         x_BTC = model.embed(tokens_BT, places_BT, self._previous(slots, places_BT))
         assert model.decoder is not None
-        hidden_BTC = model.decoder(x_BTC, self._contexts(places_BT, length), self._cache)
-        return soft_cap(model.head(hidden_BTC[:, -1]), model.config.logit_soft_cap)
+        hidden_BTC: Tensor = model.decoder(x_BTC, self._contexts(places_BT, length), self._cache)
+        return hidden_BTC
 
-    def _previous(self, slots: slice, places_BT: Tensor) -> Tensor | None:
+    def _previous(self, slots: slice | Tensor, places_BT: Tensor) -> Tensor | None:
         """The tokens in front of the new ones, as many as n-grams reach back, [B, P]."""
         if not self._reach:
             return None
@@ -159,8 +184,9 @@ class OneRow:
         self._model, self._start = model, start
         self._state: GenerationState | None = None
 
-    def read(self, slot: int, tokens: Sequence[int], begin: int, room: int) -> Tensor:  # noqa: ARG002 (there is one)
-        self._state, logits_11V = self._model.read([tokens], room, self._start)
+    def read(self, parts: Sequence[Part]) -> Tensor:
+        (part,) = parts
+        self._state, logits_11V = self._model.read([part.tokens], part.room, self._start)
         return logits_11V[:, -1]
 
     def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:  # noqa: ARG002 (the state knows)

@@ -4,7 +4,7 @@ Names end with shapes: B rows, V tokens of the vocabulary.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from components.model.sampling import RowSampling
-from components.model.slots import Rows
+from components.model.slots import Part, Rows
 from components.serving.messages import Deliver, Drawn, Finished, Generation
 
 logger = logging.getLogger(__name__)
@@ -132,39 +132,41 @@ class Scheduler:
         return [(ticket, logits_BV[slot : slot + 1]) for slot, ticket in going]
 
     def _begun(self) -> list[tuple[Ticket, Tensor]]:
-        """The answers whose prompts end in the tokens that are read now, and the logits [1, V] of their first tokens.
+        """The answers whose prompts end in the tokens that are read now, and the logits [1, V] after these."""
+        begun = []
+        for parts in _alike(self._parts()):
+            logits_BV = self._rows.read(parts)
+            for row, part in enumerate(parts):
+                ticket = self._slots[part.slot]
+                assert ticket is not None
+                ticket.read += len(part.tokens)
+                self.read += len(part.tokens)
+                if not ticket.unread:
+                    self._rows.keep(part.slot, ticket.generation.prompt)
+                    begun.append((ticket, logits_BV[row : row + 1]))
+        return begun
+
+    def _parts(self) -> list[Part]:
+        """A chunk of the prompts that are not read to their end.
 
         Those of whom least was read come first, so that a long prompt does not keep short ones waiting.
         """
         unread = sorted((ticket for ticket in self.tickets if ticket.unread), key=lambda ticket: ticket.read)
-        left, begun = self._chunk, []
+        left, parts = self._chunk, []
         share = max(SHARE, left // max(1, len(unread)))
         for ticket in unread:
             if left <= 0:
                 break
+            slot, asked = self._slots.index(ticket), ticket.generation
             if not ticket.read:
-                self._reuse(ticket)
+                ticket.read = self._rows.reuse(slot, asked.prompt)
+                self.reused += ticket.read
+                self.prefix_hits += ticket.read > 0
             count = ticket.unread if self._rows.whole else min(ticket.unread, share, left)
-            logits_1V = self._read(ticket, count)
+            tokens = asked.prompt[ticket.read : ticket.read + count]
+            parts.append(Part(slot, tokens, ticket.read, asked.max_new_tokens))
             left -= count
-            if not ticket.unread:
-                begun.append((ticket, logits_1V))
-        return begun
-
-    def _reuse(self, ticket: Ticket) -> None:
-        ticket.read = self._rows.reuse(self._slots.index(ticket), ticket.generation.prompt)
-        self.reused += ticket.read
-        self.prefix_hits += ticket.read > 0
-
-    def _read(self, ticket: Ticket, count: int) -> Tensor:
-        tokens, begin = ticket.generation.prompt, ticket.read
-        slot, room = self._slots.index(ticket), ticket.generation.max_new_tokens
-        logits_1V = self._rows.read(slot, tokens[begin : begin + count], begin, room)
-        ticket.read += count
-        self.read += count
-        if not ticket.unread:
-            self._rows.keep(slot, tokens)
-        return logits_1V
+        return parts
 
     def _draw(self, tickets: list[Ticket], logits_BV: Tensor) -> None:
         told = self._told(tickets, logits_BV)
@@ -226,6 +228,15 @@ class Scheduler:
                 counts_BV = torch.from_numpy(np.stack(said)).float().to(self._device)
             self._drawing = (tickets, draws, counts_BV)
         return self._drawing[1:]
+
+
+def _alike(parts: Sequence[Part]) -> Iterator[list[Part]]:
+    """Parts in groups that are read together; the longest of each has at most twice the tokens of the others."""
+    left = sorted(parts, key=lambda part: len(part.tokens))
+    while left:
+        group = [part for part in left if 2 * len(part.tokens) >= len(left[-1].tokens)]
+        left = left[: -len(group)]
+        yield group
 
 
 def _drawn(token: int, logprobs_V: Tensor | None, alternatives: int) -> Drawn:
