@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.api.settings import Serve
 from components.core import context_window, params
 from components.core.errors import BadSettings
 from components.data.settings import Ingest, Prepare, Validate
@@ -25,8 +26,9 @@ NEEDED: dict[str, Any] = {
     "gate": GateByRecipe,
     "retraining": Retraining,
 }
-# What a model is made by: whatever params.yaml asks for.
+# What a model is made by and served with: whatever params.yaml asks for.
 OPTIONAL: dict[str, Any] = {
+    "serve": Serve,
     "tokenizer": TrainTokenizer,
     "encode": Encode,
     "pretrain": Pretrain,

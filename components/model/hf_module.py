@@ -88,6 +88,11 @@ class HfModule(LanguageModel):
             decoder_attention_mask=mask,
         )
 
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        two = self.config.architecture == "encoder_decoder"
+        out: Tensor = (self.module.get_encoder() if two else _encoder(self.module))(tokens_BT).last_hidden_state
+        return out
+
     def read(self, prompts: Sequence[Sequence[int]], room: int, start: int | None) -> tuple[ModuleReading, Tensor]:  # noqa: ARG002 (its cache grows)
         if self.config.architecture == "encoder_decoder":
             first = start if self.config.start is None else self.config.start

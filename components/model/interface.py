@@ -76,6 +76,10 @@ class LanguageModel(nn.Module, ABC):
         """The logits at each token of rows that are padded at their ends, [B, T, V]; without lengths nothing is."""
 
     @abstractmethod
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        """What the last layer makes of rows without padding, [B, T, C]; in an encoder-decoder, that of the encoder."""
+
+    @abstractmethod
     def read(self, prompts: Sequence[Sequence[int]], room: int, start: int | None) -> tuple[GenerationState, Tensor]:
         """Read prompts, with room for more tokens; also returns the logits of the first token after each, [B, 1, V].
 

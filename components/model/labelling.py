@@ -29,6 +29,12 @@ def classify(model: LanguageModel, prompts: Sequence[Prompt], labels: Sequence[s
     return [_likeliest(model, logits_TL[-1], labels) for logits_TL in _read(model, prompts)]
 
 
+def probabilities(model: LanguageModel, prompts: Sequence[Prompt], labels: Sequence[str]) -> Tensor:
+    """How likely each of the labels is for each prompt, [prompts, labels]; each row adds up to 1."""
+    numbers = [model.config.labels.index(label) for label in labels]
+    return torch.stack([logits_TL[-1, numbers].softmax(-1) for logits_TL in _read(model, prompts)])
+
+
 def mark(model: LanguageModel, prompts: Sequence[Prompt]) -> list[slice]:
     """The span of tokens that most likely is the answer, for each prompt."""
     return [_best(_odds(model, logits_TL)) for logits_TL in _read(model, prompts)]

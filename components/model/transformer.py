@@ -170,6 +170,9 @@ class Transformer(LanguageModel):
         mask = not_padding(tokens_BT, lengths_B) if self.decoder is None else None
         return self(tokens_BT, mask=mask)  # type: ignore[no-any-return]
 
+    def hidden(self, tokens_BT: Tensor) -> Tensor:
+        return self.encode(tokens_BT) if self.encoder and self.decoder else self._hidden(tokens_BT, *[None] * 4)
+
     def read(self, prompts: Sequence[Sequence[int]], room: int, start: int | None) -> tuple[DecodeState, Tensor]:
         return DecodeState.read(self, prompts, room, start)
 

@@ -23,6 +23,7 @@ IMPORTED = (  # by pyfunc.py
     "model",
     "serving/__init__.py",
     "serving/answering.py",
+    "serving/reply.py",
     "serving/request.py",
     "tasks/__init__.py",
     "tasks/entities.py",

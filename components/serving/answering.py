@@ -1,8 +1,7 @@
 """A loaded package: conversations in, answers out; for both `lmforge chat` and the served model."""
 
-import codecs
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,54 +12,11 @@ from components.model.cpu_inference import pack
 from components.model.generation import generate, stream
 from components.model.interface import LanguageModel
 from components.model.sampling import Sampling
+from components.serving.reply import Reply, before, first
 from components.serving.request import Options
 from components.tasks import entities, prompts
 from components.tasks.prompts import Taught
 from components.tokenizer.tokenizer import Message, Tokenizer
-
-
-def characters(tokens: Iterable[int], tokenizer: Tokenizer) -> Iterator[str]:
-    """The text of tokens as they arrive; a token that ends inside a character waits for the rest of it."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for token in tokens:
-        if text := decoder.decode(tokenizer.decode_bytes([token])):
-            yield text
-    if rest := decoder.decode(b"", final=True):
-        yield rest
-
-
-def behind(lead: str, pieces: Iterable[str]) -> Iterator[str]:
-    """Text in pieces without a given beginning, and without the white space around that."""
-    begun = ""
-    rest = iter(pieces)
-    for piece in rest:
-        begun = (begun + piece).lstrip()
-        if not lead.startswith(begun) and begun.removeprefix(lead).strip():
-            break
-    if begun := begun.removeprefix(lead).lstrip():
-        yield begun
-    yield from rest
-
-
-def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
-    """Text in pieces up to the first stop string (left out); a possible beginning of one is held back."""
-    held = ""
-    for piece in pieces:
-        held += piece
-        if (end := _first(held, stop)) is not None:
-            held = held[:end]
-            break
-        free = len(held) - max((_begun(held, string) for string in stop), default=0)
-        if free:
-            yield held[:free]
-        held = held[free:]
-    if held:
-        yield held
-
-
-def before(text: str, stop: Sequence[str]) -> str:
-    """A text up to the first stop string."""
-    return text[: _first(text, stop)]
 
 
 def stopped(tokenizer: Tokenizer, stop: Sequence[str]) -> Callable[[Sequence[int]], bool]:
@@ -70,20 +26,9 @@ def stopped(tokenizer: Tokenizer, stop: Sequence[str]) -> Callable[[Sequence[int
     def complete(tokens: Sequence[int]) -> bool:
         # Each token is a byte or more. If a special token, which has none, pushes out the beginning of a stop string,
         # generation continues needlessly, and `before` cuts the answer.
-        return _first(tokenizer.decode(tokens[-longest:]), stop) is not None
+        return first(tokenizer.decode(tokens[-longest:]), stop) is not None
 
     return complete
-
-
-def _first(text: str, stop: Sequence[str]) -> int | None:
-    """Where the stop string begins that is completed first."""
-    ends = [(place + len(string), place) for string in stop if (place := text.find(string)) >= 0]
-    return min(ends)[1] if ends else None
-
-
-def _begun(text: str, string: str) -> int:
-    """The number of characters at the end of a text that are the beginning of a string."""
-    return next(size for size in range(min(len(text), len(string)), -1, -1) if text.endswith(string[:size]))
 
 
 Conversation = Sequence[Message]
@@ -124,7 +69,7 @@ class AnswerWriter:
             start=self.tokenizer.end_of_text,
             stop=self.end,
             ended=stopped(self.tokenizer, options.stop) if options.stop else None,
-            sampling=self._sampling(options),
+            sampling=self.sampling(options),
             seed=options.seed,
         )
         return [before(self.tokenizer.decode_reply(ids), options.stop).strip() for ids in written]
@@ -137,10 +82,10 @@ class AnswerWriter:
             max_new_tokens=options.max_new_tokens,
             start=self.tokenizer.end_of_text,
             stop=self.end,
-            sampling=self._sampling(options),
+            sampling=self.sampling(options),
             seed=options.seed,
         )
-        return until(behind(self.tokenizer.lead, characters(tokens, self.tokenizer)), options.stop)
+        return Reply(self.tokenizer, options.stop, self.tokenizer.lead).pieces(tokens)
 
     def prompt(self, conversation: Conversation, options: Options) -> list[int]:
         """The ids that the model reads. Raises `BadSettings` when the answer leaves no room for a prompt."""
@@ -157,7 +102,8 @@ class AnswerWriter:
             return prompts.of_text(conversation[-1]["content"], self.tokenizer, room)
         return prompts.of_conversation(conversation, self.taught, self.tokenizer, room)
 
-    def _sampling(self, options: Options) -> Sampling:
+    def sampling(self, options: Options) -> Sampling:
+        """How the tokens of an answer are drawn."""
         top_p = options.top_p if options.top_p < 1 else None
         return Sampling(options.temperature, top_p=top_p, repetition_penalty=self.repetition_penalty)
 
@@ -180,9 +126,9 @@ class Labeller:
         read = [self.prompt(conversation) for conversation in conversations]
         asked = (conversation[-1]["content"] for conversation in conversations)
         said = labelling.reply(self.model, read)
-        return [self._answer(*one) for one in zip(asked, read, said, strict=True)]
+        return [self.written(*one) for one in zip(asked, read, said, strict=True)]
 
-    def _answer(self, asked: str, ids: Sequence[int], said: str | slice | Sequence[labelling.Found]) -> str:
+    def written(self, asked: str, ids: Sequence[int], said: str | slice | Sequence[labelling.Found]) -> str:
         """A label, or what was found among the tokens, as the message has it."""
         if isinstance(said, str):
             return said

@@ -6,6 +6,7 @@ could not use it.
 docs/decisions.md, "One budget for prompts"
 """
 
+import bisect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from components.tasks.task import Task, taught_tasks
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was trained on tasks
+
+
+class TooLong(BadData):
+    """What is asked takes more tokens than the model reads, however it is cut."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: 
     shown = meant[0].shown if meant else []
     _, ids = _without_old_turns([*before, *shown, last], len(shown) + 1, tokenizer, room)
     if len(ids) > room:
-        raise BadData(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
+        raise TooLong(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
     return ids
 
 
@@ -136,7 +141,7 @@ def of_text(text: str, tokenizer: Tokenizer, room: int) -> list[int]:
     """A text as the beginning of a document, of at most `room` tokens. Raises `BadData` when it is too long."""
     ids = [tokenizer.start_of_text, *tokenizer.encode(text)]
     if len(ids) > room:
-        raise BadData(f"the text takes {len(ids)} tokens, and at most {room} fit: shorten it")
+        raise TooLong(f"the text takes {len(ids)} tokens, and at most {room} fit: shorten it")
     return ids
 
 
@@ -188,16 +193,16 @@ def _without_old_turns(
     """
     first = 1 if conversation[0]["role"] == "system" else 0
     system, turns = list(conversation[:first]), list(conversation[first:])
-    while len(ids := tokenizer.chat_prompt([*system, *turns])) > room:
-        later = next((place for place, turn in enumerate(turns) if place and turn["role"] == "user"), len(turns))
-        if len(turns) - later < max(1, kept):
-            break
-        turns = turns[later:]
-    return [*system, *turns], ids
+    begins = [place for place, turn in enumerate(turns) if place and turn["role"] == "user"]
+    begins = [0, *(place for place in begins if len(turns) - place >= max(1, kept))]
+    # Fewer turns take fewer tokens, so that not every beginning has to be tried.
+    fits = bisect.bisect_left(begins, -room, key=lambda begin: -len(tokenizer.chat_prompt([*system, *turns[begin:]])))
+    turns = turns[begins[min(fits, len(begins) - 1)] :]
+    return [*system, *turns], tokenizer.chat_prompt([*system, *turns])
 
 
-def _too_long(task: Task, what: str, tokens: int, room: int) -> BadData:
-    return BadData(
+def _too_long(task: Task, what: str, tokens: int, room: int) -> TooLong:
+    return TooLong(
         f"task {task.name}: {what} still takes {tokens} tokens and only {room} are free: shorten the rest of it, or "
         "raise max_prompt_tokens"
     )

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
-from flows.cli import checkpoint, data, lineage, start
+from flows.cli import checkpoint, data, lineage, serve, start
 from flows.processes import environment
 
 app = typer.Typer(
@@ -233,6 +233,10 @@ def chat(
     from flows import recipes
 
     serving.chat(store.fetch(model_name(recipes.one(recipe)), version), prompt, stop or ())
+
+
+app.command()(serve.serve)
+app.command()(serve.serve_key)
 
 
 Host = Annotated[str, typer.Option(help="The address to listen at; the usual one is reached by this machine alone.")]

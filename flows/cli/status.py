@@ -17,7 +17,7 @@ from components.core.recipe import model_name
 from components.registry import store
 from flows.cli import doctor
 from flows.retraining import decision_log
-from flows.services import network, recovery, service, state
+from flows.services import answering, network, recovery, service, state
 from flows.services.prefect_api import ask
 
 _SILENT_AFTER = 120.0  # seconds; a worker sends a heartbeat every 30
@@ -42,7 +42,8 @@ def look(names: Sequence[str]) -> list[Line]:
     lines = [*_of_services(told)]
     if told:
         lines += _of_runs(f"{told['services']['prefect']['url']}/api")
-    return [*lines, *map(_champion, map(model_name, names)), *_last_decision(), _disk()]
+    lines += map(_champion, map(model_name, names))
+    return [*lines, *served(), *_last_decision(), _disk()]
 
 
 def memory(pid: int) -> float:
@@ -129,6 +130,27 @@ def _champion(model: str) -> Line:
         return Line("champion", f"{model} has none yet")
     others = "".join(f", @{alias} {number}" for alias, number in sorted(aliases.items()) if alias != store.CHAMPION)
     return Line("champion", f"{model} version {aliases[store.CHAMPION]}{others}")
+
+
+def served() -> Iterator[Line]:
+    """What the servers of models of this folder answer with, and what could not take over."""
+    for address in answering.addresses():
+        try:
+            found = network.read_json(f"{address}/ready")
+        except (OSError, ValueError):
+            yield Line("serve", f"does not answer at {address}", False)
+            continue
+        if found["registry"]:
+            yield Line("serve", f"{address} cannot read the registry: {found['registry']}", False)
+        for name, model in found["models"].items():
+            yield _of_model(address, name, model)
+
+
+def _of_model(address: str, name: str, model: Mapping[str, Any]) -> Line:
+    now = f"answers with {name} version {model['version']}" if model["version"] else f"waits for a champion of {name}"
+    if model["failure"]:
+        return Line("serve", f"{address} {now}; {model['failure']['reason']}", False)
+    return Line("serve", f"{address} {now}")
 
 
 def _last_decision() -> Iterator[Line]:

@@ -1,12 +1,15 @@
 """Addresses and ports of this machine, and whether a server answers there."""
 
+import json
 import os
 import socket
+import ssl
 import tempfile
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -18,7 +21,9 @@ HOST = "127.0.0.1"
 
 _WILDCARDS = ("0.0.0.0", "::")
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Whether a server answers is asked, not who it is: its certificate may be for another name.
+_unverified = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _unverified)
 
 
 def answers(url: str) -> bool:
@@ -30,6 +35,16 @@ def answers(url: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def read_json(url: str) -> Any:
+    """What a server answers in JSON, with whatever status. Raises `OSError` or `ValueError` when it does not."""
+    try:
+        with _direct.open(url, timeout=5) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return json.load(answer)
 
 
 def listens(pid: int, url: str) -> bool:
@@ -66,6 +81,6 @@ def reached_at(host: str) -> str:
     return HOST
 
 
-def url(host: str, port: int) -> str:
+def url(host: str, port: int, scheme: str = "http") -> str:
     """The address at which programs on this machine reach a server that listens on `host`."""
-    return f"http://{HOST if host in _WILDCARDS else host}:{port}"
+    return f"{scheme}://{HOST if host in _WILDCARDS else host}:{port}"

@@ -27,6 +27,8 @@ def addresses(told: Mapping[str, Any], recipes: Sequence[str]) -> Iterator[str]:
         yield f"MLflow (curves)                 {mlflow_runs(page, experiment)}"
         for name in map(model_name, recipes):
             yield f"MLflow (registry)               {page}/#/models/{name}"
+    if "serve" in found:
+        yield f"OpenAI's API (models answer)    {found['serve']['page']}/v1"
     for path in filter(Path.exists, map(report, recipes)):
         yield f"Report (scores, samples)        {found['pages']['page']}/{worktree.BY_HAND}/{path}"
 

@@ -110,6 +110,20 @@ def pages(port: int, host: str = HOST) -> Service:
     )
 
 
+def serve(port: int, host: str, tls: bool) -> Service:
+    """The server of models; while it has none to answer with, it waits for the first champion."""
+    scheme = "https" if tls else "http"
+    return Service(
+        "serve",
+        "flows.cli.main",
+        ("serve", "--host", host, "--port", str(port)),
+        {},
+        url=network.url(host, port, scheme),
+        page=f"{scheme}://{network.reached_at(host)}:{port}",
+        health="/health",
+    )
+
+
 def worker(api: str) -> Service:
     """The process that starts the runs of deployments, each as a process of its own."""
     arguments = ("worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name())

@@ -22,6 +22,8 @@ import requests
 import typer
 
 from components import tracking
+from components.api.settings import Serve
+from components.core import params
 from components.core.errors import StageError, TryAgain
 from components.core.files import write_atomically
 from flows.processes import child, environment, locks
@@ -121,7 +123,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         try:
             self._look()
-            self._servers += map(Watched, [*_mlflow(self._options), _pages(self._options)])
+            self._servers += map(Watched, [*_mlflow(self._options), _pages(self._options), *_serve()])
             self._wait_for(lambda: all(watched.service.is_ready for watched in self._servers), "servers")
             _register(self._url)
             with suppress(requests.RequestException):
@@ -243,6 +245,18 @@ def _mlflow(options: ListenOptions) -> list[Service]:
 
 def _pages(options: ListenOptions) -> Service:
     return service.pages(network.free_port(service.PAGES_PORT, options.host), options.host)
+
+
+def _serve() -> list[Service]:
+    """The server of models, where params.yaml has it started with the others."""
+    section = params.load(params.PARAMS).get("serve")
+    if section is None:
+        return []
+    settings = params.parse(section, Serve, f"{params.PARAMS}: serve")
+    if not settings.with_up:
+        return []
+    port = network.free_port(settings.port, settings.host)
+    return [service.serve(port, settings.host, tls=settings.tls_certificate is not None)]
 
 
 def _port(chosen: int | None, usual: int, host: str) -> int:
