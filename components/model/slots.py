@@ -20,7 +20,7 @@ from components.model.prefixes import BLOCK, Prefixes
 from components.model.transformer import Transformer
 
 
-class Part(NamedTuple):
+class PromptPart(NamedTuple):
     """Tokens of a prompt that are read together, from the place `begin` on, with room for more behind the prompt."""
 
     slot: int
@@ -37,7 +37,7 @@ class Rows(Protocol):
     whole: bool
     """Whether a prompt has to be read at once."""
 
-    def read(self, parts: Sequence[Part]) -> Tensor:
+    def read(self, parts: Sequence[PromptPart]) -> Tensor:
         """Read parts of prompts; the logits after the last token of each, [B, V]."""
 
     def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
@@ -95,7 +95,7 @@ class Slots:
         self._reach = len(config.ngram_rows)
         self._prefixes = Prefixes(kept)
 
-    def read(self, parts: Sequence[Part]) -> Tensor:
+    def read(self, parts: Sequence[PromptPart]) -> Tensor:
         device, longest = self._tokens.device, max(len(part.tokens) for part in parts)
         # What is padded is written behind the text, where its next tokens will be, or at the last place of the window,
         # which no token of a text is read at.
@@ -184,7 +184,7 @@ class OneRow:
         self._model, self._start = model, start
         self._state: GenerationState | None = None
 
-    def read(self, parts: Sequence[Part]) -> Tensor:
+    def read(self, parts: Sequence[PromptPart]) -> Tensor:
         (part,) = parts
         self._state, logits_11V = self._model.read([part.tokens], part.room, self._start)
         return logits_11V[:, -1]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from components.model.sampling import RowSampling
-from components.model.slots import Part, Rows
+from components.model.slots import PromptPart, Rows
 from components.serving.messages import Deliver, Drawn, Finished, Generation
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ class Scheduler:
                     begun.append((ticket, logits_BV[row : row + 1]))
         return begun
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[PromptPart]:
         """A chunk of the prompts that are not read to their end.
 
         Those of whom least was read come first, so that a long prompt does not keep short ones waiting.
@@ -164,7 +164,7 @@ class Scheduler:
                 self.prefix_hits += ticket.read > 0
             count = ticket.unread if self._rows.whole else min(ticket.unread, share, left)
             tokens = asked.prompt[ticket.read : ticket.read + count]
-            parts.append(Part(slot, tokens, ticket.read, asked.max_new_tokens))
+            parts.append(PromptPart(slot, tokens, ticket.read, asked.max_new_tokens))
             left -= count
         return parts
 
@@ -230,7 +230,7 @@ class Scheduler:
         return self._drawing[1:]
 
 
-def _alike(parts: Sequence[Part]) -> Iterator[list[Part]]:
+def _alike(parts: Sequence[PromptPart]) -> Iterator[list[PromptPart]]:
     """Parts in groups that are read together; the longest of each has at most twice the tokens of the others."""
     left = sorted(parts, key=lambda part: len(part.tokens))
     while left:
