@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadData
+from components.model import hf
 from components.model.config import Traits
 from components.model.cpu_inference import pack
 from components.model.generation import generate
+from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
 from components.serving.engine import Drawn, Engine, Finished, Generation, Sampling
-from tests.components.support import shapes
+from tests.components.support import modules, shapes
 
 VOCABULARY, START, WINDOW = 61, 60, 64
 OTHERS = Traits(
@@ -63,12 +66,16 @@ def asked(prompt: Sequence[int], count: int = 8, **changes: Any) -> Generation:
     return replace(made, **changes)
 
 
-def expected(kind: str, request: Generation) -> list[int]:
-    (answer,) = generate(
-        MODELS[kind], [request.prompt], max_new_tokens=request.max_new_tokens, start=START, stop=request.stop_tokens,
+def answer(model: LanguageModel, request: Generation) -> list[int]:
+    (tokens,) = generate(
+        model, [request.prompt], max_new_tokens=request.max_new_tokens, start=START, stop=request.stop_tokens,
         sampling=request.sampling, seed=request.seed,
     )  # fmt: skip
-    return answer
+    return tokens
+
+
+def expected(kind: str, request: Generation) -> list[int]:
+    return answer(MODELS[kind], request)
 
 
 @dataclass
@@ -182,6 +189,17 @@ def test_what_was_read_is_not_read_again(kind: str) -> None:
         (client,) = ask(running, conversation)
         assert running.figures().reused == 32 + 32
         assert client.tokens == expected(kind, conversation)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "t5"])
+def test_modules_of_transformers_answer_one_request_at_a_time(kind: str, tmp_path: Path) -> None:
+    modules.made(kind).save_pretrained(tmp_path)
+    model = hf.load(tmp_path)
+    both = asked([5, 9, 2, 7]), asked([8, 3], 6, sampling=Sampling(1.0))
+    with Engine(model, slots=4, chunk=2, kept=96, start=START) as running:
+        clients = ask(running, *both)
+    for request, client in zip(both, clients, strict=True):
+        assert client.tokens == answer(model, request)
 
 
 def test_a_long_prompt_does_not_keep_the_others_waiting() -> None:
