@@ -49,7 +49,7 @@ def _check(settings: Serve) -> None:
     for path in (settings.tls_certificate, settings.tls_key):
         if path is not None and not path.exists():
             raise BadSettings(f"params.yaml: serve: {path} does not exist")
-    if network.free_port(settings.port, settings.host) != settings.port:
+    if not network.is_free(settings.port, settings.host):
         raise TryAgain(f"port {settings.port} is taken: choose another one by --port or serve.port")
 
 

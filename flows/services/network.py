@@ -71,6 +71,17 @@ def free_port(wanted: int, host: str = HOST) -> int:
     raise TryAgain(f"no port is free on {host}")
 
 
+def is_free(port: int, host: str) -> bool:
+    """Whether a server can listen on a port now; `free_port` may have claimed it for that server."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
 def reached_at(host: str) -> str:
     """The address at which other machines reach a server that listens on `host`, which may be a wildcard."""
     if host not in _WILDCARDS:
