@@ -102,3 +102,22 @@ def test_a_declared_language_stands_unless_the_text_surely_contradicts() -> None
     assert language.contradiction(french, "en") == "fr"
     assert language.contradiction(french, "fr") is None
     assert language.contradiction(french[:60], "en") is None
+
+
+def test_a_licence_around_a_book_does_not_tell_its_language() -> None:
+    licence = (
+        "You may copy it, give it away or use it again under the terms of the licence included with this book. " * 6
+    )
+    book = "Der Graf trat ans Fenster und sah lange auf die Straße hinaus, bevor er der alten Frau antwortete. " * 40
+    assert language.identify(licence + book + licence)[0] == "de"
+    assert language.contradiction(licence + book + licence, "de") is None
+    assert language.contradiction(book, "en") == "de"
+    assert language.contradiction(licence, "de") == "en"
+
+
+@given(st.text(max_size=2000))
+def test_places_are_parts_of_a_text_from_its_beginning_on(text: str) -> None:
+    found = language.places(text)
+    assert text.startswith(found[0])
+    assert all(place in text for place in found)
+    assert sum(map(len, found)) == min(len(text), language.CHARACTERS * len(found))
