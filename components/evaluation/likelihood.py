@@ -1,6 +1,6 @@
 """How a model reads a document, part by part, and the document's negative log-likelihood, in nats.
 
-- A decoder predicts each token from those before it, from the end-of-text token on, as in pretraining.
+- A decoder predicts each token from those before it, from the token before a text on, as in pretraining.
 - An encoder predicts masked tokens from all others: the pseudo-likelihood of Salazar et al.
   (https://arxiv.org/abs/1910.14659), but for speed several tokens are masked at once, as far apart as in
   pretraining. In `TURNS` passes each is masked once.
@@ -46,24 +46,24 @@ Layout = Callable[[int, Sequence[int]], Iterator[Part]]
 
 def layout(model: LanguageModel, tokenizer: Tokenizer) -> Layout | None:
     """How the model reads documents, or None if it was not trained to."""
-    window, end_of_text = model.config.max_sequence_length, tokenizer.end_of_text
+    window, start = model.config.max_sequence_length, tokenizer.start_of_text
     if model.config.architecture == "decoder":
-        return NextToken(end_of_text, window)
+        return NextToken(start, window)
     if model.config.architecture == "encoder":
-        return HiddenTokens(end_of_text, tokenizer.mask, window) if model.config.predicts_tokens else None
-    return HiddenSpans(end_of_text, tokenizer.sentinels, window) if tokenizer.sentinels else None
+        return HiddenTokens(start, tokenizer.mask, window) if model.config.predicts_tokens else None
+    return HiddenSpans(tokenizer.end_of_text, tokenizer.sentinels, window) if tokenizer.sentinels else None
 
 
 @dataclass(frozen=True)
 class NextToken:
     """The parts of a decoder."""
 
-    end_of_text: int
+    start_of_text: int
     window: int  # in tokens
 
     def __call__(self, document: int, tokens: Sequence[int]) -> Iterator[Part]:
         # One token more than the model reads: the last is only a target.
-        for known, window in split([self.end_of_text, *tokens], self.window + 1):
+        for known, window in split([self.start_of_text, *tokens], self.window + 1):
             yield Part(document, window[:-1], [IGNORED] * (known - 1) + window[known:])
 
 
@@ -71,12 +71,12 @@ class NextToken:
 class HiddenTokens:
     """The parts of an encoder."""
 
-    end_of_text: int
+    start_of_text: int
     mask: int
     window: int  # in tokens
 
     def __call__(self, document: int, tokens: Sequence[int]) -> Iterator[Part]:
-        for known, window in split([self.end_of_text, *tokens], self.window):
+        for known, window in split([self.start_of_text, *tokens], self.window):
             for turn in range(TURNS):
                 hidden = set(range(known + turn, len(window), TURNS))
                 if hidden:

@@ -68,7 +68,7 @@ def _go_on(
 ) -> list[list[int]]:
     """The next tokens of each prompt; an encoder-decoder fills a span after it."""
     if isinstance(layout, NextToken):
-        return generate(model, [[layout.end_of_text, *prompt] for prompt in prompts], max_new_tokens=count)
+        return generate(model, [[layout.start_of_text, *prompt] for prompt in prompts], max_new_tokens=count)
     hole = layout.sentinels[0]
     sources = [[layout.end_of_text, *prompt, hole] for prompt in prompts]
     written = generate(model, sources, max_new_tokens=count + 1, start=layout.end_of_text)

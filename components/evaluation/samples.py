@@ -50,7 +50,7 @@ def _continued(model: LanguageModel, tokenizer: Tokenizer, ids: Sequence[Sequenc
     length = min(CONTINUATION, window - 1 - shown)
     continuations = generate(
         model,
-        [[tokenizer.end_of_text, *tokens[:shown]] for tokens in ids],
+        [[tokenizer.start_of_text, *tokens[:shown]] for tokens in ids],
         max_new_tokens=length,
         stop=(tokenizer.end_of_text,),
         sampling=SAMPLING,

@@ -24,7 +24,7 @@ Files = Callable[[str], Path]
 
 @dataclass(frozen=True)
 class EncodedDocument:
-    """A document and where its tokens are: `length` of them from `offset` on, without the end-of-text token."""
+    """A document and where its tokens are: `length` of them from `offset` on, without those around it."""
 
     id: str
     source: str

@@ -1,11 +1,13 @@
 """Stage `encode`: the documents as token shards to memory-map, and an index from document to tokens.
 
-A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by
-the end-of-text token. In the train split each shard has the documents of one source and, where training goes on from a
-pinned version, either those that it was given or new ones. `index.parquet` has the location of each document's tokens,
-in row groups that hold documents of one shard; `lookup.npy` maps the id of a document to its row there
-(`components/core/id_index.py`). `manifest.json` summarises the shards. With the setting `pairs` the tables of examples
+A shard is a flat array of ids (uint16 when the vocabulary fits, else uint32); every document is followed by the
+end-of-text token, and begins with the token that its tokenizer sets before a text, where that is another one. In the
+train split each shard has the documents of one source and, where training goes on from a pinned version, either those
+that it was given or new ones. `index.parquet` has the location of each document's tokens, in row groups that hold
+documents of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
+`manifest.json` summarises the shards. With the setting `pairs` the tables of examples and the definitions of their tasks
 are beside them.
+docs/decisions.md, "Pretraining depends on tasks where it reads examples"
 """
 
 import hashlib
@@ -29,6 +31,7 @@ from components.tokenizer_training.settings import Encode
 
 DOCUMENTS = Path("data/prepared/documents")
 EXAMPLES = Path("data/prepared/examples")
+DEFINITIONS = Path("data/tasks.yaml")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")
 SPLITS = ("train", "validation", "test")
@@ -37,7 +40,7 @@ INDEX = pa.schema(
     [
         *((name, pa.string()) for name in ("document", "split", "source", "language", "shard")),
         ("offset", pa.int64()),  # in tokens
-        ("length", pa.int64()),  # in tokens, without the end-of-text token
+        ("length", pa.int64()),  # in tokens, without those around the document
         ("bytes", pa.int64()),
     ]
 )
@@ -50,7 +53,7 @@ class Shard:
     file: str
     split: str
     documents: int
-    tokens: int  # including the end-of-text tokens
+    tokens: int  # including those around documents
     bytes: int  # of UTF-8 text
     sha256: str
     source: str | None  # of its documents; only the shards of the train split have one alone
@@ -103,13 +106,28 @@ def _write(
     documents: Encoded, path: Path, out: Path, tokenizer: Tokenizer, *, source: str | None, new: bool
 ) -> tuple[Shard, pa.Table]:
     ids, lengths, split = documents.ids, documents.lengths, path.parent.name
-    tokens = np.insert(ids, np.cumsum(lengths), tokenizer.end_of_text).astype(token_type(tokenizer.vocab_size))
+    around = borders(tokenizer)
+    tokens = framed(ids, lengths, around).astype(token_type(tokenizer.vocab_size))
     path.parent.mkdir(parents=True, exist_ok=True)
     tokens.tofile(path)
-    index = _index(documents.table, split, str(path.relative_to(out)), lengths)
+    offsets = np.cumsum(lengths + len(around)) - (lengths + 1)
+    index = _index(documents.table, split, str(path.relative_to(out)), offsets, lengths)
     digest = hashlib.sha256(tokens.tobytes()).hexdigest()
     sizes = (len(lengths), len(tokens), pc.sum(index["bytes"]).as_py() or 0)
     return Shard(str(path.relative_to(out)), split, *sizes, digest, source, new), index
+
+
+def borders(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The tokens around a document: before it and behind it, or behind it alone where they are the same."""
+    start, end = tokenizer.start_of_text, tokenizer.end_of_text
+    return (end,) if start == end else (start, end)
+
+
+def framed(ids: np.ndarray, lengths: np.ndarray, around: tuple[int, ...]) -> np.ndarray:
+    """The tokens of documents one after the other, each with those around it."""
+    ends = np.cumsum(lengths)
+    places = np.stack([ends - lengths, ends], axis=1)[:, -len(around) :]
+    return np.insert(ids, places.ravel(), np.tile(around, len(lengths)))
 
 
 def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
@@ -132,14 +150,14 @@ def compare(parquet: Path, tokenizer: Tokenizer, reference: tokenizers.Tokenizer
             raise StageError(f"gigatoken and tokenizers differ on document {row['id']} of {parquet}")
 
 
-def _index(table: pa.Table, split: str, shard: str, lengths: np.ndarray) -> pa.Table:
+def _index(table: pa.Table, split: str, shard: str, offsets: np.ndarray, lengths: np.ndarray) -> pa.Table:
     columns = [
         table["id"],
         pa.repeat(pa.scalar(split), len(table)),
         table["source"],
         table["language"],
         pa.repeat(pa.scalar(shard), len(table)),
-        np.cumsum(lengths + 1) - (lengths + 1),
+        offsets,
         lengths,
         pc.binary_length(table["text"]),
     ]
@@ -172,6 +190,7 @@ def main() -> None:
     (TOKENS / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     if settings.pairs:
         shutil.copytree(EXAMPLES, TOKENS / "examples")
+        shutil.copyfile(DEFINITIONS, TOKENS / "tasks.yaml")
 
 
 if __name__ == "__main__":

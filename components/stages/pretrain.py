@@ -38,6 +38,7 @@ REPORTS = Path("reports/training/pretrain")
 OPTIMIZER = "optimizer/state.safetensors"  # in a folder of its own: the weights are all files beside config.json
 TOKENS = Path("data/tokens")
 EXAMPLES = Path("data/tokens/examples")  # with the setting `encode.pairs`
+DEFINITIONS = Path("data/tokens/tasks.yaml")  # beside them
 TOKENIZER = Path("models/tokenizer")
 CODE = (Path("components/stages/pretrain.py"), *checkpoints.CODE)
 
@@ -55,6 +56,7 @@ def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
     """The training objective on windows of documents."""
     if settings.masked is not None:
         return Masked(
+            start_of_text=tokenizer.start_of_text,
             end_of_text=tokenizer.end_of_text,
             mask=tokenizer.mask,
             ordinary_tokens=tokenizer.ordinary_tokens,
@@ -70,7 +72,7 @@ def objective(settings: Pretrain, tokenizer: Tokenizer) -> Objective:
                 f"{spans} spans of a window: raise it"
             )
         return corrupt
-    return Causal(tokenizer.end_of_text, settings.document_mask)
+    return Causal(tokenizer.start_of_text, settings.document_mask)
 
 
 def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
@@ -79,7 +81,7 @@ def of_pairs(settings: Pretrain, tokenizer: Tokenizer, split: str) -> Rows:
     layout = mixture.AsText(tokenizer, length, length // 2, reads_first=True)
     shape = mixture.Shape(length, length, tokenizer.padding)
     shares = settings.tasks or {}
-    tasks = catalog.pick(catalog.load(), shares, "params.yaml: pretrain.tasks")
+    tasks = catalog.pick(catalog.load(DEFINITIONS), shares, "params.yaml: pretrain.tasks")
     without = left_out.find(EXAMPLES / split, tasks, tokenizer, length)
     without.check(None, str(EXAMPLES / split))
     without.tell(length)
@@ -154,7 +156,8 @@ def main() -> None:
     phases = mix(settings, optimization.steps, optimization.batch_size)
     rows, held_out = data(settings, tokenizer, optimization.batch_size, phases)
     pairs = settings.objective == "sequence_to_sequence"
-    inputs = [EXAMPLES / "train" if pairs else TOKENS / "manifest.json", TOKENIZER / "tokenizer.json"]
+    read = [EXAMPLES / "train", DEFINITIONS] if pairs else [TOKENS / "manifest.json"]
+    inputs = [*read, TOKENIZER / "tokenizer.json"]
     pinned = start.in_place() if settings.start == CHAMPION else None
     inputs += [start.FOLDER / start.PIN.name] if pinned else []
     made_from = checkpoints.manifest(settings, [*inputs, *CODE])

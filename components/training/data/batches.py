@@ -125,13 +125,13 @@ Objective = Callable[[np.ndarray, np.ndarray, int], Batch]
 class Causal:
     """GPT: each token of a window predicts the next one."""
 
-    end_of_text: int
+    start_of_text: int
     document_mask: bool
 
     def __call__(self, windows: np.ndarray, places: np.ndarray, seed: int) -> Batch:  # noqa: ARG002 (nothing to draw)
         rows = torch.from_numpy(windows)
         tokens_BT = rows[:, :-1]
-        return Batch(tokens_BT, rows[:, 1:], _segments(tokens_BT, self.end_of_text) if self.document_mask else None)
+        return Batch(tokens_BT, rows[:, 1:], _segments(tokens_BT, self.start_of_text) if self.document_mask else None)
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,10 @@ class Masked:
     """BERT (https://arxiv.org/abs/1810.04805): some tokens are hidden, and predicted at their positions.
 
     Most of the hidden ones are replaced by the mask, some by a random token, and the rest are left as they are, so that
-    the output at ordinary tokens matters too. The end of a text is never hidden.
+    the output at ordinary tokens matters too. The borders of a text are never hidden.
     """
 
+    start_of_text: int
     end_of_text: int
     mask: int
     ordinary_tokens: np.ndarray  # ids that are not special
@@ -154,13 +155,14 @@ class Masked:
         rows = windows[:, :-1]
         shape = rows.shape[1]
         draws = [_rng(seed, place) for place in places.tolist()]
-        hidden = np.stack([chance.random(shape) < self.rate for chance in draws]) & (rows != self.end_of_text)
+        inner = ~np.isin(rows, (self.start_of_text, self.end_of_text))
+        hidden = np.stack([chance.random(shape) < self.rate for chance in draws]) & inner
         fate = np.stack([chance.random(shape) for chance in draws])
         chosen = np.stack([chance.integers(len(self.ordinary_tokens), size=shape) for chance in draws])
         others = self.ordinary_tokens[chosen]
         shown = np.where(fate < self.masked, self.mask, np.where(fate < self.masked + self.random, others, rows))
         tokens_BT = torch.from_numpy(np.where(hidden, shown, rows))
-        segments_BT = _segments(torch.from_numpy(rows), self.end_of_text) if self.document_mask else None
+        segments_BT = _segments(torch.from_numpy(rows), self.start_of_text) if self.document_mask else None
         return Batch(tokens_BT, torch.from_numpy(np.where(hidden, rows, IGNORED)), segments_BT)
 
 
@@ -199,9 +201,9 @@ def _parts(total: int, count: int, chance: np.random.Generator) -> np.ndarray:
     return np.diff(cuts, prepend=0, append=total)
 
 
-def _segments(tokens_BT: torch.Tensor, end_of_text: int) -> torch.Tensor:
-    """The number of its document for each token; an end-of-text token belongs to the document after it."""
-    return (tokens_BT == end_of_text).cumsum(1)
+def _segments(tokens_BT: torch.Tensor, start_of_text: int) -> torch.Tensor:
+    """The number of its document for each token; where one token stands between two, it belongs to the second."""
+    return (tokens_BT == start_of_text).cumsum(1)
 
 
 def _rng(seed: int, place: int) -> np.random.Generator:

@@ -36,7 +36,7 @@ def windows(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def test_a_decoder_goes_on_behind_the_first_words(tokenizer: Tokenizer, windows: np.ndarray) -> None:
-    rows = Causal(tokenizer.end_of_text, document_mask=True)(windows, np.arange(2), 0)
+    rows = Causal(tokenizer.start_of_text, document_mask=True)(windows, np.arange(2), 0)
     lines = list(samples.write(model("decoder"), tokenizer, rows))
     assert len(lines) == 2
     for line, row in zip(lines, windows, strict=True):
@@ -64,7 +64,9 @@ def test_an_encoder_decoder_answers_its_source(tokenizer: Tokenizer, windows: np
 
 
 def test_an_encoder_fills_in_what_is_hidden(tokenizer: Tokenizer, windows: np.ndarray) -> None:
-    learn = Masked(tokenizer.end_of_text, tokenizer.mask, tokenizer.ordinary_tokens, True, 0.15, 0.8, 0.1)
+    learn = Masked(
+        tokenizer.start_of_text, tokenizer.end_of_text, tokenizer.mask, tokenizer.ordinary_tokens, True, 0.15, 0.8, 0.1
+    )
     rows = learn(windows, np.arange(2), 0)
     lines = list(samples.write(model("encoder"), tokenizer, rows))
     hidden_BT = (rows.targets_BT != IGNORED).int()
@@ -73,7 +75,7 @@ def test_an_encoder_fills_in_what_is_hidden(tokenizer: Tokenizer, windows: np.nd
 
 
 def test_they_leave_no_trace(tokenizer: Tokenizer, windows: np.ndarray) -> None:
-    rows = Causal(tokenizer.end_of_text, document_mask=True)(windows, np.arange(2), 0)
+    rows = Causal(tokenizer.start_of_text, document_mask=True)(windows, np.arange(2), 0)
     write, trained = samples.writer(tokenizer, rows), model("decoder")
     weights = {name: weight.clone() for name, weight in trained.state_dict().items()}
     state = torch.get_rng_state()

@@ -11,7 +11,7 @@ from components.training.data.batches import Batch, Causal, Masked, Objective, S
 END, MASK, WORDS, LENGTH = 100, 101, 100, 64
 SENTINELS = range(110, 140)
 CAUSAL = Causal(END, document_mask=True)
-MASKED = Masked(END, MASK, np.arange(WORDS), document_mask=True, rate=0.15, masked=0.8, random=0.1)
+MASKED = Masked(END, END, MASK, np.arange(WORDS), document_mask=True, rate=0.15, masked=0.8, random=0.1)
 SPANS = SpanCorruption(END, SENTINELS, rate=0.15, mean_span=3.0)
 
 
@@ -44,6 +44,10 @@ def test_the_next_token_is_the_target_and_a_document_a_segment() -> None:
     assert batch.targets_BT.tolist() == [[6, END, 7, 8]]
     assert batch.segments_BT is not None
     assert batch.segments_BT.tolist() == [[0, 0, 1, 1]]
+    start = MASK  # of a tokenizer that has a token of its own for it
+    framed = Causal(start, document_mask=True)(np.array([[5, END, start, 7, 8]]), np.array([0]), 0)
+    assert framed.segments_BT is not None
+    assert framed.segments_BT.tolist() == [[0, 0, 1, 1]]
     assert Causal(END, document_mask=False)(np.array([[5, 6]]), np.array([0]), 0).segments_BT is None
 
 
