@@ -24,6 +24,10 @@ class BadData(StageError):
     code = 3
 
 
+class RefusedTurns(BadData):
+    """A chat template does not take the turns of a conversation."""
+
+
 class TryAgain(StageError):
     """Something outside is unavailable for now: disk space, a server, the network.
 
@@ -34,7 +38,7 @@ class TryAgain(StageError):
 
 
 @contextmanager
-def full_disk_is_told() -> Iterator[None]:
+def reporting_full_disk() -> Iterator[None]:
     """Context manager that raises `TryAgain` when the disk is full."""
     try:
         yield

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from components.core.errors import StageError, full_disk_is_told
+from components.core.errors import StageError, reporting_full_disk
 from components.core.files import STATE, write_atomically
 from components.core.process import die_with_parent
 
@@ -51,7 +51,7 @@ def outcome(name: str) -> tuple[int, str]:
 
 def _outcome(name: str, body: Callable[[], None]) -> tuple[int, str]:
     try:
-        with full_disk_is_told():
+        with reporting_full_disk():
             body()
     except StageError as error:
         log.exception("%s", error)

@@ -43,8 +43,8 @@ class Reader:
         return [replace(example, inputs=self._cut(task, example)) for example in examples]
 
     def reads(self, task: Task, example: TaskExample) -> bool:
-        """Whether the prompt of an example fits."""
-        return prompts.fits(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+        """Whether the model reads a prompt of an example."""
+        return prompts.readable(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
 
     def _cut(self, task: Task, example: TaskExample) -> dict[str, str]:
         if not self.reads(task, example):

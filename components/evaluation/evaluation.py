@@ -13,6 +13,7 @@ from components.core.files import write_json
 from components.core.progress import Progress
 from components.evaluation import baselines, bits_per_byte, likelihood, predictions, safety, samples, scores, selection
 from components.evaluation.baselines import Reader
+from components.evaluation.likelihood import Layout
 from components.evaluation.predictions import Predictor
 from components.evaluation.selection import TaskExample
 from components.evaluation.settings import Evaluate
@@ -65,31 +66,44 @@ def evaluate(
     examples = _examples(prepared, asked, settings)
     if layout is None and not examples:
         raise BadData(f"{prepared} has no document and no example in its test split that {name} could be scored by")
-    stage = f"evaluate@{name}"
     prompt_tokens = _prompt_tokens(folder, model, asked, tokenizer, settings)
     predictor = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
     # docs/decisions.md, "Evaluation in bf16"
     with arithmetic.autocast(arithmetic.CPU):
-        losses = bits_per_byte.SCHEMA.empty_table()
-        if layout is not None:
-            batch = settings.tokens_per_batch
-            losses = bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
-        answers = _answers(predictor, asked, examples, stage)
+        losses = _losses(model, layout, tokenizer, documents, settings, name)
+        answers = _answers(predictor, asked, examples, name)
         first = [row["text"] for row in _first_of_each(documents, "source", settings.samples)]
         texts = samples.of_documents(model, layout, tokenizer, first, settings.seed)
         completed = safety.completions(model, layout, tokenizer, prepared / "documents/train", settings)
     reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
-    found = _about(name, model)
-    found["tasks"] = {
-        task: _score(asked[task], table, *examples[task], reader, settings) for task, table in answers.items()
-    }
+    found = _about(name, model) | {"tasks": _task_scores(asked, answers, examples, reader, settings)}
     if layout is not None:
         found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
     if model.config.architecture != "encoder":
         written = [*_written(texts, asked, answers), *(tokenizer.decode(said) for said, _ in completed)]
         found["safety"] = scores.safety(safety.verbatim(completed), safety.personal(written), settings)
-    all_answers = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
-    return Evaluation(found, losses, all_answers, _samples(texts, all_answers, settings))
+    table = pa.concat_tables([predictions.SCHEMA.empty_table(), *answers.values()])
+    return Evaluation(found, losses, table, _samples(texts, table, settings))
+
+
+def _losses(
+    model: LanguageModel,
+    layout: Layout | None,
+    tokenizer: Tokenizer,
+    documents: pa.Table,
+    settings: Evaluate,
+    name: str,
+) -> pa.Table:
+    """The losses of the documents; none of a model that does not read documents."""
+    if layout is None:
+        return bits_per_byte.SCHEMA.empty_table()
+    batch, stage = settings.tokens_per_batch, _stage(name)
+    return bits_per_byte.losses(model, layout, tokenizer, documents, tokens_per_batch=batch, stage=stage)
+
+
+def _stage(name: str) -> str:
+    """Under what the progress of the evaluation of a model is shown."""
+    return f"evaluate@{name}"
 
 
 def _about(name: str, model: LanguageModel) -> dict[str, Any]:
@@ -148,15 +162,25 @@ def _answers(
     speaker: Predictor,
     asked: Mapping[str, Task],
     examples: dict[str, tuple[list[TaskExample], list[TaskExample]]],
-    stage: str,
+    name: str,
 ) -> dict[str, pa.Table]:
     """A table of predictions per task."""
     total = sum(len(test) for _, test in examples.values())
-    with Progress(stage, total, "examples") as progress:
+    with Progress(_stage(name), total, "examples") as progress:
         return {
-            name: predictions.table(asked[name], test, speaker.predict(asked[name], test, progress))
-            for name, (_, test) in examples.items()
+            task: predictions.table(asked[task], test, speaker.predict(asked[task], test, progress))
+            for task, (_, test) in examples.items()
         }
+
+
+def _task_scores(
+    asked: Mapping[str, Task],
+    answers: Mapping[str, pa.Table],
+    examples: Mapping[str, tuple[list[TaskExample], list[TaskExample]]],
+    reader: Reader,
+    settings: Evaluate,
+) -> dict[str, object]:
+    return {task: _score(asked[task], said, *examples[task], reader, settings) for task, said in answers.items()}
 
 
 def _score(
@@ -165,7 +189,7 @@ def _score(
     rivals = baselines.answers(task, train, test, reader)
     tables = {name: predictions.table(task, test, said) for name, said in rivals.items()}
     unread = sum(not reader.reads(task, example) for example in test)
-    return scores.task_score(task, answers, tables, settings) | ({"too_long": unread} if unread else {})
+    return scores.task_score(task, answers, tables, settings) | ({"unread": unread} if unread else {})
 
 
 def _written(texts: list[samples.Sample], asked: Mapping[str, Task], answers: dict[str, pa.Table]) -> Iterator[str]:

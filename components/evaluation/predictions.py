@@ -12,7 +12,7 @@ from components.model.generation import generate, log_likelihoods
 from components.model.interface import LanguageModel
 from components.model.sampling import Sampling
 from components.tasks import Task, entities
-from components.tasks.prompts import answer, fit, fits
+from components.tasks.prompts import answer, fit, readable
 from components.tokenizer.tokenizer import Tokenizer
 
 BATCH = 32  # prompts of similar length; with more of them, padding costs more than batching saves
@@ -43,7 +43,7 @@ class Predictor:
     def predict(self, task: Task, examples: Sequence[TaskExample], progress: Progress) -> list[str]:
         """A prediction for each example: the likeliest label, or free text, generated greedily or marked in the prompt.
 
-        It is empty where the prompt does not fit, whatever is cut. docs/decisions.md, "Classification by likelihood",
+        It is empty where an example is not readable. docs/decisions.md, "Classification by likelihood",
         "Examples that are too long are left out and counted"
         """
         if self.model.config.labels:
@@ -53,7 +53,7 @@ class Predictor:
         prompts = {
             place: fit(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
             for place, example in enumerate(examples)
-            if fits(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
+            if readable(task, example.inputs, self.tokenizer, self.max_prompt_tokens)
         }
         predictions = [""] * len(examples)
         by_length = sorted(prompts, key=lambda place: len(prompts[place]))

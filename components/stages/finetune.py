@@ -70,13 +70,14 @@ def labels(tasks: Mapping[str, Task]) -> tuple[str, ...]:
 
 
 def examples(
-    split: str, settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer
+    split: str,
+    settings: Finetune,
+    tasks: Mapping[str, Task],
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    without: frozenset[str],
 ) -> Rows:
-    """The packed rows of a split of examples, as the model reads them, without those that are too long.
-
-    Raises `BadData` when too many of a task are.
-    """
-    without = too_long(split, settings, tasks, tokenizer).ids
+    """The packed rows of a split of examples, as the model reads them, without those with the given ids."""
     folder, seed = EXAMPLES / split, settings.optimization.seed
     length, config = row_length(settings, model), model.config
     layout = mixture.layout(
@@ -91,8 +92,8 @@ def examples(
     return mixture.PackedRows(folder, tasks, settings.tasks, layout, shape, seed, without)
 
 
-def too_long(split: str, settings: Finetune, tasks: Mapping[str, Task], tokenizer: Tokenizer) -> LeftOut:
-    """The examples of a split that do not fit in a prompt. Raises `BadData` when too many of a task do not."""
+def unreadable(split: str, settings: Finetune, tasks: Mapping[str, Task], tokenizer: Tokenizer) -> LeftOut:
+    """The examples of a split that the model cannot read. Raises `BadData` when they are too many of a task."""
     found = left_out.find(EXAMPLES / split, tasks, tokenizer, settings.max_prompt_tokens)
     found.check(settings.max_left_out, str(EXAMPLES / split))
     return found
@@ -118,19 +119,21 @@ def _labelled(
     return mixture.Alternating(kinds, settings.optimization.batch_size)
 
 
-def training_rows(settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer) -> Rows:
-    """Examples, and in the share `replay` of the steps the documents of pretraining.
+def training_rows(
+    settings: Finetune, tasks: Mapping[str, Task], model: LanguageModel, tokenizer: Tokenizer, without: frozenset[str]
+) -> Rows:
+    """Examples without those with the given ids, and in the share `replay` of the steps the documents of pretraining.
 
     Raises `BadSettings` for a replay with a model that cannot learn from documents and examples in one form.
     docs/decisions.md, "Fine-tuning reads documents again"
     """
-    answers = examples("train", settings, tasks, model, tokenizer)
+    answers = examples("train", settings, tasks, model, tokenizer, without)
     if not settings.replay:
         return answers
     if model.config.architecture != "decoder":
         kind = model.config.architecture
         raise BadSettings(f"replay has to be 0 for an {kind}: it reads documents and examples in different forms")
-    learn = Causal(tokenizer.end_of_text, document_mask=True)
+    learn = Causal(tokenizer.start_of_text, document_mask=True)
     optimization = settings.optimization
     documents = of_documents(TOKENS, "train", learn, row_length(settings, model), optimization.seed)
     return mixture.Alternating([(1 - settings.replay, answers), (settings.replay, documents)], optimization.batch_size)
@@ -180,8 +183,8 @@ def adapt(model: LanguageModel, settings: Finetune) -> None:
     initialization.adapt(model, settings.lora, settings.optimization.seed)
 
 
-def taught(settings: Finetune, tasks: Mapping[str, Task]) -> dict[str, object]:
-    """The facts of what a training teaches: the tasks with their definitions, and the budget of their prompts."""
+def task_facts(settings: Finetune, tasks: Mapping[str, Task]) -> dict[str, object]:
+    """The facts about tasks of a training run: the tasks with their definitions, and the budget of their prompts."""
     return {"tasks": [task.definition() for task in tasks.values()], prompts.BUDGET: settings.max_prompt_tokens}
 
 
@@ -220,16 +223,17 @@ def main(recipe: str) -> None:
     length = row_length(settings, model)
     context_window.check_recipe(recipe, model.config.architecture, length)
     check_replay(settings)
-    without = too_long("train", settings, tasks, tokenizer)
+    without = unreadable("train", settings, tasks, tokenizer)
     without.tell(settings.max_prompt_tokens)
-    held_out = examples("validation", settings, tasks, model, tokenizer)(np.arange(settings.validation_rows))
+    unread = unreadable("validation", settings, tasks, tokenizer).ids
+    held_out = examples("validation", settings, tasks, model, tokenizer, unread)(np.arange(settings.validation_rows))
     sample = held_out.split(optimization.micro_batch_size)
     pinned = start.in_place() if settings.start == CHAMPION else None
     made_from = checkpoints.manifest(settings, [*inputs(settings, pinned), *CODE])
     job = Job(
         stage=recipes.training(recipe),
         model=model,
-        rows=training_rows(settings, tasks, model, tokenizer),
+        rows=training_rows(settings, tasks, model, tokenizer, without.ids),
         validate=label_loss(sample) if model.config.labels else bits_per_byte(sample, tokenizer),
         write_samples=samples.writer(tokenizer, held_out),
         settings=optimization,
@@ -245,7 +249,7 @@ def main(recipe: str) -> None:
         shares={"examples": 1 - settings.replay, "documents": settings.replay},
         phases=None,
         predicts_next=True,
-        facts=taught(settings, tasks) | start.facts(pinned) | began_with(settings) | without.facts(),
+        facts=task_facts(settings, tasks) | start.facts(pinned) | began_with(settings) | without.facts(),
         save=partial(save, settings=settings),
     )
     run(job, settings, outputs)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from components.core.errors import BadData
+from components.core.errors import BadData, RefusedTurns
 from components.tasks.task import Task, taught_tasks
 from components.tokenizer.tokenizer import Message, Tokenizer
 
@@ -75,7 +75,7 @@ def fitted(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_toke
     """The prompt of an example of at most `max_tokens`. It ends where the answer begins.
 
     The long field is cut at its end. Of a conversation the oldest questions with their answers are dropped, then the
-    last message is cut at its end; an answer never is. Raises `BadData` when the rest is too long.
+    last message is cut at its end; an answer never is. Raises `TooLong` when the rest is too long.
     """
     if task.kind == "conversation":
         return Prompt(*_fitting_turns(task, task.turns(inputs), tokenizer, max_tokens), dict(inputs))
@@ -93,8 +93,22 @@ def fitted(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_toke
 
 
 def fits(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> bool:
-    """Whether `fitted` finds a prompt: what it never cuts fits."""
-    return len(tokenizer.chat_prompt(_uncut(task, inputs))) <= max_tokens
+    """Whether `fitted` finds a prompt. Raises `RefusedTurns` for a conversation that the chat template refuses."""
+    if task.kind != "conversation":  # what is never cut decides
+        return len(tokenizer.chat_prompt(task.turns({**inputs, task.long_field: ""}))) <= max_tokens
+    try:
+        learned(task, fitted(task, inputs, tokenizer, max_tokens), tokenizer)
+    except TooLong:
+        return False
+    return True
+
+
+def readable(task: Task, inputs: Mapping[str, str], tokenizer: Tokenizer, max_tokens: int) -> bool:
+    """Whether there is a prompt of an example: it fits, and the chat template takes its turns."""
+    try:
+        return fits(task, inputs, tokenizer, max_tokens)
+    except RefusedTurns:
+        return False
 
 
 def learned(task: Task, prompt: Prompt, tokenizer: Tokenizer) -> list[bool]:
@@ -156,17 +170,6 @@ def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Messag
         task, inputs = meant
         return _user(task.prompt(cut(task, inputs, tokenizer, taught.max_prompt_tokens)))
     return message
-
-
-def _uncut(task: Task, inputs: Mapping[str, str]) -> list[Message]:
-    """What `fitted` leaves of a prompt at least: all but the long field, or the last question without its end."""
-    if task.kind != "conversation":
-        return task.turns({**inputs, task.long_field: ""})
-    turns = task.turns(inputs)
-    system = turns[:1] if turns[0]["role"] == "system" else []
-    last = max((place for place, turn in enumerate(turns) if turn["role"] == "user"), default=len(system))
-    *before, cut = [*system, *turns[last:]]
-    return [*before, {"role": cut["role"], "content": ""}]
 
 
 def _fitting_turns(

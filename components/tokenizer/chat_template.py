@@ -20,7 +20,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from components.core.errors import BadData
+from components.core.errors import BadData, RefusedTurns
 from components.tokenizer.message import Message
 
 # ChatML, as in Qwen: https://huggingface.co/Qwen/Qwen3-0.6B/blob/main/tokenizer_config.json
@@ -83,28 +83,30 @@ class ChatTemplate:
     def render(self, messages: Sequence[Message], *, answer_follows: bool) -> Rendered:
         """A conversation, with the opened turn of the assistant at its end where an answer follows.
 
-        Raises `BadData` when the template refuses it.
+        Raises `RefusedTurns` when the template refuses it.
         """
         turns = [{"role": message["role"], "content": self._guarded(message)} for message in messages]
         try:
             text = self._template.render(messages=turns, add_generation_prompt=answer_follows, **self._names)
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise BadData(f"the chat template refuses a conversation of {_roles(messages)}: {error}") from None
+            raise RefusedTurns(f"the chat template refuses a conversation of {_roles(messages)}: {error}") from None
         return self._read(text)
 
     def trained(self, messages: Sequence[Message], whole: Rendered) -> list[tuple[int, int]]:
         """What the assistant writes in each of its turns, with the end of the turn: the parts of the text with loss.
 
         A template's own marks say it; without them a turn begins where the prompt for it ends, and ends with the first
-        special token behind its content. Raises `BadData` when the template shows the turns otherwise.
+        special token behind its content. Raises `RefusedTurns` when the template shows the turns otherwise.
         """
         turns = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
         if MARKS.search(self.source):
             if len(whole.marked) != len(turns):
-                raise BadData(f"the chat template marks {len(whole.marked)} parts in {len(turns)} turns of assistants")
+                raise RefusedTurns(
+                    f"the chat template marks {len(whole.marked)} parts in {len(turns)} turns of assistants"
+                )
             return list(whole.marked)
         if len(whole.contents) != len(turns):
-            raise BadData(
+            raise RefusedTurns(
                 f"the chat template shows {len(whole.contents)} of {len(turns)} turns of assistants: without "
                 "{% generation %} marks nothing says what of them is trained"
             )
@@ -115,7 +117,7 @@ class ChatTemplate:
     def _start(self, before: Sequence[Message], whole: Rendered) -> int:
         prompt = self.render(before, answer_follows=True).text
         if not whole.text.startswith(prompt):
-            raise BadData(
+            raise RefusedTurns(
                 f"the chat template shows a conversation of {_roles(before)} otherwise when it goes on: without "
                 "{% generation %} marks nothing says what of it is trained"
             )

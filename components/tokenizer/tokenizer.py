@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import tokenizers
 from tokenizers import AddedToken
 
-from components.core.errors import BadData
+from components.core.errors import BadData, RefusedTurns
 from components.tokenizer import fast, renaming
 from components.tokenizer.chat_template import CHAT_TEMPLATE, ChatTemplate, Rendered, ending, plain
 from components.tokenizer.message import Message
@@ -212,7 +212,7 @@ class Tokenizer:
     def chat_targets(self, messages: Sequence[Message]) -> list[bool]:
         """For each id of `chat_prompt`, whether it is trained: part of an assistant's turn, or its end.
 
-        Turns of weight 0 are not trained. Raises `BadData` when the template does not show which parts those are.
+        Turns of weight 0 are not trained. Raises `RefusedTurns` when the template does not show which parts those are.
         """
         rendered = self.template.render(messages, answer_follows=True)
         spans = self.template.trained(messages, rendered)
@@ -224,7 +224,7 @@ class Tokenizer:
     def reply(self, content: str) -> list[int]:
         """The ids of an answer of the assistant: what follows `chat_prompt`, up to the end of the turn.
 
-        Raises `BadData` when an answer changes the tokens of the prompt before it: training would not be serving.
+        Raises `RefusedTurns` when an answer changes the tokens of the prompt before it: training would not be serving.
         """
         prompt, prompt_ids = self._prompt
         whole = self.template.render([*QUESTION, {"role": "assistant", "content": content}], answer_follows=False)
@@ -233,7 +233,7 @@ class Tokenizer:
         length = sum(start <= place for start, _ in encoded.offsets)
         ids: list[int] = encoded.ids[:length]
         if not whole.text.startswith(prompt.text) or ids[: len(prompt_ids)] != prompt_ids:
-            raise BadData(f"the chat template changes the prompt when the answer {content[:40]!r} follows")
+            raise RefusedTurns(f"the chat template changes the prompt when the answer {content[:40]!r} follows")
         return ids[len(prompt_ids) :]
 
     def decode_reply(self, ids: Iterable[int]) -> str:

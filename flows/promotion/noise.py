@@ -94,7 +94,8 @@ class Recipe:
             if self.finetune.start == CHAMPION:
                 model = initialization.transferred(model, self.name)
             settings = replace(self.finetune, optimization=replace(self.finetune.optimization, seed=seed))
-            rows = finetune.training_rows(settings, self.tasks, model, tokenizer)
+            without = finetune.unreadable("train", settings, self.tasks, tokenizer).ids
+            rows = finetune.training_rows(settings, self.tasks, model, tokenizer, without)
             finetune.adapt(model, settings)
             self._run(model, rows, settings.optimization, folder / "finetune")
             lora.merge(model)

@@ -1,5 +1,6 @@
 """Examples of several tasks as packed rows, mixed in given shares, with a loss on the answers only."""
 
+import itertools
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -279,10 +280,18 @@ def _endless(
     shape: Shape,
     seed: int,
 ) -> Iterator[list[Segment]]:
-    while True:
-        pieces = (_piece(row, tasks[row["task"]], layout) for row in mix(parts, shares, seed))
-        yield from pack((piece for piece in pieces if piece is not None), shape)
-        seed += 1
+    """Rows of one epoch after the other. Raises `BadData` when the model can learn from no example."""
+    for epoch in itertools.count(seed):
+        pieces = (_piece(row, tasks[row["task"]], layout) for row in mix(parts, shares, epoch))
+        rows = pack((piece for piece in pieces if piece is not None), shape)
+        first = next(rows, None)
+        if first is None:
+            raise BadData(
+                f"no prompt of the tasks {', '.join(shares)} holds its answer, word for word: raise max_prompt_tokens, "
+                "as prompts may be cut before it, or write the answers as the texts have them"
+            )
+        yield first
+        yield from rows
 
 
 def _piece(row: Mapping[str, str], task: Task, layout: Layout) -> Segment | None:

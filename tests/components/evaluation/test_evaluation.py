@@ -195,6 +195,6 @@ def test_an_example_that_is_too_long_counts_as_answered_by_nothing(tiny_models, 
         write_rows(tmp_path / "documents" / split, [document])
     found = evaluate(tiny_models["decoder"], Evaluate(**QUICK), "tiny", tmp_path, definitions=DEFINITIONS)
     score = found.scores["tasks"]["question_answering"]
-    assert (score["examples"], score["too_long"]) == (2, 1)
+    assert (score["examples"], score["unread"]) == (2, 1)
     long = found.predictions.to_pylist()[1]
     assert (long["prediction"], long["score"]) == ("", 0.0)

@@ -12,6 +12,8 @@ from components.core.errors import BadData
 from components.tasks import Task
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import left_out, mixture
+from components.training.data.left_out import Count
+from tests.components.support import chat_templates, kinds
 from tests.components.support.tiny import TASKS
 
 BUDGET = 60
@@ -34,13 +36,27 @@ def questions(folder: Path, lengths: list[int]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), folder / "part-00000.parquet")
 
 
+def conversations(folder: Path, talks: list[list[dict[str, str]]]) -> None:
+    rows = [
+        {
+            "id": f"{n}",
+            "source": "books",
+            "task": "chat",
+            "inputs": json.dumps({"messages": json.dumps(turns)}),
+            "target": "fox",
+        }
+        for n, turns in enumerate(talks)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "part-00000.parquet")
+
+
 def test_what_is_too_long_is_neither_read_nor_in_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Tokenizer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     questions(tmp_path, [1, 500, 2, 3])
     found = left_out.find(tmp_path, TASKS, tokenizer, BUDGET)
-    assert (found.ids, found.counts) == ({"1"}, {QUESTIONS: (1, 4)})
+    assert (found.ids, found.counts) == ({"1"}, {QUESTIONS: Count(of=4, too_long=1)})
     assert found.facts() == {"left_out": {QUESTIONS: {"examples": 1, "of": 4}}}
     found.tell(BUDGET)
     assert capsys.readouterr().out == f"left out, as longer than a prompt of {BUDGET} tokens: 1 of 4 of {QUESTIONS}\n"
@@ -80,9 +96,27 @@ def test_of_a_conversation_its_last_question_is_cut_and_no_answer(tmp_path: Path
         [{"role": "system", "content": long}, {"role": "user", "content": short}],
         [*({"role": role, "content": long} for role in ("user", "assistant")), {"role": "user", "content": short}],
     ]
-    rows = [
-        {"id": f"{n}", "task": "chat", "inputs": json.dumps({"messages": json.dumps(turns)})}
-        for n, turns in enumerate(talks)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "part-00000.parquet")
+    conversations(tmp_path, talks)
     assert left_out.find(tmp_path, CHAT, tokenizer, BUDGET).ids == {"1"}
+
+
+def test_turns_that_a_chat_template_refuses_are_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds.write("mistral", tmp_path / "tokenizer", chat_template=chat_templates.MISTRAL)
+    tokenizer = Tokenizer.load(tmp_path / "tokenizer")
+    ask, reply = ({"role": role, "content": "fox"} for role in ("user", "assistant"))
+    conversations(tmp_path, [[ask], [ask, ask], [ask, reply, ask], [ask, reply, reply, ask]])
+    found = left_out.find(tmp_path, CHAT, tokenizer, BUDGET)
+    assert found.ids == {"1", "3"}
+    assert (found.counts["chat"].refused, found.counts["chat"].of) == (2, 4)
+    found.tell(BUDGET)
+    said = capsys.readouterr().out
+    assert said.startswith("left out, as refused by the chat template: 2 of 4 of chat (the chat template refuses")
+    with pytest.raises(BadData, match=r"2 of 4 examples .* user, user.* max_left_out is 0\.1: mend turns"):
+        found.check(0.1, "here")
+    layout = mixture.AsText(tokenizer, BUDGET, 8, reads_first=False)
+    shape = mixture.Shape(BUDGET + 8, 0, tokenizer.padding)
+    rows = mixture.PackedRows(tmp_path, CHAT, {"chat": 1.0}, layout, shape, 1, found.ids)
+    assert {example["id"] for example, _ in rows.examples(np.arange(4))} == {"0", "2"}

@@ -224,6 +224,16 @@ def test_an_answer_that_was_cut_off_is_no_lesson(tokenizer: Tokenizer) -> None:
     assert as_labels(tokenizer)(TASKS["question_answering"], inputs, "zzz") is None
 
 
+def test_examples_without_a_lesson_are_refused_and_no_endless_search(folder: Path, tokenizer: Tokenizer) -> None:
+    inputs = json.dumps({"context": "The fox. " * 40 + "zzz", "question": "?"})
+    row = {"id": "1", "source": "books", "task": "question_answering", "inputs": inputs, "target": "zzz"}
+    pq.write_table(pa.Table.from_pylist([row]), folder / "part-00000.parquet")
+    shape = mixture.Shape(96, 0, tokenizer.padding)
+    rows = mixture.PackedRows(folder, TASKS, {"question_answering": 1.0}, as_labels(tokenizer), shape, 1)
+    with pytest.raises(BadData, match="no prompt of the tasks question_answering holds its answer, word for word"):
+        rows(np.arange(1))
+
+
 def write(folder: Path, counts: dict[str, int]) -> None:
     rows = [
         {
