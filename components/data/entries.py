@@ -48,7 +48,8 @@ def task_entry(new: NewSource, found: Recognised, rows: Sequence[RawRow]) -> dic
     entry = {"name": new.task, **fields}
     if found.form == "classification":
         names = list(dict.fromkeys(new.labels.get(label, label) for label in found.labels))
-        return entry | {"labels": "from data" if len(names) > MANY_LABELS else names, **_CLASSIFIER}
+        labels = "from data" if len(names) > MANY_LABELS else names
+        return entry | _classification(found, rows) | {"labels": labels, **_CLASSIFIER}
     if found.form == "instruction":
         return entry | _instruction(found, rows)
     if found.form == "question answering" and _is_extractive(found, rows):
@@ -66,7 +67,7 @@ _ENTITIES = {
     "baselines": ["known_entities"],
 }
 _FIELDS: dict[Form, dict[str, Any]] = {
-    "classification": {"kind": "text", "template": "{text}", "answer_cue": "Label:", "long_field": "text"},
+    "classification": {"kind": "text", "answer_cue": "Label:"},
     "question answering": {
         "kind": "text",
         "template": "{context}\nQuestion: {question}",
@@ -97,11 +98,23 @@ _FIELDS: dict[Form, dict[str, Any]] = {
 }
 
 
+def _classification(found: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
+    """The template, with the field that may be cut at its end."""
+    longest = _longest(found, rows)
+    others = [name for name in found.columns["inputs"] if name != longest]
+    return {"template": "\n".join(f"{{{name}}}" for name in (*others, longest)), "long_field": longest}
+
+
 def _instruction(found: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
-    """The template, and as the field that may be cut the one that is longest in some row."""
+    """The template, and the field that may be cut."""
+    template = "{instruction}[\n{input}]" if "input" in found.columns["inputs"] else "{instruction}"
+    return {"template": template, "long_field": _longest(found, rows)}
+
+
+def _longest(found: Recognised, rows: Sequence[RawRow]) -> str:
+    """The input that is longest in some row: the one to cut."""
     columns: Mapping[str, str] = found.columns["inputs"]
-    longest = max(columns, key=lambda name: max((len(str(row.get(columns[name]) or "")) for row in rows), default=0))
-    return {"template": "{instruction}[\n{input}]" if "input" in columns else "{instruction}", "long_field": longest}
+    return max(columns, key=lambda name: max((len(str(row.get(columns[name]) or "")) for row in rows), default=0))
 
 
 def _is_extractive(found: Recognised, rows: Sequence[RawRow]) -> bool:

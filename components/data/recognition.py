@@ -4,6 +4,7 @@ The result is what stands in the entry of a source: the section, and the columns
 that can hardly be anything else (turns, preferences, tags) to the one that any text has (documents).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -26,9 +27,10 @@ Form = Literal[
 ]
 MAX_LABELS = 50  # different answers, beyond which they are taken for free text
 MAX_LABEL_CHARACTERS = 60
+MAX_TEXTS = 3  # columns that a label may be of, such as a title and a description
 
 TEXT = ("text", "content", "body", "sentence", "review", "sms", "message", "article", "document", "pages")
-LABEL = ("label", "labels", "category", "class", "sentiment", "topic", "coarse_label", "target", "tag")
+LABEL = ("label", "labels", "category", "class", "class index", "sentiment", "topic", "coarse_label", "target", "tag")
 QUESTION = ("question", "query")
 CONTEXT = ("context", "passage", "paragraph", "contexts")
 ANSWER = ("answer", "answers", "final_answer")
@@ -73,6 +75,12 @@ def recognise(rows: Sequence[RawRow]) -> Recognised | Unclear:
         return Unclear("there is no row")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
+    for name, values in columns.items():
+        if name in values:  # such as `ham`, of which the column is full
+            return Unclear(
+                f"the file seems to have no header, as its first row has `{name}`, and so have others in that column: "
+                "name the columns, such as --columns label,text"
+            )
     table = _Table(columns, len(rows))
     return next((found for rule in RULES if (found := rule(table))), None) or Unclear(
         f"the columns {', '.join(names)} fit no known form: name them under the section that fits, see docs/add-data.md"
@@ -186,7 +194,7 @@ def _conll(table: _Table) -> Recognised | Unclear | None:
             f"`{tokens}` has tokens, but it is not clear which column has their tags ({found}): name it under tags.tags"
         )
     if table.all(tags, lambda value: is_list(value) and all(isinstance(tag, int) for tag in value)):
-        note = f"`{tags}` has numbers: give the tag of each under tags.labels, such as {{'0': O, '1': B-PER}}"
+        note = f"`{tags}` has numbers: --labels 0=O,1=B-PER,2=I-PER and so on says which tags they are"
         return Recognised("conll", "tags", {"tokens": tokens, "tags": tags}, notes=(note,))
     return Recognised("conll", "tags", {"tokens": tokens, "tags": tags})
 
@@ -256,22 +264,24 @@ def _classification(table: _Table) -> Recognised | Unclear | None:
     label = table.first([name for name in LABEL if name != text], _is_scalar)
     if label is None and len(table.columns) == 2 and len(scalars) == 1:
         label = scalars[0]
-    if text is None:
-        rest = [name for name in table.where(_is_text) if name not in scalars]
-        text = rest[0] if len(rest) == 1 and label else None
-    if text is None or label is None or text == label:
+    texts = [text] if text else [name for name in table.where(_is_text) if name not in scalars]
+    if label is None or label in texts or not 1 <= len(texts) <= MAX_TEXTS:
         return None
     labels = table.labels(label)
     if not labels:
         return Unclear(
-            f"`{label}` has too many or too long values to be a label of `{text}`: name both under examples, as input "
-            "and target, or the text alone under documents"
+            f"`{label}` has too many or too long values to be a label of `{texts[0]}`: name both under examples, as "
+            "input and target, or the text alone under documents"
         )
-    numbers = table.all(label, lambda value: isinstance(value, int) and not isinstance(value, bool))
-    note = (
-        (f"`{label}` has numbers: name each under labels, such as {{'0': negative, '1': positive}}",) if numbers else ()
-    )
-    return Recognised("classification", "examples", {"inputs": {"text": text}, "target": label}, labels, note)
+    inputs = {"text": texts[0]} if len(texts) == 1 else {_input(name): name for name in texts}
+    names = ",".join(f"{number}=NAME" for number in labels) if all(map(str.isdigit, labels)) else ""
+    note = (f"`{label}` has numbers: --labels {names} names them",) if names else ()
+    return Recognised("classification", "examples", {"inputs": inputs, "target": label}, labels, note)
+
+
+def _input(column: str) -> str:
+    """The name of a column as that of an input: templates have letters, digits and underscores."""
+    return re.sub(r"\W", "_", column.lower())
 
 
 def _documents(table: _Table) -> Recognised | Unclear | None:

@@ -1,7 +1,7 @@
 """The commands `lmforge data`: add a source with its task, and see what a model reads of one."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,10 +46,8 @@ def add(
     yes: Annotated[bool, typer.Option("--yes", help="Write the entries without asking.")] = False,
 ) -> None:
     """Recognise the form of some data, show what a model would read of it, and write the entries that add it."""
-    from components.core import params
     from components.data import entries, survey
     from components.tasks import catalog as tasks
-    from flows.cli import additions
 
     name = name or _name(location)
     where = _location(location, _listed(columns), format, split)
@@ -64,19 +62,12 @@ def add(
     _print_survey(found, figures)
     _print_sample(records, task_entry, new.task)
     texts = {_catalogue(): entry} | ({tasks.PATH: task_entry} if task_entry else {})
-    for path, text in texts.items():
-        print(f"\n{path} gets\n{additions.shown(text)}")
     changes = _changes(new, found.form, figures, recipe, share)
-    print("\nparams.yaml gets")
-    for setting, value in changes.items():
-        print(f"  {setting}: {value}")
-    for line in _advice(() if new.labels else found.notes, found.form, new.task, recipe):
-        print(f"note: {line}")
+    _print_changes(texts, changes, _advice(() if new.labels else found.notes, found.form, new.task, recipe))
     if not yes and not typer.confirm("Write this?"):
         raise typer.Abort
-    written = {path: additions.with_entry(path, text) for path, text in texts.items()}
-    additions.write(written | {params.PARAMS: additions.with_settings(changes)})
-    print("written; `lmforge run` trains with it")
+    _write(texts, changes)
+    print("written; `lmforge run` trains with it" if recipe or found.form == "documents" else "written")
 
 
 @app.command()
@@ -212,6 +203,28 @@ def _print_sample(records: "list[Record]", entry: Mapping[str, Any] | None, name
         mark = "▸" if task.kind == "conversation" and turn["role"] == "assistant" else " "
         print(f"{mark} {turn['role']}: {turn['content']}".replace("\n", "\n    "))
     print(f"▸ assistant: {_short(first.target or '')}")
+
+
+def _print_changes(texts: Mapping[Path, Mapping[str, Any]], changes: Mapping[str, Any], advice: Iterable[str]) -> None:
+    """What would be written: an entry for each file, and the settings; and what is left to do."""
+    from flows.cli import additions
+
+    for path, entry in texts.items():
+        print(f"\n{path} gets\n{additions.shown(entry)}")
+    print("\nparams.yaml gets")
+    for setting, value in changes.items():
+        print(f"  {setting}: {value}")
+    for line in advice:
+        print(f"note: {line}")
+
+
+def _write(texts: Mapping[Path, Mapping[str, Any]], changes: Mapping[str, Any]) -> None:
+    """Write an entry into each file, and the settings; all files or none."""
+    from components.core import params
+    from flows.cli import additions
+
+    written = {path: additions.with_entry(path, entry) for path, entry in texts.items()}
+    additions.write(written | {params.PARAMS: additions.with_settings(changes)})
 
 
 def _short(text: str) -> str:

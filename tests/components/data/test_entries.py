@@ -62,6 +62,12 @@ def test_the_longer_input_of_instructions_may_be_cut() -> None:
     assert made(ROWS["instruction"], {})[0].long_field == "input"
 
 
+def test_of_several_texts_with_a_label_the_longest_is_cut() -> None:
+    task, example = made([{"label": n % 2, "Long text": "x" * (n + 1), "Title": "t"} for n in range(8)], {})
+    assert (task.template, task.long_field) == ("{title}\n{long_text}\nLabel:", "long_text")
+    assert set(example.inputs) == {"title", "long_text"}
+
+
 def test_answers_in_the_passage_can_be_marked() -> None:
     assert made(ROWS["question answering"], {})[0].extractive
     elsewhere = [{"context": "Moss.", "question": "What?", "answer": "a plant"}]

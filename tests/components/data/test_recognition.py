@@ -74,6 +74,14 @@ REAL: dict[str, tuple[list[dict[str, Any]], str, dict[str, Any]]] = {
         "classification",
         {"inputs": {"text": "text"}, "target": "label"},
     ),
+    "AG News as CSV": (
+        [
+            {"Class Index": str(n % 4), "Title": f"News {n}", "Description": f"Something happened {n}."}
+            for n in range(12)
+        ],
+        "classification",
+        {"inputs": {"title": "Title", "description": "Description"}, "target": "Class Index"},
+    ),
     "SMS spam": (
         [{"label": ("ham", "spam")[number % 2], "sms": f"Win {number} now!"} for number in range(6)],
         "classification",
@@ -134,8 +142,15 @@ def test_the_form_of_real_rows_is_recognised_and_can_be_read(name: str) -> None:
     json.dumps(found.columns)  # plain values, as a catalogue needs them
 
 
+def test_a_first_row_of_data_is_no_header() -> None:
+    found = recognise([{"ham": label, "See you at noon.": f"Win {n}!"} for n, label in enumerate(["spam", "ham"])])
+    assert isinstance(found, Unclear)
+    assert "no header, as its first row has `ham`" in found.problem
+    assert "--columns label,text" in found.problem
+
+
 def test_the_labels_of_a_classification_are_told() -> None:
-    for name, labels, noted in (("AG News", ("0", "1", "2", "3"), 1), ("SMS spam", ("ham", "spam"), 0)):
+    for name, labels, noted in (("AG News as CSV", ("0", "1", "2", "3"), 1), ("SMS spam", ("ham", "spam"), 0)):
         found = recognise(REAL[name][0])
         assert isinstance(found, Recognised)
         assert (found.labels, len(found.notes)) == (labels, noted)
