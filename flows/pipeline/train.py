@@ -146,7 +146,7 @@ def train(trigger: str = BY_HAND, recipe: str | None = None) -> State[list[Relea
         if not decision.train:
             return Completed(name="Skipped", message=f"no: {decision.reason}")
         releases, failures = make(recipes.chosen(recipe or None))
-        said = told(releases)
+        said = outcomes(releases)
         if releases and worktree.main_tree():
             keep(said, trigger)
         if failures:
@@ -161,18 +161,18 @@ def train_by_hand(recipe: str | None) -> Sequence[Release]:
     return releases
 
 
-def told(releases: Sequence[Release]) -> str:
+def outcomes(releases: Sequence[Release]) -> str:
     """What became of each model, in a line."""
     return "; ".join(f"{release.recipe}: {release}" for release in releases)
 
 
-def make(names: Sequence[str]) -> tuple[list[Release], list[Exception]]:
+def make(names: Sequence[str]) -> tuple[list[Release], list[StageError]]:
     """Run the graph, then release the model of each recipe whose stages are done; also returns what failed.
 
     docs/decisions.md, "The failure of a recipe is its own"
     """
     begin.pin_start(names)
-    failures: list[Exception] = []
+    failures: list[StageError] = []
     try:
         bring_up_to_date(recipes.targets(names))
     except StageError as error:
@@ -182,7 +182,7 @@ def make(names: Sequence[str]) -> tuple[list[Release], list[Exception]]:
     for name in names:
         try:
             releases.append(release(name))
-        except Exception as error:  # told at the end: the other recipes come first
+        except StageError as error:  # raised at the end: the other recipes come first
             failures.append(error)
     return releases, failures
 
