@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+Settings = dict[str, Any]
 
 
 class WorkingCopy:
@@ -60,6 +63,14 @@ class WorkingCopy:
     def recorded_stages(self) -> dict[str, Any]:
         """The same by stage, whatever the order: a killed run leaves that in which its stages ended."""
         return dict(yaml.safe_load(self.record())["stages"])
+
+
+def change(road: WorkingCopy, edit: Callable[[Settings], None]) -> None:
+    """Edit the settings of a working copy."""
+    path = road.folder / "params.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    edit(settings)
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def copy(source: Path, target: Path) -> WorkingCopy:
