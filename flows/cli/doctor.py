@@ -191,7 +191,7 @@ def champion(model: str) -> Finding:
             f"@{alias} (version {aliases[alias]})" for alias in ALIASES if _lacks_files(model, aliases.get(alias))
         ]
     except Exception as error:  # whatever MLflow raises: the line above reports on its store
-        return Finding("champion", f"not told ({type(error).__name__})")
+        return Finding("champion", f"unknown ({type(error).__name__})")
     if gone is not None:
         return Finding(
             "champion", f"{model} version {gone} was @champion, and the registry has it no more", _BRING_BACK

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from components.core.errors import BadData, BadSettings, StageError, full_disk_is_told
+from components.core.errors import BadData, BadSettings, StageError, reporting_full_disk
 from flows.cli import checkpoint, data, lineage, serve, start
 from flows.processes import environment
 
@@ -27,7 +27,7 @@ def main() -> NoReturn:
         if signal.getsignal(number) != signal.SIG_IGN:  # which `nohup` sets
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
-        with full_disk_is_told():
+        with reporting_full_disk():
             _check_encoding(sys.argv[1:])
             app()
     except StageError as error:

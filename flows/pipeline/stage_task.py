@@ -16,7 +16,7 @@ from prefect.states import Completed
 from prefect.tasks import Task
 
 from components.core import stage
-from components.core.errors import StageError, TryAgain, full_disk_is_told
+from components.core.errors import StageError, TryAgain, reporting_full_disk
 from components.core.files import STATE
 from flows import console
 from flows.dvc import graph
@@ -66,7 +66,7 @@ def run_stage(name: str, fresh: bool) -> State[None]:
     """
     if fresh:
         return _cached(name, "unchanged")
-    with full_disk_is_told(), _turn(name) as watchers, _shown(name):
+    with reporting_full_disk(), _turn(name) as watchers, _shown(name):
         began = time.monotonic()
         ran = _reproduce(name, get_run_logger(), watchers)
     if not ran:

@@ -48,11 +48,11 @@ def tell(event: Event, message: str, flow_run: object) -> None:
 
 def _run(command: tuple[str, ...], body: dict[str, str]) -> None:
     """Run the command, without a shell: the message is one argument, and all fields are in the environment."""
-    told = {f"LMFORGE_{name.upper()}": value for name, value in body.items()}
+    fields = {f"LMFORGE_{name.upper()}": value for name, value in body.items()}
     try:
         subprocess.run(
             [*command, body["text"]],
-            env={**os.environ, **told},
+            env={**os.environ, **fields},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_WITHIN,
@@ -70,4 +70,4 @@ def _post(address: str, body: dict[str, str]) -> None:
 
 
 def _log(line: str) -> None:
-    get_logger("lmforge").warning("nobody could be told: %s", line)
+    get_logger("lmforge").warning("a notification was not sent: %s", line)

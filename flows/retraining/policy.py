@@ -58,7 +58,7 @@ def decide(request: Request, history: Iterable[PastTraining], settings: Retraini
     `history` holds every training run of the last seven days, and the last one before them, those by hand too.
     """
     if request.kind == BY_HAND:
-        return TrainDecision(True, "asked for by hand")
+        return TrainDecision(True, "started by hand")
     trainings = sorted(history, key=lambda training: training.ended)
     refusals = (
         _too_little(request, settings),

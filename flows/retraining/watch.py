@@ -74,9 +74,9 @@ def _act(request: Request, tokens: dict[str, int], digest: str, settings: Retrai
         return f"a training of these files was begun on {begun.time[:10]} ({begun.trigger})"
     answer = _answer(digest, records, now)
     if answer:
-        return f"a training was asked for; the run {answer.flow_run} said {answer.reason}"
+        return f"a training run was requested; the run {answer.flow_run} answered: {answer.reason}"
     if locks.is_held(locks.LOCKS / "run") or _is_one_open():
-        return "a training is at work or waits already"
+        return "a training run is at work or waits already"
     decision = policy.decide(request, usage.history(), settings, now)
     if not decision.train:
         if (request.trigger, digest) not in {(record.trigger, record.listing) for record in records}:
@@ -88,7 +88,7 @@ def _act(request: Request, tokens: dict[str, int], digest: str, settings: Retrai
         return decision.reason
     write_atomically(ASKED, json.dumps({"listing": digest, "time": now.isoformat()}))
     _send(request, tokens, digest, settings)
-    return "a training is asked for"
+    return "a training run is requested"
 
 
 def _answer(digest: str, records: list[LoggedDecision], now: datetime) -> LoggedDecision | None:

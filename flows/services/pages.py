@@ -18,9 +18,9 @@ def report(recipe: str) -> Path:
     return Path(f"reports/report-{recipe}.html")
 
 
-def addresses(told: Mapping[str, Any], recipes: Sequence[str]) -> Iterator[str]:
+def addresses(record: Mapping[str, Any], recipes: Sequence[str]) -> Iterator[str]:
     """A line for each page that a user may want, from the state of the services."""
-    found = told["services"]
+    found = record["services"]
     yield f"Prefect (runs, schedules)       {found['prefect']['page']}/runs"
     if "mlflow" in found:
         page, experiment = found["mlflow"]["page"], tracking.experiment(tracking.client())

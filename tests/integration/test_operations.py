@@ -111,7 +111,7 @@ def test_new_data_become_a_champion(house: House) -> None:
     house.start("watch-data/watch-data")
     watch = house.run_of("watch-data", "watch")
     assert watch["state_type"] == "COMPLETED"
-    assert re.search(r"tokens in notes, .*a training is asked for$", watch["state"]["message"]), watch["state"]
+    assert re.search(r"tokens in notes, .*a training run is requested$", watch["state"]["message"]), watch["state"]
 
     train = house.run_of("train", r"data: \+[\d,]+ tokens")
     assert train["state_type"] == "COMPLETED", train["state"]

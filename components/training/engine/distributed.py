@@ -73,10 +73,10 @@ def all_reduce_sum(value: Tensor) -> Tensor:
 
 def broadcast(number: int) -> int:
     """The number of rank 0, on all ranks."""
-    told = torch.tensor(number)
+    shared = torch.tensor(number)
     if world_size() > 1:
-        dist.broadcast(told, 0)
-    return int(told)
+        dist.broadcast(shared, 0)
+    return int(shared)
 
 
 def is_sharded(weight: Tensor) -> TypeGuard[DTensor]:

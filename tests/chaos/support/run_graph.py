@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from components.core.errors import StageError, full_disk_is_told
+from components.core.errors import StageError, reporting_full_disk
 from flows.processes import environment
 from flows.services.server import prefect_server
 
@@ -30,7 +30,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        with full_disk_is_told():
+        with reporting_full_disk():
             main()
     except StageError as error:
         print(f"lmforge: {error}", flush=True)

@@ -83,7 +83,7 @@ def test_small_arrivals_add_up_until_a_training_is_worth_it(folder: Path, events
     assert sent(events) == []
 
     add(folder, "third", 500)
-    assert look() == "+250 tokens in notes, drift 0.00 (source): a training is asked for"
+    assert look() == "+250 tokens in notes, drift 0.00 (source): a training run is requested"
     (event,) = wait_until(lambda: sent(events), bool)
     digest = listing.digest(listing.look())
     assert event == (watch.CHANGED, {"sources": {"notes": 250}, "new_tokens": 250, "listing": digest})
@@ -91,21 +91,21 @@ def test_small_arrivals_add_up_until_a_training_is_worth_it(folder: Path, events
     decision_log.note(
         LoggedDecision(datetime.now(UTC).isoformat(), "data", False, "the commit has another limit", "a-run", "00")
     )
-    assert look().endswith("a training was asked for; the run a-run said the commit has another limit")
+    assert look().endswith("a training run was requested; the run a-run answered: the commit has another limit")
     decision_log.note(LoggedDecision(datetime.now(UTC).isoformat(), "data: +250 tokens", True, "yes", "a-run", digest))
     assert "a training of these files was begun on 20" in look()
     assert len(sent(events)) == 1
 
     add(folder, "fourth", 500)
     with locks.hold("run", "taken"):
-        assert look().endswith("a training is at work or waits already")
+        assert look().endswith("a training run is at work or waits already")
 
 
 @pytest.mark.xdist_group("prefect")
 def test_a_drift_is_reason_enough(folder: Path, events: str) -> None:
     for number in range(90):
         add(folder, f"short{number}", 4)
-    assert look().endswith("(length): a training is asked for")
+    assert look().endswith("(length): a training run is requested")
     ((name, payload),) = wait_until(lambda: sent(events), bool)
     assert name == watch.DRIFTED
     assert payload["figure"] > payload["threshold"] == 0.25
