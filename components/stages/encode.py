@@ -5,8 +5,8 @@ end-of-text token, and begins with the token that its tokenizer sets before a te
 train split each shard has the documents of one source and, where training goes on from a pinned version, either those
 that it was given or new ones. `index.parquet` has the location of each document's tokens, in row groups that hold
 documents of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
-`manifest.json` summarises the shards. With the setting `pairs` the tables of examples and the definitions of their tasks
-are beside them.
+`manifest.json` summarises the shards. With the setting `pairs` the tables of examples and the definitions of their
+tasks are beside them.
 docs/decisions.md, "Pretraining depends on tasks where it reads examples"
 """
 
