@@ -55,8 +55,8 @@ class RecipeVersions:
     async def look(self) -> None:
         """Read the aliases, and let the champion take its place. Raises whatever the registry raises."""
         aliases = await asyncio.to_thread(store.aliases, model_name(self.name))
-        for number in set(aliases.values()) - self.versions.keys():
-            self.versions[number] = await asyncio.to_thread(store.find, model_name(self.name), str(number))
+        for new in set(aliases.values()) - self.versions.keys():
+            self.versions[new] = await asyncio.to_thread(store.find, model_name(self.name), str(new))
         self.aliases = aliases
         number = self.aliases.get(CHAMPION)
         if number is None or (self.champion and self.champion.version.number == number):
