@@ -39,6 +39,7 @@ class Load:
     """What the clients of a turn saw: seconds to the first token and to the last, of each request."""
 
     seconds: float = 0.0
+    processor: float = 0.0  # seconds of all threads
     first: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
     answer: list[int] = field(default_factory=list)  # to the first request
@@ -121,9 +122,9 @@ def _serve(there: Connection, make: Callable[[], Answer]) -> None:
     answer = make()
     while True:
         prompts, clients = there.recv()
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         load = answer(prompts, clients)
-        load.seconds = time.perf_counter() - began
+        load.seconds, load.processor = time.perf_counter() - began, time.process_time() - used
         there.send(load)
 
 
@@ -275,21 +276,23 @@ def _rates(turns: dict[str, Load], count: int) -> str:
 
 
 def _table(clients: int, count: int, loads: dict[str, list[Load]]) -> dict[str, Any]:
-    print(f"\n{f'{clients} clients':26} {'tokens/s':>9} {'ours is faster':>18} {'first token':>22} {'answer':>21}")
-    print(f"{'':55} {'p50, p99':>22} {'p50, p99':>21}")
+    print(f"\n{'':26} {'tokens/s':>9} {'ours is faster':>18} {'processor':>12} {'first token':>22} {'answer':>21}")
+    print(f"{f'{clients} clients':55} {'a token':>12} {'p50, p99':>22} {'p50, p99':>21}")
     found = {}
     for name, turns in loads.items():
         rate = count * WRITTEN / statistics.median(turn.seconds for turn in turns)
         ratios = [theirs.seconds / own.seconds for theirs, own in zip(turns, loads[OURS], strict=True)]
+        used = statistics.median(turn.processor for turn in turns) * 1000 / (count * WRITTEN)
         first, whole = (list(_percentiles(turns, kind)) for kind in ("first", "whole"))
         print(
             f"{name:26} {rate:9,.0f} {statistics.median(ratios):6.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-            f" {first[0]:12.1f} {first[1]:7.1f} ms {whole[0]:9.0f} {whole[1]:6.0f} ms",
+            f" {used:9.2f} ms {first[0]:12.1f} {first[1]:7.1f} ms {whole[0]:9.0f} {whole[1]:6.0f} ms",
             flush=True,
         )
         same = [turn.answer for turn in turns] == [turn.answer for turn in loads[OURS]] if turns[0].answer else None
         found[name] = {
-            "tokens_per_second": round(rate), "ours_is_faster": round(statistics.median(ratios), 2),
+            "tokens_per_second": round(rate),
+            "processor_ms_per_token": round(used, 2), "ours_is_faster": round(statistics.median(ratios), 2),
             "first_token_ms": first, "answer_ms": whole, "same_tokens": same,
         }  # fmt: skip
     return found
