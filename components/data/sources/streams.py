@@ -9,6 +9,8 @@ import codecs
 import gzip
 import io
 import lzma
+import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,6 +110,19 @@ def _damage(error: Exception, head: bytes) -> str:
     if "Not a gzipped file" in str(error) and head.startswith(b"\x1f\x8b"):
         return "other bytes follow its gzip data, which is a damaged or a joined file: make it anew"
     return f"damaged: {error}; copy or fetch it again"
+
+
+@contextmanager
+def seekable(file: DataFile) -> Iterator[BinaryIO]:
+    """The same for what is not read from front to back: a compressed file is unpacked to an unnamed one."""
+    with content(file) as stream:
+        if stream.seekable():
+            yield stream
+            return
+        with tempfile.TemporaryFile() as unpacked:
+            shutil.copyfileobj(stream, unpacked, SAMPLE)
+            unpacked.seek(0)
+            yield unpacked
 
 
 def whole(file: DataFile) -> bytes:

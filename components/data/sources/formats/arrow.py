@@ -1,13 +1,14 @@
 """Parquet, and Arrow's own files and streams."""
 
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.core.errors import BadData
 from components.data.sources.datafile import DataFile, Numbered, Unreadable
-from components.data.sources.streams import content
+from components.data.sources.streams import seekable
 
 ROWS = 1000  # in memory at a time
 ARROW_FILE = b"ARROW1"
@@ -15,23 +16,23 @@ ARROW_FILE = b"ARROW1"
 
 def parquet(file: DataFile) -> Numbered:
     """The rows of a Parquet file."""
-    with content(file) as stream:
+    with seekable(file) as stream:
         yield from _rows(_row_groups(stream), file, "Parquet")
 
 
 def arrow(file: DataFile) -> Numbered:
     """The rows of an Arrow IPC file (Feather) or stream."""
-    with content(file) as stream:
+    with seekable(file) as stream:
         yield from _rows(_batches(stream), file, "Arrow")
 
 
-def _row_groups(stream: object) -> Iterator[pa.RecordBatch]:
+def _row_groups(stream: BinaryIO) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(stream) as table:
         yield from table.iter_batches(batch_size=ROWS)
 
 
-def _batches(stream: object) -> Iterator[pa.RecordBatch]:
-    source = pa.PythonFile(stream)
+def _batches(stream: BinaryIO) -> Iterator[pa.RecordBatch]:
+    source = pa.PythonFile(stream, mode="r")
     if bytes(source.read(len(ARROW_FILE))) == ARROW_FILE:
         table = pa.ipc.open_file(source)
         yield from map(table.get_batch, range(table.num_record_batches))

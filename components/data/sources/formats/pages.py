@@ -8,7 +8,7 @@ from typing import Any
 
 from components.core.errors import BadData
 from components.data.sources.datafile import DataFile, Numbered, RawRow, Unreadable
-from components.data.sources.streams import BOMS, content, detected, undecodable, whole
+from components.data.sources.streams import BOMS, detected, seekable, undecodable, whole
 
 META = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
 DECLARED_WITHIN = 2048  # bytes; the standard of HTML says 1024
@@ -25,7 +25,7 @@ def warc(file: DataFile) -> Numbered:
 
     kinds = WarcRecordType.response | WarcRecordType.conversion
     number = 0
-    with content(file) as stream:
+    with seekable(file) as stream:
         try:
             for record in ArchiveIterator(stream, record_types=kinds, parse_http=True):
                 row = _of_record(record, file)
@@ -73,11 +73,19 @@ def _of_record(record: Any, file: DataFile) -> RawRow | Unreadable | None:
     http = record.http_headers
     if http is None:
         kind = record.headers.get("Content-Type", "")
-        return where | _converted(record.reader.read()) if kind.startswith("text/plain") else None
+        return where | _converted(_body(record, file)) if kind.startswith("text/plain") else None
     if http.status_code != 200 or "html" not in (record.http_content_type or "html"):
         return None
-    row = page(record.reader.read(), file, record.http_charset)
+    row = page(_body(record, file), file, record.http_charset)
     return row if isinstance(row, Unreadable) else {**where, **row}
+
+
+def _body(record: Any, file: DataFile) -> bytes:
+    expected = record.content_length
+    body: bytes = record.reader.read()
+    if len(body) < expected:
+        raise BadData(f"{file.shown}: cut off: its last record has no end; copy or fetch it again")
+    return body
 
 
 def _converted(text: bytes) -> dict[str, object]:

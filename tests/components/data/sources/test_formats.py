@@ -1,5 +1,6 @@
 """Every format becomes rows, whatever its compression, encoding and line ends."""
 
+import gzip
 import io
 import json
 from email.message import EmailMessage
@@ -114,7 +115,8 @@ def test_arrow_files_and_streams_are_read(folder: Path) -> None:
     for name, made in (("a.arrow", pa.ipc.new_stream), ("b.feather", pa.ipc.new_file)):
         with made(folder / name, table.schema) as sink:
             sink.write_table(table)
-        assert texts(name) == ["one", "two"]
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+        assert texts(name) == texts(f"{name}.gz") == ["one", "two"]
 
 
 def test_text_in_bytes_is_text(folder: Path) -> None:
@@ -225,10 +227,13 @@ def test_a_warc_gives_its_pages(folder: Path) -> None:
             record.headers["Content-Type"] = "application/http; msgtype=response"
             record.set_bytes_content(f"HTTP/1.1 200 OK\r\nContent-Type: {mime}\r\n\r\n".encode() + body)
         record.write(out)
-    (folder / "a.warc").write_bytes(out.getvalue())
-    first, second = texts("a.warc")
+    (folder / "a.warc.gz").write_bytes(gzip.compress(out.getvalue()))
+    first, second = texts("a.warc.gz")
     assert (first or "").startswith("Boil the water")
     assert second == "Plain text of a page."
+    (folder / "b.warc").write_bytes(out.getvalue()[:-15])
+    with pytest.raises(BadData, match=r"b.warc: cut off: its last record has no end"):
+        texts("b.warc")
 
 
 def test_a_file_of_another_kind_is_not_blamed_on_its_rows(folder: Path) -> None:
