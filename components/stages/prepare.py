@@ -15,6 +15,7 @@ from components.core import id_index, params, stage
 from components.core.errors import BadData
 from components.core.files import write_json
 from components.core.progress import track
+from components.data import takedown
 from components.data.cleaning import language, quality
 from components.data.cleaning.dedup import SeenTexts
 from components.data.cleaning.normalise import normalise
@@ -25,6 +26,7 @@ from components.data.tables.parallel import ordered
 from components.data.tables.records import MESSAGES, ROWS, SCHEMAS, dump, dump_turns, main_text, split_text
 from components.data.tables.shards import RowGroup, ShardWriter, read, replacing, row_groups
 from components.data.tables.split import SPLITS, split_of
+from components.data.takedown import Takedown
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
@@ -51,7 +53,8 @@ def clean_documents(batch: pa.RecordBatch, limits: DocumentLimits) -> pa.RecordB
 
     `personal` counts what was masked, by its kind.
     """
-    rows = [_clean_document(row, limits) for row in batch.to_pylist()]
+    taken_down = takedown.read()
+    rows = [_clean_document(row, limits, taken_down) for row in batch.to_pylist()]
     return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON).append(PERSONAL))
 
 
@@ -60,14 +63,15 @@ def clean_examples(batch: pa.RecordBatch, limits: ExampleLimits) -> pa.RecordBat
 
     `personal` counts what was masked, by its kind.
     """
-    rows = [_clean_example(row, limits) for row in batch.to_pylist()]
+    taken_down = takedown.read()
+    rows = [_clean_example(row, limits, taken_down) for row in batch.to_pylist()]
     return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON).append(PERSONAL))
 
 
-def _clean_document(row: TableRow, limits: DocumentLimits) -> TableRow:
+def _clean_document(row: TableRow, limits: DocumentLimits, taken_down: Takedown) -> TableRow:
     found: Counter[str] = Counter()
     text = cleaned(row["text"], found)
-    reason = quality.rejection(text, limits)
+    reason = takedown.REASON if taken_down.rejects(row["id"], text) else quality.rejection(text, limits)
     declared = row["language"]
     if not reason and declared and language.contradiction(text, declared):
         reason = "not in the declared language"
@@ -75,7 +79,7 @@ def _clean_document(row: TableRow, limits: DocumentLimits) -> TableRow:
     return row | {"text": text, "language": tag, "reason": reason, "personal": sorted(found.items())}
 
 
-def _clean_example(row: TableRow, limits: ExampleLimits) -> TableRow:
+def _clean_example(row: TableRow, limits: ExampleLimits, taken_down: Takedown) -> TableRow:
     given = json.loads(row["inputs"])
     found: Counter[str] = Counter()
     inputs = {
@@ -84,7 +88,9 @@ def _clean_example(row: TableRow, limits: ExampleLimits) -> TableRow:
     target = cleaned(row["target"], found)
     text = main_text(inputs) or ""
     reason = None
-    if not text or not target or any(given[name].strip() and not value for name, value in inputs.items()):
+    if taken_down.rejects(row["id"], text):
+        reason = takedown.REASON
+    elif not text or not target or any(given[name].strip() and not value for name, value in inputs.items()):
         reason = "empty"
     elif len(text) > limits.max_characters:
         reason = "too long"

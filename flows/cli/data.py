@@ -96,6 +96,28 @@ def show(
         print(f"{token.id:>7}  {token.text!r:<30} {token.learned}".rstrip())
 
 
+@app.command()
+def takedown(
+    reason: Annotated[str, typer.Option(help="Why, for those who read the list.")],
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Of documents or examples: all 64 digits.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="The source of a row whose id is not at hand.")] = None,
+    key: Annotated[str | None, typer.Option(help="The key of that row, as its origin has it behind the #.")] = None,
+    text: Annotated[Path | None, typer.Option(help="A file with a text that has to leave.")] = None,
+) -> None:
+    """List rows or a text that have to leave the training data from the next run on, with all rows of equal texts."""
+    from components.data import takedown as list_of
+    from flows.cli import taking_down
+
+    found = taking_down.entries(ids or [], source, key, text, reason)
+    list_of.add(found)
+    print(f"{list_of.PATH} has {len(found)} more; `lmforge run` leaves them out")
+    for entry in found:
+        if entry.row:
+            print(f"lmforge lineage document {entry.row}   says which versions saw it")
+
+
 def _name(location: str) -> str:
     """A name for the source: that of the file, folder or dataset, in small letters, digits and underscores."""
     stem = location.removeprefix("hub:").partition("@")[0].rstrip("/").rpartition("/")[2].partition(".")[0]

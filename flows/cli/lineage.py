@@ -44,6 +44,7 @@ def show_document(
     as_json: AsJson = False,
 ) -> None:
     """Print which training steps, and which registered versions, saw a document or an example."""
+    from components.data import takedown
     from components.lineage import exposure
     from flows import recipes
     from flows.cli import lineage_text
@@ -54,6 +55,8 @@ def show_document(
     took = time.perf_counter() - began
     for line in lineage_text.as_json(found) if as_json else lineage_text.document(found, took):
         print(line)
+    if not as_json and (entry := takedown.read().of(found.id)):
+        print(f"taken down on {entry.date}: {entry.reason}")
 
 
 @lineage.command("step")

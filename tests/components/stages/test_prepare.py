@@ -5,6 +5,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from components.core import id_index
 from components.core.errors import BadData
+from components.data import takedown
 from components.data.settings import DocumentLimits, ExampleLimits, Prepare, Shares
 from components.data.tables.records import SCHEMAS, dump, dump_turns, identity
 from components.data.tables.shards import ShardWriter
@@ -28,6 +30,7 @@ SETTINGS = Prepare(
     splits=Shares(unit="document", validation=0.2, test=0.3),
 )
 FRENCH = "Le gouvernement a annoncé hier que les nouvelles mesures seront présentées au parlement avant l'été. " * 3
+DAY = date(2026, 11, 30)
 
 Row = dict[str, Any]
 
@@ -236,3 +239,29 @@ def test_bytes_do_not_depend_on_the_number_of_processors(folder: Path) -> None:
     assert len(files) == 5
     for path in files:
         assert (folder / "1" / path).read_bytes() == (folder / "2" / path).read_bytes()
+
+
+def test_what_is_taken_down_is_rejected_with_its_copies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    takedown.add([takedown.Entry(id="a" * 64, text=takedown.digest("A text of Jane."), date=DAY, reason="asked")])
+    kept, rejected = run(
+        folder,
+        "documents",
+        [
+            document("a" * 64, "A text of Jane."),
+            document("b" * 64, "a text\nof jane"),
+            document("c" * 64, "Others stay."),
+        ],
+    )
+    assert [row["id"][0] for row in all_rows(kept)] == ["c"]
+    assert {row["id"][0]: row["reason"] for row in rejected} == {"a": "takedown", "b": "takedown"}
+    _, rejected = run(folder, "examples", [example("b" * 64, "A text of Jane!"), example("d" * 64, "Good.")])
+    assert [row["reason"] for row in rejected] == ["takedown"]
+
+
+def test_what_was_masked_is_counted_by_source_and_kind(folder: Path) -> None:
+    with ShardWriter(folder / "raw/documents", SCHEMAS["documents"]) as writer:
+        writer.write(document("a", "Ask jane@example.org or joe@example.org, or call (202) 265-2800."))
+        writer.write(document("b", "<email> was masked before."))
+    _, masked = prepare("documents", folder / "raw", folder / "prepared", folder / "rejected", SETTINGS)
+    assert masked == {"s": {"email": 2, "phone": 1}}

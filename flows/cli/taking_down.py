@@ -1,0 +1,54 @@
+"""What `lmforge data takedown` writes: entries with the digest of the text, where the raw rows still have it."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from components.core.errors import BadSettings
+from components.core.id_index import PART_DIGITS
+from components.data import takedown
+from components.data.tables.records import SCHEMAS, identity, main_text
+from components.data.takedown import Entry
+from components.stages import prepare
+
+
+def entries(ids: Sequence[str], source: str | None, key: str | None, text: Path | None, reason: str) -> list[Entry]:
+    """The entries for these rows and this text. Raises `BadSettings` when none is given, or none can be meant."""
+    for wrong in (given for given in ids if not re.fullmatch("[0-9a-f]{64}", given)):
+        raise BadSettings(f"{wrong!r} is no id: ids are hexadecimal digests of 64 digits")
+    if (source is None) != (key is None):
+        raise BadSettings("a row needs both --source and --key")
+    rows = [*ids, *([identity(source, key)] if source is not None and key is not None else [])]
+    found = [Entry(id=row, text=_digest(row), date=date.today(), reason=reason) for row in rows]
+    if text is not None:
+        found.append(Entry(text=takedown.digest(_cleaned(text.read_text("utf-8"))), date=date.today(), reason=reason))
+    if not found:
+        raise BadSettings("say what leaves: an id, --source with --key, or --text")
+    return found
+
+
+def _digest(row: str) -> str | None:
+    """The digest of the row's text; None when the raw tables do not have it (any more)."""
+    for table, schema in SCHEMAS.items():
+        folder = prepare.RAW / table
+        if folder.exists():
+            rows = ds.dataset(folder, schema, format="parquet")
+            begins = pc.starts_with(pc.field("id"), row[:-PART_DIGITS])
+            for found in rows.to_table(filter=begins).to_pylist():
+                return takedown.digest(_cleaned(_text(table, found)))
+    return None
+
+
+def _text(table: str, row: dict[str, Any]) -> str:
+    return str(row["text"]) if table == "documents" else main_text(json.loads(row["inputs"])) or ""
+
+
+def _cleaned(text: str) -> str:
+    return prepare.cleaned(text, Counter())

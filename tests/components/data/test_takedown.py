@@ -1,0 +1,65 @@
+"""What is on the takedown list leaves, with the parts of a document and with equal texts; other rows stay."""
+
+from datetime import date
+
+import pytest
+
+from components.core import id_index
+from components.core.errors import BadSettings
+from components.data import takedown
+from components.data.tables.records import identity
+from components.data.takedown import Entry
+
+ROW, OTHER = identity("news", "a.txt:1"), identity("news", "a.txt:2")
+TEXT = "Jane was here,\non Monday."
+TODAY = date(2026, 11, 30)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_list_all_stay():
+    assert not takedown.read().rejects(ROW, TEXT)
+
+
+@pytest.mark.parametrize("entry", [{"id": ROW}, {"source": "news", "key": "a.txt:1"}])
+def test_a_row_leaves_with_the_parts_of_its_document(entry):
+    takedown.add([Entry(**entry, date=TODAY, reason="asked by the author")])
+    listed = takedown.read()
+    assert listed.rejects(ROW, TEXT)
+    assert listed.rejects(id_index.part(ROW, 7), "Another text.")
+    assert not listed.rejects(OTHER, TEXT)
+    assert listed.of(ROW).reason == "asked by the author"
+
+
+def test_texts_leave_that_differ_in_spaces_marks_and_capitals_alone():
+    takedown.add([Entry(text=takedown.digest(TEXT), date=TODAY, reason="asked")])
+    listed = takedown.read()
+    assert listed.rejects(OTHER, "JANE  was here — on monday")
+    assert not listed.rejects(OTHER, "Jane was there, on Monday.")
+
+
+def test_adding_keeps_what_is_listed_and_the_comment():
+    takedown.PATH.write_text("# What leaves.\n[]\n")
+    for row in (ROW, OTHER):
+        takedown.add([Entry(id=row, date=TODAY, reason="asked")])
+    assert takedown.PATH.read_text().startswith("# What leaves.\n- id: ")
+    assert [entry.id for entry in takedown.read().entries] == [ROW, OTHER]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("- {date: 2026-11-30, reason: asked}", "entry 1 has no `id`"),
+        ("- {id: a, date: 2026-11-30}", "entry 1.reason"),
+        ("- {id: a, why: x, date: 2026-11-30, reason: asked}", "entry 1.why"),
+        ("id: a", "is no list"),
+    ],
+)
+def test_an_entry_that_says_too_little_is_refused(content, problem):
+    takedown.PATH.write_text(content)
+    with pytest.raises(BadSettings, match=problem):
+        takedown.read()
