@@ -2,12 +2,13 @@
 
 import re
 
-from stdnum import iban, luhn
+from stdnum import luhn
 from stdnum.br import cpf
 from stdnum.cn import ric
 from stdnum.es import dni, nie
 from stdnum.fr import nir
 from stdnum.in_ import aadhaar
+from stdnum.iso7064 import mod_97_10
 from stdnum.it import codicefiscale
 from stdnum.us import ssn
 
@@ -35,7 +36,7 @@ def is_other(match: re.Match[str]) -> bool:
 # https://en.wikipedia.org/wiki/Payment_card_number: what cards begin with, and how many digits they have
 _ISSUED = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|(?:1800|2131)\d{11}|"
-    r"35\d{14}|6(?:011|4[4-9]\d|5\d\d)\d{12}|62\d{14,17}|(?:50|5[6-8]|6[0-9])\d{10,17}"
+    r"35\d{14}|6(?:011|4[4-9]\d|5\d\d)\d{12}|62\d{14,17}|8[12]\d{14}|220[0-4]\d{12}|(?:50|5[6-8]|6[0-9])\d{10,17}"
 )
 _CARD = re.compile(
     rf"{BEGIN}(?:\d{{4}}([ -]?)\d{{4}}\1\d{{4}}(?:\1\d{{4}}(?:\1\d{{1,3}})?|\1\d{{1,3}})?"
@@ -48,13 +49,18 @@ def _card(match: re.Match[str]) -> Place | None:
     return whole(match) if _ISSUED.fullmatch(digits) and luhn.is_valid(digits) and not is_other(match) else None
 
 
+_ACCOUNT = range(15, 35)  # characters
 _IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![0-9A-Za-z])")
 
 
+def _is_account(number: str) -> bool:
+    return len(number) in _ACCOUNT and mod_97_10.is_valid(number[4:] + number[:4])
+
+
 def _iban(match: re.Match[str]) -> Place | None:
-    """The account number without words in capitals that follow it."""
+    """The account number without words in capitals that follow it. Of its country only the check digits are asked."""
     found = match[0]
-    while found and not iban.is_valid(found, check_country=False):
+    while found and not _is_account(found.replace(" ", "").replace("-", "")):
         found = found[: max(found.rfind(" "), found.rfind("-"), 0)]
     return Place(match.start(), match.start() + len(found)) if found else None
 
@@ -84,7 +90,7 @@ FINDERS = (
     Finder("cn_id", re.compile(rf"{BEGIN}[1-8]\d{{16}}[\dXx](?![0-9A-Za-z])"), when(_is_chinese)),
     Finder(
         "fr_id",
-        re.compile(rf"{BEGIN}[1-478]( ?)\d\d\1\d\d\1(?:\d\d|2[AB])\1\d{{3}}\1\d{{3}} ?\d\d{END}"),
+        re.compile(rf"{BEGIN}[12]( ?)\d\d\1\d\d\1(?:\d\d|2[AB])\1\d{{3}}\1\d{{3}} ?\d\d{END}"),
         when(nir.is_valid),
     ),
     Finder("credit_card", _CARD, _card),
