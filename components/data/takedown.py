@@ -24,7 +24,7 @@ _NO_WORDS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class TakedownEntry:
     """A row by its id or by its source and its key there, or a text by its digest; and when and why it was listed."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -46,9 +46,9 @@ class Entry:
 class Takedown:
     """The entries of the list."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[TakedownEntry, ...]
 
-    def of(self, identity: str) -> Entry | None:
+    def of(self, identity: str) -> TakedownEntry | None:
         """The entry with a row, or with the document of which it is a part."""
         return self._rows.get(_whole(identity))
 
@@ -57,7 +57,7 @@ class Takedown:
         return self.of(identity) is not None or bool(self._texts and digest(text) in self._texts)
 
     @cached_property
-    def _rows(self) -> dict[str, Entry]:
+    def _rows(self) -> dict[str, TakedownEntry]:
         return {_whole(entry.row): entry for entry in self.entries if entry.row}
 
     @cached_property
@@ -78,7 +78,7 @@ def read() -> Takedown:
     return Takedown(tuple(_entry(number, entry) for number, entry in enumerate(content or [], start=1)))
 
 
-def add(entries: Sequence[Entry]) -> None:
+def add(entries: Sequence[TakedownEntry]) -> None:
     """Add entries to the end of the list."""
     listed = [*read().entries, *entries]
     heading = "".join(line for line in _lines() if line.startswith("#"))
@@ -90,8 +90,8 @@ def _lines() -> list[str]:
     return PATH.read_text(encoding="utf-8").splitlines(keepends=True) if PATH.exists() else []
 
 
-def _entry(number: int, content: Mapping[str, Any]) -> Entry:
-    entry = params.parse(content, Entry, f"{PATH}: entry {number}")
+def _entry(number: int, content: Mapping[str, Any]) -> TakedownEntry:
+    entry = params.parse(content, TakedownEntry, f"{PATH}: entry {number}")
     if not entry.row and not entry.text:
         raise BadSettings(f"{PATH}: entry {number} has no `id`, no `source` with `key` and no `text`: say what leaves")
     return entry

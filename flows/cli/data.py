@@ -104,7 +104,9 @@ def takedown(
     ] = None,
     source: Annotated[str | None, typer.Option(help="The source of a row whose id is not at hand.")] = None,
     key: Annotated[str | None, typer.Option(help="The key of that row, as its origin has it behind the #.")] = None,
-    text: Annotated[Path | None, typer.Option(help="A file with a text that has to leave.")] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="A file with a text that has to leave.", exists=True, dir_okay=False)
+    ] = None,
 ) -> None:
     """List rows or a text that have to leave the training data from the next run on, with all rows of equal texts."""
     from components.data import takedown as list_of

@@ -15,23 +15,32 @@ from components.core.errors import BadSettings
 from components.core.id_index import PART_DIGITS
 from components.data import takedown
 from components.data.tables.records import SCHEMAS, identity, main_text
-from components.data.takedown import Entry
+from components.data.takedown import TakedownEntry
 from components.stages import prepare
 
 
-def entries(ids: Sequence[str], source: str | None, key: str | None, text: Path | None, reason: str) -> list[Entry]:
+def entries(
+    ids: Sequence[str], source: str | None, key: str | None, text: Path | None, reason: str
+) -> list[TakedownEntry]:
     """The entries for these rows and this text. Raises `BadSettings` when none is given, or none can be meant."""
     for wrong in (given for given in ids if not re.fullmatch("[0-9a-f]{64}", given)):
         raise BadSettings(f"{wrong!r} is no id: ids are hexadecimal digests of 64 digits")
     if (source is None) != (key is None):
         raise BadSettings("a row needs both --source and --key")
     rows = [*ids, *([identity(source, key)] if source is not None and key is not None else [])]
-    found = [Entry(id=row, text=_digest(row), date=date.today(), reason=reason) for row in rows]
+    found = [TakedownEntry(id=row, text=_digest(row), date=date.today(), reason=reason) for row in rows]
     if text is not None:
-        found.append(Entry(text=takedown.digest(_cleaned(text.read_text("utf-8"))), date=date.today(), reason=reason))
+        found.append(TakedownEntry(text=takedown.digest(_cleaned(_read(text))), date=date.today(), reason=reason))
     if not found:
         raise BadSettings("say what leaves: an id, --source with --key, or --text")
     return found
+
+
+def _read(text: Path) -> str:
+    try:
+        return text.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{text} is not UTF-8: {error}") from None
 
 
 def _digest(row: str) -> str | None:

@@ -8,7 +8,7 @@ from components.core import id_index
 from components.core.errors import BadSettings
 from components.data import takedown
 from components.data.tables.records import identity
-from components.data.takedown import Entry
+from components.data.takedown import TakedownEntry
 
 ROW, OTHER = identity("news", "a.txt:1"), identity("news", "a.txt:2")
 TEXT = "Jane was here,\non Monday."
@@ -27,7 +27,7 @@ def test_without_a_list_all_stay():
 
 @pytest.mark.parametrize("entry", [{"id": ROW}, {"source": "news", "key": "a.txt:1"}])
 def test_a_row_leaves_with_the_parts_of_its_document(entry):
-    takedown.add([Entry(**entry, date=TODAY, reason="asked by the author")])
+    takedown.add([TakedownEntry(**entry, date=TODAY, reason="asked by the author")])
     listed = takedown.read()
     assert listed.rejects(ROW, TEXT)
     assert listed.rejects(id_index.part(ROW, 7), "Another text.")
@@ -36,7 +36,7 @@ def test_a_row_leaves_with_the_parts_of_its_document(entry):
 
 
 def test_texts_leave_that_differ_in_spaces_marks_and_capitals_alone():
-    takedown.add([Entry(text=takedown.digest(TEXT), date=TODAY, reason="asked")])
+    takedown.add([TakedownEntry(text=takedown.digest(TEXT), date=TODAY, reason="asked")])
     listed = takedown.read()
     assert listed.rejects(OTHER, "JANE  was here — on monday")
     assert not listed.rejects(OTHER, "Jane was there, on Monday.")
@@ -45,7 +45,7 @@ def test_texts_leave_that_differ_in_spaces_marks_and_capitals_alone():
 def test_adding_keeps_what_is_listed_and_the_comment():
     takedown.PATH.write_text("# What leaves.\n[]\n")
     for row in (ROW, OTHER):
-        takedown.add([Entry(id=row, date=TODAY, reason="asked")])
+        takedown.add([TakedownEntry(id=row, date=TODAY, reason="asked")])
     assert takedown.PATH.read_text().startswith("# What leaves.\n- id: ")
     assert [entry.id for entry in takedown.read().entries] == [ROW, OTHER]
 

@@ -243,7 +243,9 @@ def test_bytes_do_not_depend_on_the_number_of_processors(folder: Path) -> None:
 
 def test_what_is_taken_down_is_rejected_with_its_copies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    takedown.add([takedown.Entry(id="a" * 64, text=takedown.digest("A text of Jane."), date=DAY, reason="asked")])
+    takedown.add(
+        [takedown.TakedownEntry(id="a" * 64, text=takedown.digest("A text of Jane."), date=DAY, reason="asked")]
+    )
     kept, rejected = run(
         folder,
         "documents",
