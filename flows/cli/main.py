@@ -10,8 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from components.core.errors import BadData, BadSettings, StageError, reporting_full_disk
-from flows.cli import checkpoint, data, lineage, serve, start
+from flows.cli import checkpoint, data, export, lineage, serve, start
 from flows.processes import environment
 
 app = typer.Typer(
@@ -216,6 +215,7 @@ app.add_typer(lineage.lineage, name="lineage")
 app.command()(lineage.reproduce)
 app.command()(lineage.diff)
 app.command()(start.start)
+app.command()(export.export)
 app.add_typer(checkpoint.checkpoint, name="checkpoint")
 
 
