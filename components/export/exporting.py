@@ -19,7 +19,8 @@ from components.export import gguf_model, modelfile, onnx_graph, quantization
 from components.export.material import Material, collect
 from components.export.proof import EXACT, HALF, Comparison, check, compare
 from components.export.readers import Ours, Reader, WithLlamaCpp, WithOnnxRuntime, WithTransformers
-from components.model import hf
+from components.model import formats, hf
+from components.model.config import Config, ModelConfig
 from components.model.folder import is_adapter
 from components.model.transformer import Transformer
 
@@ -50,6 +51,7 @@ def export(
     """
     if quantize is not None and kind != "gguf":
         raise BadSettings(f"--quantize {quantize} is for gguf: {kind} holds the weights as they are")
+    _check_model(hf.read_config(package), kind)
     _check_libraries(kind)
     ours = Ours(package)
     window = min(WINDOW, ours.model.config.max_sequence_length)
@@ -98,16 +100,12 @@ class _Written:
     def onnx(self) -> dict[str, Comparison]:
         """ONNX in f32, beside the tokenizer."""
         file = self.folder / "model.onnx"
-        onnx_graph.write(self.ours.model, file)
+        onnx_graph.write(self._transformer(), file)
         self._copy(TOKENIZER)
         return {file.name: self._compare(WithOnnxRuntime(file), file.name, EXACT)}
 
     def safetensors(self) -> dict[str, Comparison]:
         """The package as it is; of an adapter the merged weights, since others load it otherwise."""
-        if hf.write_config(self._transformer().config)["model_type"] == hf.OURS:
-            raise BadSettings(
-                "safetensors: the model is in a form of our own, which no other library loads: export onnx"
-            )
         if is_adapter(self.package):
             hf.save(self.ours.model, self.folder)
             self._copy((*TOKENIZER, "README.md"))
@@ -117,9 +115,7 @@ class _Written:
         return {file: self._compare(WithTransformers(self.folder), file, EXACT)}
 
     def _write_gguf(self, file: Path, *, half: bool) -> None:
-        model = self.ours.model
-        kind = gguf_model.architecture(model)
-        gguf_model.write(self._transformer(), kind, self.package, self.name, file, half=half)
+        gguf_model.write(self._transformer(), self.package, self.name, file, half=half)
 
     def _read_gguf(self, file: Path, most: float | None) -> Comparison:
         reader = WithLlamaCpp(file, self.material.window)
@@ -138,13 +134,25 @@ class _Written:
         return found
 
     def _transformer(self) -> Transformer:
-        if not isinstance(self.ours.model, Transformer):
-            raise BadSettings(f"{self.package} runs in transformers, not in our layers: it is the export already")
+        assert isinstance(self.ours.model, Transformer)  # or it was refused
         return self.ours.model
 
     def _copy(self, names: Sequence[str]) -> None:
         for name in names:
             shutil.copyfile(self.package / name, self.folder / name)
+
+
+def _check_model(config: Config, kind: Format) -> None:
+    """Raise `BadSettings` for a model that a format does not hold."""
+    if config.architecture != "decoder":
+        raise BadSettings(f"the model is of the architecture {config.architecture}, and only a decoder is exported")
+    if not isinstance(config, ModelConfig):
+        if kind != "safetensors":
+            raise BadSettings(f"the model runs in transformers, not in our layers: {kind} is not written by us")
+    elif kind == "gguf":
+        gguf_model.architecture(config)
+    elif kind == "safetensors" and formats.of(config) is None:
+        raise BadSettings("safetensors: no other library loads a model in a form of our own: export onnx")
 
 
 def _check_libraries(kind: Format) -> None:

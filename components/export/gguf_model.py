@@ -14,7 +14,6 @@ from torch import Tensor
 from components.core.errors import BadSettings
 from components.model import hf
 from components.model.config import Matrices, ModelConfig, Traits
-from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
 
 CONVERTER = "the package may be one that convert_hf_to_gguf.py of llama.cpp takes"
@@ -49,13 +48,8 @@ OF_OURS = {
 """What a decoder of ours has to have; with norms of queries and keys it is a Qwen3, and without a Llama."""
 
 
-def architecture(model: LanguageModel) -> Architecture:
+def architecture(config: ModelConfig) -> Architecture:
     """The architecture that computes a model. Raises `BadSettings` with the setting that none has."""
-    if not isinstance(model, Transformer):
-        raise BadSettings(
-            f"the model runs in transformers, not in our layers, so that gguf is not written: {CONVERTER}"
-        )
-    config = model.config
     for name, value in OF_OURS.items():
         if (found := getattr(config, name)) != value:
             raise BadSettings(
@@ -90,7 +84,9 @@ def tensors(model: Transformer, kind: Architecture) -> Iterator[tuple[str, Tenso
         heads = {"q_proj": config.num_heads, "k_proj": config.num_kv_heads}.get(theirs.split(".")[-2])
         if kind.interleaved and heads:
             weight = _interleaved(weight, heads)
-        yield names.get_name(theirs, try_suffixes=(".weight", ".bias")), weight
+        place = names.get_name(theirs, try_suffixes=(".weight", ".bias"))
+        assert place is not None, theirs
+        yield place, weight
 
 
 def _interleaved(weight: Tensor, heads: int) -> Tensor:
@@ -115,15 +111,16 @@ def write_sizes(writer: Any, config: ModelConfig) -> None:
     writer.add_vocab_size(config.vocab_size)
 
 
-def write(model: Transformer, kind: Architecture, folder: Path, name: str, file: Path, *, half: bool) -> None:
+def write(model: Transformer, folder: Path, name: str, file: Path, *, half: bool) -> None:
     """Write a GGUF file with the tokenizer of the package `folder`: matrices in f16 if `half`, all else in f32.
 
-    Raises `BadSettings` for a tokenizer that llama.cpp does not have.
+    Raises `BadSettings` for a model or a tokenizer that llama.cpp does not have.
     """
     from gguf import GGUFWriter, LlamaFileType
 
     from components.export import gguf_vocabulary
 
+    kind = architecture(model.config)
     writer = GGUFWriter(file, kind.name)
     writer.add_name(name)
     writer.add_file_type(LlamaFileType.MOSTLY_F16 if half else LlamaFileType.ALL_F32)

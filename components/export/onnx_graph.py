@@ -7,8 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from components.core.errors import BadSettings
-from components.model.interface import LanguageModel
 from components.model.transformer import Transformer
 
 ONE_FILE = 1_500_000_000  # bytes of weights; protobuf ends at 2 GB, and more go to a file of their own
@@ -22,15 +20,15 @@ class _Logits(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        return self.model.logits(input_ids)
+        # The mask of a decoder, written out: whether there is one may not depend on the number of tokens.
+        places = torch.arange(input_ids.shape[1])
+        logits: Tensor = self.model(input_ids, mask=(places[None] <= places[:, None])[None, None])
+        return logits
 
 
-def write(model: LanguageModel, file: Path) -> None:
-    """Write `file`, with weights in fp32. Raises `BadSettings` for a model that is no decoder of our layers."""
-    if not isinstance(model, Transformer):
-        raise BadSettings("the model runs in transformers, not in our layers, so that onnx is not written: use optimum")
-    if model.config.architecture != "decoder":
-        raise BadSettings(f"onnx: the model is an {model.config.architecture}, and only a decoder is written")
+@torch.no_grad()
+def write(model: Transformer, file: Path) -> None:
+    """Write a decoder to `file`, with weights in fp32."""
     size = sum(weight.nbytes for weight in model.parameters())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():

@@ -58,7 +58,7 @@ class WithTransformers:
     def __init__(self, folder: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
 
     def ids(self, text: str) -> list[int]:

@@ -13,7 +13,11 @@ from components.core.files import read_json, sha256
 from components.export import exporting, onnx_graph
 from components.model import hf
 from components.model.folder import is_adapter
+from components.tokenizer.chat_template import CHAT_TEMPLATE
 from tests.components.support import shapes
+
+# Where a template asks for today, ours stands still: docs/decisions.md, "The date of a chat template stands still"
+DATED = "{{ strftime_now('%Y') }}" + CHAT_TEMPLATE
 
 
 def export(package: Path, kind: exporting.Format, target: Path, data: Path) -> exporting.Exported:
@@ -63,6 +67,7 @@ def test_onnx_is_proved_with_its_runtime(tiny_package: Path, tiny_data: Path, tm
     assert made.found["model.onnx"].largest_difference < 1e-3
 
 
+@pytest.mark.slow(reason="a second graph; what a graph has to hold is shown by the one above")
 def test_onnx_holds_ngrams_too(tmp_path: Path) -> None:
     model = shapes.model(shapes.config(**shapes.NGRAMS))
     onnx_graph.write(model, tmp_path / "model.onnx")
@@ -77,9 +82,7 @@ def test_onnx_holds_ngrams_too(tmp_path: Path) -> None:
 def test_nothing_is_left_of_an_export_that_is_not_proved(tiny_package: Path, tiny_data: Path, tmp_path: Path) -> None:
     package = shutil.copytree(tiny_package, tmp_path / "package")
     content = json.loads((package / "tokenizer_config.json").read_text())
-    (package / "tokenizer_config.json").write_text(
-        json.dumps(content | {"chat_template": "{{ messages[0]['content'] }}<|im_end|>{{ bos_token }}"})
-    )
+    (package / "tokenizer_config.json").write_text(json.dumps(content | {"chat_template": DATED}))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "earlier").write_text("an earlier export")
     with pytest.raises(BadData, match=r"other token ids in .* conversations"):
@@ -89,9 +92,13 @@ def test_nothing_is_left_of_an_export_that_is_not_proved(tiny_package: Path, tin
 
 
 def test_what_a_format_does_not_hold_is_refused(packages: dict[str, Path], tiny_data: Path, tmp_path: Path) -> None:
-    for kind, reason in (("safetensors", "a form of our own"), ("onnx", "is an encoder_decoder")):
+    with pytest.raises(BadSettings, match="of the architecture encoder_decoder, and only a decoder is exported"):
+        export(packages["original"], "onnx", tmp_path / "out", tiny_data)
+    hf.save(shapes.model(shapes.config(**shapes.NGRAMS)), tmp_path / "ngrams")
+    for kind, reason in (("safetensors", "a form of our own"), ("gguf", r"ngram_rows = \[50, 40\]")):
         with pytest.raises(BadSettings, match=reason):
-            export(packages["original"], kind, tmp_path / "out", tiny_data)  # type: ignore[arg-type]
+            export(tmp_path / "ngrams", kind, tmp_path / "out", tiny_data)  # type: ignore[arg-type]
+    shutil.rmtree(tmp_path / "ngrams")
     with pytest.raises(BadSettings, match="--quantize q8_0 is for gguf"):
         exporting.export(
             packages["original"], "onnx", tmp_path, name="x", prepared=tiny_data, texts=100, quantize="q8_0"

@@ -43,8 +43,7 @@ def test_transformers_compute_the_same_from_the_file(
     from transformers import AutoModelForCausalLM
 
     model = shapes.model(sized(**changes))
-    kind = gguf_model.architecture(model)
-    gguf_model.write(model, kind, tiny_package, "tiny", tmp_path / "tiny.gguf", half=half)
+    gguf_model.write(model, tiny_package, "tiny", tmp_path / "tiny.gguf", half=half)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="tiny.gguf", dtype=torch.float32)
     tokens_BT = torch.randint(0, 280, (2, 64), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -55,7 +54,7 @@ def test_transformers_compute_the_same_from_the_file(
 def test_the_file_says_what_llama_cpp_reads(tiny_package: Path, tmp_path: Path) -> None:
     model = hf.load(tiny_package)
     assert isinstance(model, Transformer)
-    gguf_model.write(model, gguf_model.architecture(model), tiny_package, "tiny-3", tmp_path / "tiny.gguf", half=True)
+    gguf_model.write(model, tiny_package, "tiny-3", tmp_path / "tiny.gguf", half=True)
     reader = GGUFReader(tmp_path / "tiny.gguf")
     said = {name: reader.fields[name].contents() for name in reader.fields}
     assert (said["general.architecture"], said["general.name"]) == ("qwen3", "tiny-3")
@@ -85,7 +84,7 @@ def test_the_file_says_what_llama_cpp_reads(tiny_package: Path, tmp_path: Path) 
 )
 def test_what_llama_cpp_does_not_have_is_refused(changes: dict[str, object], setting: str) -> None:
     with pytest.raises(BadSettings, match=setting):
-        gguf_model.architecture(shapes.model(sized(**changes)))
+        gguf_model.architecture(sized(**changes))
 
 
 def test_a_model_with_more_tokens_than_its_tokenizer_has_unused_ones(tiny_package: Path, tmp_path: Path) -> None:
