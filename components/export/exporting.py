@@ -18,7 +18,7 @@ from components.data.tables.shards import replacing
 from components.export import gguf_model, modelfile, onnx_graph, quantization
 from components.export.material import Material, collect
 from components.export.proof import EXACT, HALF, Comparison, check, compare
-from components.export.readers import Ours, Reader, WithLlamaCpp, WithOnnxRuntime, WithTransformers
+from components.export.readers import ExportReader, Ours, WithLlamaCpp, WithOnnxRuntime, WithTransformers
 from components.model import formats, hf
 from components.model.config import Config, ModelConfig
 from components.model.folder import is_adapter
@@ -128,7 +128,7 @@ class _Written:
         text = modelfile.write(self.package, file.name, self.ours.model.config.max_sequence_length)
         (self.folder / "Modelfile").write_text(text, encoding="utf-8")
 
-    def _compare(self, theirs: Reader, what: str, most: float | None) -> Comparison:
+    def _compare(self, theirs: ExportReader, what: str, most: float | None) -> Comparison:
         found = compare(self.ours, theirs, self.material)
         check(found, what, most)
         return found

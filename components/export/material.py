@@ -16,6 +16,7 @@ from typing import Literal
 from components.data.tables import shards
 from components.tokenizer.tokenizer import Message, Tokenizer
 
+SOME = 64  # prompts and rows, which take longer than texts; fewer of few texts
 CHARACTERS = 400  # of a text, at most
 EMOJI = ("👍🏽", "👩‍👩‍👧‍👦", "🇩🇪", "🏴‍☠️", "❤️", "😀", "🤷🏿‍♀️", "1️⃣", "🫠", "\u200d", "\ufe0f")
 PLANES = ((0x20, 0x2FFF), (0x3000, 0xD7FF), (0xE000, 0x1F9FF), (0x20000, 0x2A6DF))
@@ -38,16 +39,18 @@ def collect(prepared: Path, tokenizer: Tokenizer, count: int, window: int) -> Ma
     """About `count` texts, and what is made of some of them. `prepared`: the prepared data, which may be missing."""
     texts = take(prepared, tokenizer.special_names.values(), count)
     first = texts.get("documents") or texts["code"]
-    answer_tokens = min(32, window // 4)
+    answer_tokens, few = min(32, window // 4), min(SOME, count // 10)
     room = window - answer_tokens
-    asked = [[_said("user", text[:80])] for text in _spread(first, 32)]
+    asked = [[_said("user", text[:80])] for text in _spread(first, few // 2)]
     prompts = [tokenizer.chat_prompt(turns) for turns in asked]
-    prompts += [[tokenizer.start_of_text, *tokenizer.encode(text)][: min(16, room)] for text in _spread(first, 32)]
+    prompts += [
+        [tokenizer.start_of_text, *tokenizer.encode(text)][: min(16, room)] for text in _spread(first, few // 2)
+    ]
     return Material(
         texts=texts,
         conversations=[list(_conversation(three)) for three in _threes(texts)],
         prompts=[prompt for prompt in prompts if len(prompt) <= room],
-        rows=[[tokenizer.start_of_text, *tokenizer.encode(text)][:window] for text in _spread(first, 64)],
+        rows=[[tokenizer.start_of_text, *tokenizer.encode(text)][:window] for text in _spread(first, few)],
         answer_tokens=answer_tokens,
         stop=frozenset((tokenizer.end_of_turn, tokenizer.end_of_text)),
         window=window,

@@ -1,5 +1,6 @@
 """The proof of an export: what another library makes of it, beside what we make of the package."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -7,14 +8,14 @@ import numpy as np
 
 from components.core.errors import BadData
 from components.export.material import Material
-from components.export.readers import Reader
+from components.export.readers import ExportReader
 
 EXACT, HALF = 1e-5, 1e-3
 """How much the perplexity may differ, as a share: in f32, where rounding differs alone; in f16."""
 
 
 @dataclass(frozen=True)
-class Count:
+class EqualCount:
     """How many were compared, and how many of them were equal."""
 
     compared: int
@@ -22,7 +23,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Answers(Count):
+class AnswerCount(EqualCount):
     """Greedy answers, token by token.
 
     ties: of those that differ, how many part where our two best logits are as close as the logits of both are to each
@@ -37,9 +38,9 @@ class Answers(Count):
 class Comparison:
     """What a library made of an export, and we of the package."""
 
-    texts: dict[str, Count]  # equal: all token ids are
-    conversations: Count
-    answers: Answers
+    texts: dict[str, EqualCount]  # equal: all token ids are
+    conversations: EqualCount
+    answers: AnswerCount
     logits: int  # compared numbers
     largest_difference: float  # of logits
     perplexity: float
@@ -55,10 +56,10 @@ class Comparison:
         return asdict(self) | {"perplexity_change": self.change}
 
 
-def compare(ours: Reader, theirs: Reader, material: Material) -> Comparison:
+def compare(ours: ExportReader, theirs: ExportReader, material: Material) -> Comparison:
     """Compare what two readers make of the same material."""
     texts = {
-        kind: Count(len(found), sum(ours.ids(text) == theirs.ids(text) for text in found))
+        kind: EqualCount(len(found), sum(map(operator.eq, ours.ids(found), theirs.ids(found))))
         for kind, found in material.texts.items()
     }
     chats = [ours.chat(turns) == theirs.chat(turns) for turns in material.conversations]
@@ -70,7 +71,7 @@ def compare(ours: Reader, theirs: Reader, material: Material) -> Comparison:
         size, tokens = size + both[0].size, tokens + len(row) - 1
     our_perplexity, perplexity = np.exp(nats / tokens).tolist()
     answers = _answers(ours, theirs, material, largest)
-    return Comparison(texts, Count(len(chats), sum(chats)), answers, size, largest, perplexity, our_perplexity)
+    return Comparison(texts, EqualCount(len(chats), sum(chats)), answers, size, largest, perplexity, our_perplexity)
 
 
 def check(found: Comparison, what: str, most: float | None) -> None:
@@ -96,11 +97,11 @@ def _nats(logits: np.ndarray, row: Sequence[int]) -> float:
     return float((normaliser - wide[np.arange(len(row) - 1), row[1:]]).sum())
 
 
-def _answers(ours: Reader, theirs: Reader, material: Material, largest: float) -> Answers:
+def _answers(ours: ExportReader, theirs: ExportReader, material: Material, largest: float) -> AnswerCount:
     asked = material.answer_tokens, material.stop
     pairs = [(prompt, ours.answer(prompt, *asked), theirs.answer(prompt, *asked)) for prompt in material.prompts]
     differ = [found for found in pairs if found[1] != found[2]]
-    return Answers(
+    return AnswerCount(
         compared=len(pairs),
         equal=len(pairs) - len(differ),
         tokens=sum(len(answer) for _, answer, _ in pairs),
@@ -108,7 +109,9 @@ def _answers(ours: Reader, theirs: Reader, material: Material, largest: float) -
     )
 
 
-def _is_tie(ours: Reader, prompt: Sequence[int], one: Sequence[int], other: Sequence[int], largest: float) -> bool:
+def _is_tie(
+    ours: ExportReader, prompt: Sequence[int], one: Sequence[int], other: Sequence[int], largest: float
+) -> bool:
     """Whether two answers part where both tokens have the same logit, up to the difference between the readers."""
     common = next((n for n, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), None)
     if common is None:

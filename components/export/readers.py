@@ -14,11 +14,11 @@ from components.model import generation, hf
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 
-class Reader(Protocol):
+class ExportReader(Protocol):
     """A library that has loaded a model."""
 
-    def ids(self, text: str) -> list[int]:
-        """The ids of a text, without what stands before and behind it."""
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, without what stands before and behind it."""
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         """The ids of a conversation by the chat template, with the opened turn of the assistant."""
@@ -37,8 +37,8 @@ class Ours:
         self.model = hf.load(package)
         self.tokenizer = Tokenizer.load(package)
 
-    def ids(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text)
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return self.tokenizer.encode_batch(texts)
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         return self.tokenizer.chat_prompt(messages)
@@ -57,12 +57,14 @@ class WithTransformers:
 
     def __init__(self, folder: Path) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
 
-    def ids(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return found
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
@@ -144,9 +146,8 @@ class WithLlamaCpp:
         name: str = self._llama._model.token_get_text(token)
         return name
 
-    def ids(self, text: str) -> list[int]:
-        found: list[int] = self._llama.tokenize(text.encode(), add_bos=False, special=False)
-        return found
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self._llama.tokenize(text.encode(), add_bos=False, special=False) for text in texts]
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         prompt: str = self._template(messages=list(messages)).prompt

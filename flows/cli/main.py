@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from components.core.errors import BadData, BadSettings, StageError, reporting_full_disk
 from flows.cli import checkpoint, data, export, lineage, serve, start
 from flows.processes import environment
 

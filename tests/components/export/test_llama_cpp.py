@@ -16,8 +16,8 @@ def export(package: Path, target: Path, data: Path, quantize: exporting.Type | N
 def test_it_is_asked_for_where_it_is_missing(
     tiny_package: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(exporting.NEEDED, "gguf", ("gguf", "llama_cpp_that_nobody_has"))
-    with pytest.raises(BadSettings, match="gguf is written and proved with llama_cpp_that_nobody_has"):
+    monkeypatch.setitem(exporting.NEEDED, "gguf", ("gguf", "nobody_has_this"))
+    with pytest.raises(BadSettings, match="gguf is written and proved with nobody_has_this"):
         export(tiny_package, tmp_path / "out", tiny_data)
 
 

@@ -24,8 +24,8 @@ class Reading(Ours):
         super().__init__(package)
         self.bias, self.lowers, self.keeps = bias, lowers, chat
 
-    def ids(self, text: str) -> list[int]:
-        return super().ids(text.lower() if self.lowers else text)
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return super().ids([text.lower() if self.lowers else text for text in texts])
 
     def chat(self, messages: Sequence[Message]) -> list[int]:
         return super().chat(messages if self.keeps else messages[-1:])
