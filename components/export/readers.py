@@ -132,6 +132,8 @@ class WithLlamaCpp:
             n_ctx=window,
             n_batch=window,
             n_ubatch=window,
+            n_threads=1,  # more spin at barriers while other processes have the cores
+            n_threads_batch=1,
             logits_all=True,
             type_k=llama_cpp.GGML_TYPE_F32,
             type_v=llama_cpp.GGML_TYPE_F32,
