@@ -66,6 +66,17 @@ class Shares:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Duplicates:
+    """What makes two texts near copies: `threshold` is the least Jaccard similarity of their shingles."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    threshold: Annotated[float, Interval(ge=0.5, le=1)]
+    shingle_words: Annotated[int, Ge(1)]  # words of a shingle; characters where a script has no spaces
+    min_words: Annotated[int, Ge(1)]  # texts with fewer are copies only when they are equal
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepare:
     """The section `prepare`."""
 
@@ -74,3 +85,6 @@ class Prepare:
     documents: DocumentLimits
     examples: ExampleLimits
     splits: Shares
+    duplicates: Duplicates | None  # null: only equal texts are copies
+    benchmarks: tuple[str, ...]  # files below data/benchmarks with texts that nothing may be trained on
+    max_overlap: Annotated[float, Interval(gt=0, le=1)] | None = None  # unset: nothing is decontaminated

@@ -3,28 +3,42 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from components.core import id_index, params, stage
 from components.core.errors import BadData
-from components.core.files import write_json
+from components.core.files import STATE, write_json
 from components.core.progress import track
 from components.data import takedown
 from components.data.cleaning import language, quality
-from components.data.cleaning.dedup import SeenTexts
 from components.data.cleaning.normalise import normalise
 from components.data.cleaning.parts import parts
+from components.data.duplicates import benchmarks
+from components.data.duplicates.benchmarks import Item
+from components.data.duplicates.decide import Decisions, Rejection, RowFacts, decide
+from components.data.duplicates.passages import Passages
+from components.data.duplicates.sketches import sketch
 from components.data.privacy.masking import mask
 from components.data.settings import DocumentLimits, ExampleLimits, Prepare
 from components.data.tables.parallel import ordered
-from components.data.tables.records import MESSAGES, ROWS, SCHEMAS, dump, dump_turns, main_text, split_text
-from components.data.tables.shards import RowGroup, ShardWriter, read, replacing, row_groups
+from components.data.tables.records import MESSAGES, ROWS, SCHEMAS, all_texts, dump, dump_turns, main_text, split_text
+from components.data.tables.shards import (
+    RowGroup,
+    ShardWriter,
+    emptied,
+    read,
+    read_batch,
+    replacing,
+    row_groups,
+    write_batch,
+)
 from components.data.tables.split import SPLITS, split_of
 from components.data.takedown import Takedown
 
@@ -32,10 +46,25 @@ RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 REJECTED = Path("data/rejected")
 MASKED = "masked.json"
-REASON = pa.field("reason", pa.string())
 PERSONAL = pa.field("personal", pa.map_(pa.string(), pa.int32()))
+SCRATCH = STATE / "prepare"
+PASSAGES = "passages.npz"
+REASON = pa.field("reason", pa.string())
+# Of a copy the id of the row that is kept, of a text of a benchmark its place there; and how much they have in common.
+REJECTION = [REASON, pa.field("same_as", pa.string()), pa.field("similarity", pa.float64())]
+BETWEEN = "\u241e"  # texts of a row, so that none ends within the next
 
 TableRow = dict[str, Any]
+Masked = dict[str, Counter[str]]
+"""Source -> the pieces of personal data of each kind that were masked in its rows, kept or not."""
+
+
+class Chunk(NamedTuple):
+    """The unit of work: a batch of rows of a table, and its number among those of both tables."""
+
+    number: int
+    table: str
+    group: RowGroup
 
 
 def cleaned(text: str, found: Counter[str]) -> str:
@@ -103,35 +132,32 @@ def _clean_turns(messages: str, found: Counter[str]) -> str:
     return dump_turns(turns if all(turn["content"] for turn in turns) else [])
 
 
-def _clean(group: RowGroup, table: str, settings: Prepare) -> pa.RecordBatch:
-    batch = read(group)
-    if table == "documents":
-        return clean_documents(batch, settings.documents)
-    return clean_examples(batch, settings.examples)
-
-
 class Piece(NamedTuple):
     """A row to be stored: a whole row of the raw table, or a part of a long document."""
 
     row: TableRow
-    key: str  # two rows with the same one are duplicates
-    decides: str  # the text that decides the split
+    key: str  # two rows with equal ones are duplicates
+    text: str  # rows with near ones are in one split
+    decides: str  # the text that decides the split of the row alone
+    whole: int  # the number of the text in the batch that has to be in one split
 
 
 def _pieces(table: str, batch: pa.RecordBatch, settings: Prepare) -> Iterator[Piece]:
-    for row in batch.to_pylist():
+    for number, row in enumerate(batch.to_pylist()):
         if table == "documents":
-            yield from _of_document(row, settings)
+            yield from _of_document(row, number, settings)
         else:
-            yield Piece(row, f"{row['task']}\n{row['inputs']}", split_text(json.loads(row["inputs"])))
+            inputs = json.loads(row["inputs"])
+            text = split_text(inputs)
+            yield Piece(row, BETWEEN.join([row["task"], *all_texts(inputs)]), text, text, number)
 
 
-def _of_document(row: TableRow, settings: Prepare) -> Iterator[Piece]:
-    whole = row["text"]
-    texts = [whole] if row["reason"] else parts(whole, settings.documents.max_characters)
-    for number, text in enumerate(texts, start=1):
-        decides = whole if settings.splits.unit == "document" else text
-        yield Piece(row if text == whole else _part(row, text, number, len(texts)), text, decides)
+def _of_document(row: TableRow, whole: int, settings: Prepare) -> Iterator[Piece]:
+    text = row["text"]
+    texts = [text] if row["reason"] else parts(text, settings.documents.max_characters)
+    for number, part in enumerate(texts, start=1):
+        stored = row if part == text else _part(row, part, number, len(texts))
+        yield Piece(stored, part, part, text if settings.splits.unit == "document" else part, whole)
 
 
 def _part(row: TableRow, text: str, number: int, count: int) -> TableRow:
@@ -140,40 +166,133 @@ def _part(row: TableRow, text: str, number: int, count: int) -> TableRow:
     return row | {"id": id_index.part(row["id"], number), "text": text, "origin": origin}
 
 
-def prepare(
-    table: str, raw: Path, prepared: Path, rejected: Path, settings: Prepare
-) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """Clean, deduplicate and split one table; returns the number of rows of each split and each reason.
+def _clean(chunk: Chunk, settings: Prepare, scratch: Path) -> tuple[RowFacts, Masked]:
+    """Clean the rows of a chunk, leave them in the scratch folder, and return what decides about them."""
+    raw = read(chunk.group)
+    is_documents = chunk.table == "documents"
+    clean = clean_documents(raw, settings.documents) if is_documents else clean_examples(raw, settings.examples)
+    pieces = list(_pieces(chunk.table, clean, settings))
+    write_batch(_scratch(scratch, chunk), [piece.row for piece in pieces], SCHEMAS[chunk.table].append(REASON))
+    wholes = [piece.whole if settings.splits.unit == "document" else number for number, piece in enumerate(pieces)]
+    facts = RowFacts(
+        ids=np.array([piece.row["id"] for piece in pieces], "S64"),
+        documents=np.full(len(pieces), is_documents),
+        dropped=np.array([bool(piece.row["reason"]) for piece in pieces]),
+        keys=sketch([piece.key for piece in pieces], None).digests,
+        wholes=np.array(wholes) + (chunk.number << 32),
+        splits=np.array([SPLITS.index(split_of(piece.decides, settings.splits)) for piece in pieces], np.uint8),
+        sketches=sketch(["" if piece.row["reason"] else piece.text for piece in pieces], settings.duplicates),
+    )
+    return facts, _count_masked(clean)
 
-    And, for each source, the pieces of personal data of each kind that were masked in its rows, kept or not.
-    Raises `BadData` when no row of the table is left.
+
+def _count_masked(batch: pa.RecordBatch) -> Masked:
+    masked: Masked = {}
+    for source, found in zip(batch["source"].to_pylist(), batch[PERSONAL.name].to_pylist(), strict=True):
+        masked.setdefault(source, Counter()).update(dict(found))
+    return masked
+
+
+def _scratch(folder: Path, chunk: Chunk) -> Path:
+    return folder / f"{chunk.number:06d}.arrow"
+
+
+def prepare(
+    raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path
+) -> tuple[dict[str, Counter[str]], dict[str, Masked]]:
+    """Clean, deduplicate, split and decontaminate both tables; a folder holds the cleaned rows meanwhile.
+
+    Returns by table the number of rows of each split and each reason, and what was masked. Raises `BadData` when a
+    table that had rows has none left, and `BadSettings` or `BadData` about a file of a benchmark.
     """
-    groups = row_groups(raw / table)
-    counts: Counter[str] = Counter()
-    masked: dict[str, Counter[str]] = {}
-    seen = SeenTexts()
-    with ExitStack() as stack:
-        splits = {split: stack.enter_context(ShardWriter(prepared / table / split, SCHEMAS[table])) for split in SPLITS}
-        dropped = stack.enter_context(ShardWriter(rejected / table, SCHEMAS[table].append(REASON)))
-        batches = ordered(partial(_clean, table=table, settings=settings), groups)
-        for batch in track(batches, "prepare", len(groups), f"batches of {table}"):
-            _count_masked(batch, masked)
-            for row, key, decides in _pieces(table, batch, settings):
-                if not row["reason"] and not seen.add(key):
-                    row["reason"] = "duplicate"
-                place = row["reason"] or split_of(decides, settings.splits)
-                counts[place] += 1
-                (dropped if row["reason"] else splits[place]).write(row)
-    if counts and not set(counts) & set(SPLITS):
-        raise BadData(
-            f"{table}: no row is left: {_summary(counts)}; change prepare.{table} of params.yaml, or the data"
-        )
+    items = list(benchmarks.read(settings.benchmarks))
+    groups = [(table, group) for table in SCHEMAS for group in row_groups(raw / table)]
+    chunks = [Chunk(number, *group) for number, group in enumerate(groups)]
+    cleaned = ordered(partial(_clean, settings=settings, scratch=scratch), chunks)
+    facts = []
+    masked: dict[str, Masked] = {table: {} for table in SCHEMAS}
+    for chunk, (part, found) in zip(chunks, track(cleaned, "prepare", len(chunks), "batches"), strict=True):
+        facts.append(part)
+        for source, kinds in found.items():
+            masked[chunk.table].setdefault(source, Counter()).update(kinds)
+    decided = decide(facts, scratch, settings.duplicates)
+    items += _held_out(chunks, decided, scratch)
+    _decontaminate(chunks, decided, items, scratch, settings.max_overlap)
+    counts = _store(chunks, decided, prepared, rejected, scratch)
+    for table, count in counts.items():
+        if count and not set(count) & set(SPLITS):
+            raise BadData(
+                f"{table}: no row is left: {_summary(count)}; change prepare.{table} of params.yaml, or the data"
+            )
     return counts, masked
 
 
-def _count_masked(batch: pa.RecordBatch, masked: dict[str, Counter[str]]) -> None:
-    for source, found in zip(batch["source"].to_pylist(), batch[PERSONAL.name].to_pylist(), strict=True):
-        masked.setdefault(source, Counter()).update(dict(found))
+def _rows(chunks: Sequence[Chunk], scratch: Path) -> Iterator[tuple[int, str, TableRow]]:
+    """The cleaned rows of all chunks, each with its number and its table."""
+    tables = ((chunk.table, row) for chunk in chunks for row in read_batch(_scratch(scratch, chunk)).to_pylist())
+    return ((number, table, row) for number, (table, row) in enumerate(tables))
+
+
+def _held_out(chunks: Sequence[Chunk], decided: Decisions, scratch: Path) -> Iterator[Item]:
+    """The texts of the examples in the test split."""
+    for number, table, row in _rows(chunks, scratch):
+        is_kept = table == "examples" and not row["reason"] and number not in decided.rejections
+        if is_kept and SPLITS[decided.splits[number]] == "test":
+            yield Item(f"the test split of {row['task']}", row["id"], main_text(json.loads(row["inputs"])) or "")
+
+
+def _decontaminate(
+    chunks: Sequence[Chunk], decided: Decisions, items: Sequence[Item], scratch: Path, least: float | None
+) -> None:
+    """Reject the rows outside of the test split that have a text of a benchmark in them."""
+    if least is None or not items:
+        return
+    passages = Passages.of([item.text for item in items])
+    passages.save(scratch / PASSAGES)
+    short = np.count_nonzero(passages.totals == 0)
+    print(f"decontamination: {len(items):,} texts of tests, {short:,} of them too short or too common to look for")
+    found = ordered(partial(_overlaps, scratch=scratch, least=least), chunks)
+    overlaps = (overlap for chunk in track(found, "prepare", len(chunks), "batches compared") for overlap in chunk)
+    for number, (item, share) in enumerate(overlaps):
+        if item >= 0 and SPLITS[decided.splits[number]] != "test" and number not in decided.rejections:
+            benchmark, place, _ = items[item]
+            decided.rejections[number] = Rejection(f"in {benchmark}", place, share)
+
+
+def _overlaps(chunk: Chunk, scratch: Path, least: float) -> list[tuple[int, float]]:
+    """Of each row of a chunk the item that stands in it, -1 for none, and the share of the item."""
+    rows = read_batch(_scratch(scratch, chunk)).to_pylist()
+    found = Passages.load(scratch / PASSAGES).find([_everything(chunk.table, row) for row in rows], least)
+    return list(zip(found.item.tolist(), found.share.tolist(), strict=True))
+
+
+def _everything(table: str, row: TableRow) -> str:
+    if row["reason"]:
+        return ""
+    return row["text"] if table == "documents" else BETWEEN.join([*all_texts(json.loads(row["inputs"])), row["target"]])
+
+
+def _store(
+    chunks: Sequence[Chunk], decided: Decisions, prepared: Path, rejected: Path, scratch: Path
+) -> dict[str, Counter[str]]:
+    """Write each row where it belongs; returns the number of rows of each split and each reason."""
+    counts: dict[str, Counter[str]] = {table: Counter() for table in SCHEMAS}
+    with ExitStack() as stack:
+        writers = {
+            (table, split): stack.enter_context(ShardWriter(prepared / table / split, schema))
+            for table, schema in SCHEMAS.items()
+            for split in SPLITS
+        }
+        dropped = {
+            table: stack.enter_context(ShardWriter(rejected / table, pa.schema([*schema, *REJECTION])))
+            for table, schema in SCHEMAS.items()
+        }
+        for number, table, row in _rows(chunks, scratch):
+            row |= decided.rejections[number]._asdict() if number in decided.rejections else {}
+            place = row["reason"] or SPLITS[decided.splits[number]]
+            counts[table][place] += 1
+            (dropped[table] if row["reason"] else writers[table, place]).write(row)
+    return counts
 
 
 def _summary(counts: Counter[str]) -> str:
@@ -182,14 +301,12 @@ def _summary(counts: Counter[str]) -> str:
 
 def main() -> None:
     settings = params.read("prepare", Prepare)
-    by_source = dict[str, dict[str, Counter[str]]]()
-    with replacing(PREPARED) as prepared, replacing(REJECTED) as rejected:
-        for table in SCHEMAS:
-            counts, masked = prepare(table, RAW, prepared, rejected, settings)
-            print(f"{table}: {_summary(counts)}; masked {_summary(sum(masked.values(), Counter()))}", flush=True)
-            by_source[table] = masked
-        write_json(prepared / MASKED, by_source)
+    with replacing(PREPARED) as prepared, replacing(REJECTED) as rejected, emptied(SCRATCH) as scratch:
+        counts, masked = prepare(RAW, prepared, rejected, settings, scratch)
+        write_json(prepared / MASKED, masked)
         shutil.copytree(RAW / ROWS, rejected / ROWS)  # the rows that `ingest` could not read
+    for table, places in counts.items():
+        print(f"{table}: {_summary(places)}; masked {_summary(sum(masked[table].values(), Counter()))}", flush=True)
 
 
 if __name__ == "__main__":

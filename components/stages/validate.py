@@ -21,7 +21,7 @@ from great_expectations.data_context import EphemeralDataContext
 from components.core import params, stage
 from components.core.errors import BadData
 from components.core.files import STATE, write_atomically
-from components.data.settings import Ingest, Validate
+from components.data.settings import Duplicates, Ingest, Prepare, Validate
 from components.data.tables.records import SCHEMAS
 from components.data.validation.expectations import ADVICE, SEVERITIES, add_columns, rules
 from components.data.validation.measures import measure
@@ -36,13 +36,19 @@ Report = dict[str, Any]
 
 
 def validate(
-    data: str, root: Path, settings: Validate, tasks: Mapping[str, Task], licenses: tuple[str, ...], docs: Path
+    data: str,
+    root: Path,
+    settings: Validate,
+    tasks: Mapping[str, Task],
+    licenses: tuple[str, ...],
+    duplicates: Duplicates | None,
+    docs: Path,
 ) -> Report:
     """Check the tables of `raw` or `prepared` data below a folder against their rules; one without rows has none.
 
     Returns the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
     """
-    frames = measure(root, {name: task.needed for name, task in tasks.items()})
+    frames = measure(root, {name: task.needed for name, task in tasks.items()}, duplicates)
     labels = {name: task.labels for name, task in tasks.items()}
     add_columns(frames, settings, labels)
     context = _context(docs)
@@ -175,7 +181,9 @@ def _run(
 def main(table: str) -> None:
     settings = params.read("validate", Validate)
     licenses = params.read("ingest", Ingest).licenses
-    report = validate(table, Path("data") / table, settings, catalog.load(), licenses, STATE / "data-docs" / table)
+    duplicates = params.read("prepare", Prepare).duplicates if table == "prepared" else None
+    docs = STATE / "data-docs" / table
+    report = validate(table, Path("data") / table, settings, catalog.load(), licenses, duplicates, docs)
     text = json.dumps(report, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     kept = STATE / "validation" / f"{table}.json"
     write_atomically(kept, text)

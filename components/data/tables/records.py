@@ -107,3 +107,10 @@ def split_text(inputs: Mapping[str, str]) -> str:
         turns = json.loads(inputs[MESSAGES])
         return next((str(turn["content"]) for turn in turns if turn["role"] == "user"), inputs[MESSAGES])
     return main_text(inputs) or ""
+
+
+def all_texts(inputs: Mapping[str, str]) -> list[str]:
+    """The texts of all inputs, in an order that follows from their names; of a conversation, roles and contents."""
+    found = [inputs[name] for name in sorted(inputs) if name != MESSAGES]
+    turns = json.loads(inputs[MESSAGES]) if MESSAGES in inputs else []
+    return [*found, *(f"{turn['role']}: {turn['content']}" for turn in turns)]

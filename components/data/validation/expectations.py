@@ -17,7 +17,8 @@ EVERY_SPLIT = "every split has rows"
 ADVICE = {  # what to do about a rule that fails, where it does not say so itself
     EVERY_SPLIT: (
         "give more rows or raise prepare.splits; a few long documents are split by their parts with "
-        "prepare.splits.unit: part and a smaller prepare.documents.max_characters"
+        "prepare.splits.unit: part and a smaller prepare.documents.max_characters; where all texts are nearly alike, "
+        "prepare.duplicates: null does not keep them in one split"
     )
 }
 
@@ -82,6 +83,12 @@ def _splits() -> list[Expectation]:
     return [
         _blocking(EVERY_SPLIT, gxe.ExpectColumnDistinctValuesToEqualSet, column="split", value_set=[*SPLITS]),
         _blocking("no text is in two splits", gxe.ExpectColumnValuesToBeInSet, column="splits_of_text", value_set=[1]),
+        _blocking(
+            "no text is near one of another split",
+            gxe.ExpectColumnValuesToBeInSet,
+            column="similarity_elsewhere",
+            value_set=[0],
+        ),
         _blocking("no e-mail address is left", gxe.ExpectColumnValuesToBeInSet, column="emails", value_set=[0]),
     ]
 

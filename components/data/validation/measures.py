@@ -7,13 +7,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from components.core.errors import BadData
+from components.data.duplicates.decide import straddling
+from components.data.duplicates.near import Collection
+from components.data.duplicates.sketches import sketch
 from components.data.privacy.masking import mask
-from components.data.tables.records import SCHEMAS, main_text
+from components.data.settings import Duplicates
+from components.data.tables.records import SCHEMAS, main_text, split_text
 from components.data.tables.shards import batches
 from components.data.tables.split import SPLITS
 
@@ -24,15 +30,17 @@ Needed = Mapping[str, Sequence[str]]
 GROUPS = {"documents": "source", "examples": "task"}
 
 
-def measure(root: Path, needed: Needed) -> dict[str, pd.DataFrame]:
+def measure(root: Path, needed: Needed, duplicates: Duplicates | None) -> dict[str, pd.DataFrame]:
     """The measures of those of the tables `documents` and `examples` below a folder that have rows.
 
     Raises `BadData` when none has.
     """
-    measured = {table: pd.DataFrame(_rows(root, table, needed)) for table in SCHEMAS}
-    frames = {table: frame for table, frame in measured.items() if not frame.empty}
-    if not frames:
-        raise BadData(f"{root} has neither documents nor examples: see what the sources yield")
+    with TemporaryDirectory() as scratch, Collection(Path(scratch) / "shingles", duplicates) as near:
+        measured = {table: pd.DataFrame(_rows(root, table, needed, near)) for table in SCHEMAS}
+        frames = {table: frame for table, frame in measured.items() if not frame.empty}
+        if not frames:
+            raise BadData(f"{root} has neither documents nor examples: see what the sources yield")
+        _add_similarity(frames, near)
     for table, frame in frames.items():
         for column, group in {"rows_of_group": GROUPS[table], "copies": "content"}.items():
             frame[column] = frame.groupby(group)[group].transform("size")
@@ -40,12 +48,38 @@ def measure(root: Path, needed: Needed) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def _rows(root: Path, table: str, needed: Needed) -> Iterator[Measures]:
+def _rows(root: Path, table: str, needed: Needed, near: Collection) -> Iterator[Measures]:
+    """The measures of the rows of a table; of rows in splits the texts are added to a collection, in the same order."""
     folders = {split: root / table / split for split in SPLITS if (root / table / split).exists()}
     for split, folder in (folders or {"": root / table}).items():
         for batch in batches(folder):
-            for row in batch.to_pylist():
+            rows = batch.to_pylist()
+            if split:
+                near.add(sketch([_decides(table, row) for row in rows], near.settings))
+            for row in rows:
                 yield (_document(row) if table == "documents" else _example(row, needed)) | {"split": split}
+
+
+def _decides(table: str, row: Measures) -> str:
+    """The text of a row that decides its split; none where the row breaks a rule."""
+    if table == "documents":
+        return row["text"] or ""
+    inputs, problem = _inputs(row["inputs"], ())
+    return "" if problem else split_text(inputs)
+
+
+def _add_similarity(frames: dict[str, pd.DataFrame], near: Collection) -> None:
+    """Add the similarity of each row to a near copy in another split; 0 where there is none."""
+    rows = pd.concat([frame[["id", "split"]] for frame in frames.values()], ignore_index=True)
+    similarity = np.zeros(len(rows))
+    if (rows["split"] != "").all():
+        order = np.argsort(rows["id"].to_numpy(), kind="stable")
+        found = straddling(near.texts(), order, rows["split"].to_numpy())
+        similarity[list(found)] = list(found.values())
+    start = 0
+    for frame in frames.values():
+        frame["similarity_elsewhere"] = similarity[start : start + len(frame)]
+        start += len(frame)
 
 
 def _document(row: Measures) -> Measures:

@@ -2,22 +2,28 @@
 
 import json
 import os
+import random
 import sys
+import textwrap
 from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
 from components.core import id_index
 from components.core.errors import BadData
 from components.data import takedown
-from components.data.settings import DocumentLimits, ExampleLimits, Prepare, Shares
+from components.data.duplicates import benchmarks
+from components.data.settings import DocumentLimits, Duplicates, ExampleLimits, Prepare, Shares
 from components.data.tables.records import SCHEMAS, dump, dump_turns, identity
-from components.data.tables.shards import ShardWriter
+from components.data.tables.shards import ShardWriter, emptied
 from components.data.tables.split import SPLITS, split_of
 from components.stages.prepare import prepare
 from tests.support.shared import on_cores
@@ -28,11 +34,15 @@ SETTINGS = Prepare(
     ),
     examples=ExampleLimits(max_characters=1000),
     splits=Shares(unit="document", validation=0.2, test=0.3),
+    duplicates=Duplicates(threshold=0.8, shingle_words=2, min_words=20),
+    benchmarks=(),
+    max_overlap=0.8,
 )
 FRENCH = "Le gouvernement a annoncé hier que les nouvelles mesures seront présentées au parlement avant l'été. " * 3
 DAY = date(2026, 11, 30)
 
 Row = dict[str, Any]
+Stored = tuple[dict[str, list[Row]], list[Row]]
 
 
 def document(key: str, text: str, language: str | None = "en") -> Row:
@@ -50,18 +60,27 @@ def example(key: str, text: str, target: str = "positive", task: str = "sentimen
     }
 
 
-def run(
-    folder: Path, table: str, rows: list[Row], settings: Prepare = SETTINGS
-) -> tuple[dict[str, list[Row]], list[Row]]:
-    """The rows of each split, and the rejected ones."""
-    with ShardWriter(folder / "raw" / table, SCHEMAS[table]) as writer:
-        for row in rows:
-            writer.write(dict(row))
-    counts, _ = prepare(table, folder / "raw", folder / "prepared", folder / "rejected", settings)
-    kept = {split: pq.read_table(folder / "prepared" / table / split).to_pylist() for split in SPLITS}
-    rejected = pq.read_table(folder / "rejected" / table).to_pylist()
-    assert sum(map(len, kept.values())) + len(rejected) == sum(counts.values()) >= len(rows)
-    return kept, rejected
+def run_both(folder: Path, tables: dict[str, list[Row]], settings: Prepare = SETTINGS) -> dict[str, Stored]:
+    """By table the rows of each split, and the rejected ones."""
+    for table, schema in SCHEMAS.items():
+        with ShardWriter(folder / "raw" / table, schema) as writer:
+            for row in tables.get(table, []):
+                writer.write(dict(row))
+    with emptied(folder / "scratch") as scratch:
+        counts, _ = prepare(folder / "raw", folder / "prepared", folder / "rejected", settings, scratch)
+    stored = {}
+    for table in SCHEMAS:
+        kept = {split: pq.read_table(folder / "prepared" / table / split).to_pylist() for split in SPLITS}
+        rejected = pq.read_table(folder / "rejected" / table).to_pylist()
+        assert sum(map(len, kept.values())) + len(rejected) == sum(counts[table].values())
+        assert sum(counts[table].values()) >= len(tables.get(table, []))
+        stored[table] = kept, rejected
+    return stored
+
+
+def run(folder: Path, table: str, rows: list[Row], settings: Prepare = SETTINGS) -> Stored:
+    """The rows of each split of one table, and the rejected ones."""
+    return run_both(folder, {table: rows}, settings)[table]
 
 
 def all_rows(kept: dict[str, list[Row]]) -> list[Row]:
@@ -227,16 +246,134 @@ def test_rows_with_one_instruction_are_spread_over_the_splits(folder: Path) -> N
     assert all(kept[split] for split in SPLITS)
 
 
+WORDS = """
+the river runs past an old stone mill where farmers once brought their grain in autumn and children still swim when
+summer comes back to this quiet valley between green hills under a wide sky while trains carry people from every small
+town towards one large city whose towers stand beside harbours full of ships that bring fruit paper glass iron wood
+salt coffee books letters news songs stories questions answers promises memories of winters long ago before anybody had
+seen such bright windows or heard so many voices speak about work weather love money war peace tomorrow
+"""
+
+
+def text_of(seed: int) -> str:
+    return " ".join(random.Random(seed).choices(WORDS.split(), k=60))
+
+
+def edit(text: str, place: int) -> str:
+    return " ".join("edited" if number == place else word for number, word in enumerate(text.split()))
+
+
+def test_a_near_copy_is_rejected_with_what_is_kept_and_how_similar_it_is(folder: Path) -> None:
+    text = text_of(1)
+    copies = [edit(text, 30), textwrap.fill(text.title(), 40) + ".", text.replace(" ", "  ")]
+    rows = [document("a", text), *(document(f"b{number}", copy) for number, copy in enumerate(copies))]
+    kept, rejected = run(folder, "documents", rows)
+    assert [row["id"] for row in all_rows(kept)] == ["a"]
+    assert [(row["id"], row["reason"], row["same_as"]) for row in rejected] == [
+        ("b0", "near duplicate", "a"),
+        ("b1", "near duplicate", "a"),
+        ("b2", "duplicate", "a"),
+    ]
+    assert [row["similarity"] for row in rejected] == [pytest.approx(57 / 61, abs=0.02), 1.0, 1.0]
+
+
+def test_without_duplicates_only_equal_texts_are_copies(folder: Path) -> None:
+    text = text_of(1)
+    rows = [document("a", text), document("b", edit(text, 30)), document("c", text.upper())]
+    kept, rejected = run(folder, "documents", rows, replace(SETTINGS, duplicates=None))
+    assert [row["id"] for row in all_rows(kept)] == ["a", "b"]
+    assert [row["id"] for row in rejected] == ["c"]
+
+
+def test_examples_of_near_texts_are_kept_in_one_split(folder: Path) -> None:
+    texts = [text_of(seed) for seed in range(40)]
+    rows = [
+        example(f"{seed:02}-{copy}", edit(text, 5 * copy) if copy else text, ["positive", "negative"][copy % 2])
+        for seed, text in enumerate(texts)
+        for copy in range(3)
+    ]
+    documents = [document(f"d{seed:02}", textwrap.fill(text, 30)) for seed, text in enumerate(texts)]
+    stored = run_both(folder, {"examples": rows, "documents": documents})
+    kept, rejected = stored["examples"]
+    assert rejected == []
+    for split in SPLITS:
+        clusters = {row["id"][:2] for row in kept[split]}
+        assert len(kept[split]) == 3 * len(clusters) > 0
+        assert {row["id"][1:] for row in stored["documents"][0][split]} == clusters
+
+
+def test_training_rows_with_a_text_of_a_test_split_leave(folder: Path) -> None:
+    texts = [text_of(seed) for seed in range(40)]
+    rows = [example(f"{seed:02}", text) for seed, text in enumerate(texts)]
+    around = [text_of(1000 + seed) for seed in range(40)]
+    documents = [
+        document(f"d{seed:02}", f"A header\n\n{other} {textwrap.fill(text.upper(), 30)} {other}")
+        for seed, (text, other) in enumerate(zip(texts, around, strict=True))
+    ]
+    stored = run_both(folder, {"examples": rows, "documents": documents})
+    tested = {row["id"] for row in stored["examples"][0]["test"]}
+    kept, rejected = stored["documents"]
+    assert tested
+    assert {row["same_as"] for row in rejected} == tested - {row["id"][1:] for row in kept["test"]}
+    assert {row["reason"] for row in rejected} == {"in the test split of sentiment_en"}
+    off = run_both(folder / "off", {"examples": rows, "documents": documents}, replace(SETTINGS, max_overlap=None))
+    assert off["documents"][1] == []
+
+
+def test_training_rows_with_a_text_of_a_benchmark_leave(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    benchmarks.FOLDER.mkdir(parents=True)
+    texts = [text_of(seed) for seed in range(20)]
+    (benchmarks.FOLDER / "quiz.jsonl").write_text("".join(json.dumps({"q": text}) + "\n" for text in texts[:10]))
+    rows = [document(f"{seed:02}", f"{text_of(1000 + seed)}\n{text}") for seed, text in enumerate(texts)]
+    wanted = replace(SETTINGS, benchmarks=("data/benchmarks/quiz.jsonl",))
+    kept, rejected = run(folder, "documents", rows, wanted)
+    assert {row["reason"] for row in rejected} == {"in benchmark quiz.jsonl"}
+    left = {row["id"]: row["same_as"] for row in rejected}
+    tested = {row["id"] for row in kept["test"]}
+    assert left == {f"{n:02}": f"quiz.jsonl:{n + 1}" for n in range(10) if f"{n:02}" not in tested}
+
+
+@hypothesis.settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(range(24)))
+def test_the_order_of_rows_changes_nothing_and_each_is_kept_or_rejected_once(folder: Path, order: list[int]) -> None:
+    rows = [
+        document(f"{number:02}", edit(text_of(number % 6), number % 7) if number % 4 else text_of(number % 6))
+        for number in range(24)
+    ]
+    outcomes = []
+    for name, given_rows in (("sorted", rows), ("permuted", [rows[number] for number in order])):
+        kept, rejected = run(folder / name, "documents", given_rows)
+        ids = [row["id"] for row in [*all_rows(kept), *rejected]]
+        assert sorted(ids) == [row["id"] for row in rows]
+        outcomes.append(
+            (
+                {split: sorted(row["id"] for row in kept[split]) for split in SPLITS},
+                sorted((row["id"], row["same_as"], row["similarity"]) for row in rejected),
+            )
+        )
+    assert outcomes[0] == outcomes[1]
+
+
+def test_preparing_what_was_prepared_drops_nothing(folder: Path) -> None:
+    rows = [document(f"{number:02}", edit(text_of(number % 6), number)) for number in range(40)]
+    kept, rejected = run(folder / "once", "documents", rows)
+    again, dropped = run(folder / "twice", "documents", all_rows(kept))
+    assert rejected
+    assert dropped == []
+    assert again == kept
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process cannot be kept to a core")
 def test_bytes_do_not_depend_on_the_number_of_processors(folder: Path) -> None:
-    rows = [document(str(number), f"The film number {number % 3000} is long.") for number in range(6000)]
+    rows = [document(f"{number:04}", f"The film number {number % 3000} is long.") for number in range(6000)]
     with on_cores(range(os.cpu_count() or 1)):
         run(folder / "2", "documents", rows)
     with on_cores({0}):
         _, rejected = run(folder / "1", "documents", rows)
-    assert [row["id"] for row in rejected] == [str(number) for number in range(3000, 6000)]
+    assert [row["id"] for row in rejected] == [f"{number:04}" for number in range(3000, 6000)]
     files = sorted(path.relative_to(folder / "1") for path in (folder / "1").rglob("*.parquet"))
-    assert len(files) == 5
+    assert len(files) == 10
     for path in files:
         assert (folder / "1" / path).read_bytes() == (folder / "2" / path).read_bytes()
 
@@ -265,5 +402,6 @@ def test_what_was_masked_is_counted_by_source_and_kind(folder: Path) -> None:
     with ShardWriter(folder / "raw/documents", SCHEMAS["documents"]) as writer:
         writer.write(document("a", "Ask jane@example.org or joe@example.org, or call (202) 265-2800."))
         writer.write(document("b", "<email> was masked before."))
-    _, masked = prepare("documents", folder / "raw", folder / "prepared", folder / "rejected", SETTINGS)
-    assert masked == {"s": {"email": 2, "phone": 1}}
+    with emptied(folder / "scratch") as scratch:
+        _, masked = prepare(folder / "raw", folder / "prepared", folder / "rejected", SETTINGS, scratch)
+    assert masked == {"documents": {"s": {"email": 2, "phone": 1}}, "examples": {}}

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from components.core.errors import BadData
 from components.core.stage import outcome
 from components.data import listing
-from components.data.settings import Validate
+from components.data.settings import Duplicates, Validate
 from components.data.tables.records import SCHEMAS, dump
 from components.data.tables.shards import ShardWriter
 from components.data.tables.split import SPLITS
@@ -32,6 +32,7 @@ SETTINGS = Validate(
     min_rows_per_task=2,
     min_language_share={"en": 0.5},
 )
+DUPLICATES = Duplicates(threshold=0.8, shingle_words=2, min_words=20)
 TASKS = {
     "sentiment_en": Task(name="sentiment_en", template="{text}[\n{more}]", labels=("positive", "negative")),
     "description": Task(name="description", template="{text}"),
@@ -70,7 +71,7 @@ def write(root: Path, rows: Tables, split: str = "") -> None:
 
 
 def check(folder: Path, data: str, settings: Validate = SETTINGS) -> dict[str, Any]:
-    return validate(data, folder / data, settings, TASKS, ("MIT",), folder / "docs")
+    return validate(data, folder / data, settings, TASKS, ("MIT",), DUPLICATES, folder / "docs")
 
 
 def failed(report: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -176,6 +177,21 @@ def test_a_text_in_two_splits_is_a_leak(folder: Path, table: str) -> None:
     report = check(folder, "prepared")
     assert (table, "no text is in two splits", "blocking") in failed(report)
     assert ("documents", "no text is in two splits", "blocking") in failed(report)
+
+
+@pytest.mark.parametrize("table", ["documents", "examples"])
+def test_a_near_copy_in_another_split_is_a_leak(folder: Path, table: str) -> None:
+    splits = prepared()
+    text = " ".join(f"word{number}" for number in range(60))
+    splits["train"]["documents"][0]["text"] = text
+    near = text.replace("word30", "edited").upper()
+    splits["test"][table][0] |= {"text": near} if table == "documents" else {"inputs": dump({"text": near})}
+    for split, rows in splits.items():
+        write(folder / "prepared", rows, split)
+    report = check(folder, "prepared")
+    name = "no text is near one of another split"
+    assert set(failed(report)) == {("documents", name, "blocking"), (table, name, "blocking")}
+    assert f"`{name}` fails for" in explain(blocking_failures(report["rules"]))
 
 
 def test_what_prepare_should_have_removed_blocks(folder: Path) -> None:

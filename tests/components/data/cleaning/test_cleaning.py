@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.data.cleaning import language, quality
-from components.data.cleaning.dedup import SeenTexts
 from components.data.cleaning.normalise import normalise
 from components.data.settings import DocumentLimits, Shares
 from components.data.tables.split import SPLITS, split_of
@@ -68,12 +67,6 @@ def test_splits_have_their_shares_and_grow_without_losing_texts() -> None:
     assert splits.count("validation") / len(texts) == pytest.approx(0.1, abs=0.01)
     larger = [split_of(text, Shares(unit="document", validation=0.1, test=0.3)) for text in texts]
     assert all(new == "test" for old, new in zip(splits, larger, strict=True) if old == "test")
-
-
-@given(st.lists(st.sampled_from(["a", "b", "c", "一", ""])))
-def test_exactly_the_first_of_equal_texts_is_new(texts: list[str]) -> None:
-    seen = SeenTexts()
-    assert [text for text in texts if seen.add(text)] == list(dict.fromkeys(texts))
 
 
 @pytest.mark.parametrize(
