@@ -42,6 +42,6 @@ def test_a_real_encoder_learns_labels_on_the_whole_road(fresh: Path, tmp_path: P
     output = road.run("flows.cli.main", "run")
     assert "lmforge-assistant version 1 (@champion)" in output, output
     topic = json.loads((road.folder / "reports/evaluation/assistant/scores.json").read_text())["tasks"]["topic"]
-    assert topic["score"]["value"] > 0.8, "one of four topics by its words"
+    assert topic["value"] > 0.8, "one of four topics by its words"
     said = road.run("flows.cli.main", "chat", "The king describes the old town. The war changes a long wall.\nTopic:")
     assert said.strip() == "History"
