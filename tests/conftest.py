@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", compiled.name)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their number: archives have the time in them, and all workers have to find the same names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs servers or whole runs belongs to a group of tests that one worker takes; long ones begin first."""
     for item in items:
