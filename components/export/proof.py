@@ -98,8 +98,8 @@ def _nats(logits: np.ndarray, row: Sequence[int]) -> float:
 
 
 def _answers(ours: ExportReader, theirs: ExportReader, material: Material, largest: float) -> AnswerCount:
-    asked = material.answer_tokens, material.stop
-    pairs = [(prompt, ours.answer(prompt, *asked), theirs.answer(prompt, *asked)) for prompt in material.prompts]
+    asked = material.prompts, material.answer_tokens, material.stop
+    pairs = list(zip(material.prompts, ours.answers(*asked), theirs.answers(*asked), strict=True))
     differ = [found for found in pairs if found[1] != found[2]]
     return AnswerCount(
         compared=len(pairs),

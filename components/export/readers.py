@@ -26,8 +26,8 @@ class ExportReader(Protocol):
     def logits(self, row: Sequence[int]) -> np.ndarray:
         """The logits after each token, [T, V]."""
 
-    def answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
-        """The greedy answer to a prompt, up to a stop token (left out) or this many tokens."""
+    def answers(self, prompts: Sequence[Sequence[int]], length: int, stop: Collection[int]) -> list[list[int]]:
+        """The greedy answer to each prompt, up to a stop token (left out) or this many tokens."""
 
 
 class Ours:
@@ -48,8 +48,8 @@ class Ours:
         found: np.ndarray = self.model.logits(torch.tensor([row]))[0].numpy()
         return found
 
-    def answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
-        return generation.generate(self.model, [prompt], max_new_tokens=length, stop=stop)[0]
+    def answers(self, prompts: Sequence[Sequence[int]], length: int, stop: Collection[int]) -> list[list[int]]:
+        return generation.generate(self.model, prompts, max_new_tokens=length, stop=stop)
 
 
 class WithTransformers:
@@ -78,8 +78,11 @@ class WithTransformers:
         found: np.ndarray = self._model(torch.tensor([row])).logits[0].numpy()
         return found
 
+    def answers(self, prompts: Sequence[Sequence[int]], length: int, stop: Collection[int]) -> list[list[int]]:
+        return [self._answer(prompt, length, stop) for prompt in prompts]
+
     @torch.inference_mode()
-    def answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
+    def _answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
         tokens_BT = torch.tensor([prompt])
         found = self._model.generate(
             tokens_BT,
@@ -110,7 +113,10 @@ class WithOnnxRuntime:
         logits: np.ndarray = found[0]
         return logits
 
-    def answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
+    def answers(self, prompts: Sequence[Sequence[int]], length: int, stop: Collection[int]) -> list[list[int]]:
+        return [self._answer(prompt, length, stop) for prompt in prompts]
+
+    def _answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
         row = list(prompt)
         while len(row) < len(prompt) + length and (token := int(self.logits(row)[-1].argmax())) not in stop:
             row.append(token)
@@ -162,7 +168,10 @@ class WithLlamaCpp:
         found: np.ndarray = self._llama.scores[: len(row)].copy()
         return found
 
-    def answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
+    def answers(self, prompts: Sequence[Sequence[int]], length: int, stop: Collection[int]) -> list[list[int]]:
+        return [self._answer(prompt, length, stop) for prompt in prompts]
+
+    def _answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
         tokens: list[int] = []
         for token in self._llama.generate(list(prompt), temp=0.0, repeat_penalty=1.0):
             if token in stop or len(tokens) == length:

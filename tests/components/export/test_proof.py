@@ -33,9 +33,9 @@ class Reading(Ours):
     def logits(self, row: Sequence[int]) -> np.ndarray:
         return super().logits(row) + self.bias * np.linspace(-1, 1, 280, dtype=np.float32)
 
-    def answer(self, prompt: Sequence[int], length: int, stop: Collection[int]) -> list[int]:
-        found = super().answer(prompt, length, stop)
-        return found if self.bias < 1 else found[:-1]
+    def answers(self, prompts: Sequence[Sequence[int]], length: int, stop: Collection[int]) -> list[list[int]]:
+        found = super().answers(prompts, length, stop)
+        return found if self.bias < 1 else [answer[:-1] for answer in found]
 
 
 def test_the_same_is_proved(tiny_package: Path, few: material.Material) -> None:
