@@ -12,6 +12,8 @@ from components.export.readers import ExportReader
 
 EXACT, HALF = 1e-5, 1e-3
 """How much the perplexity may differ, as a share: in f32, where rounding differs alone; in f16."""
+TIE = 1e-3
+"""The largest difference of two logits of which rounding in f32 decides which is the larger."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class AnswerCount(EqualCount):
     """Greedy answers, token by token.
 
     ties: of those that differ, how many part where our two best logits are as close as the logits of both are to each
-    other, so that neither token is the right one.
+    other, and within `TIE`, so that neither token is the right one.
     """
 
     tokens: int
@@ -117,4 +119,4 @@ def _is_tie(
     if common is None:
         common = min(len(one), len(other))
     first, second = np.sort(ours.logits([*prompt, *one[:common]])[-1])[-2:][::-1]
-    return bool(first - second <= 2 * largest)
+    return bool(first - second <= min(2 * largest, TIE))
