@@ -12,7 +12,7 @@ import argparse
 import multiprocessing
 import os
 import random
-import resource
+import re
 import statistics
 import sys
 import tempfile
@@ -40,6 +40,7 @@ PAIRS = 1000  # planted just above the threshold, and as many just below it
 WIDTH = 0.05  # of the similarities on either side of the threshold
 LEAST_WORDS = 60  # of a document that is replicated
 BATCH = 1000  # texts
+WORD = re.compile(r"[^\W_]+")
 
 
 class Corpus(NamedTuple):
@@ -110,7 +111,7 @@ def line(name: str, corpus: Corpus, outcomes: list[Outcome]) -> str:
 def build(originals: list[str], megabytes: float, settings: Duplicates) -> Corpus:
     """A corpus of a size from real documents; the same for the same documents."""
     chosen = random.Random(1)
-    sources = [text.split() for text in originals if len(text.split()) >= LEAST_WORDS and text.isascii()]
+    sources = [text.split(" ") for text in originals if len(text.split()) >= LEAST_WORDS and text.isascii()]
     texts: list[str] = []
     above: set[tuple[int, int]] = set()
     below: set[tuple[int, int]] = set()
@@ -129,8 +130,9 @@ def build(originals: list[str], megabytes: float, settings: Duplicates) -> Corpu
 
 
 def replaced(words: list[str], share: float, chosen: random.Random, number: int) -> list[str]:
-    """The words with a share of them replaced by new ones."""
-    return [f"{word}{number}x" if chosen.random() < share else word for word in words]
+    """The words with a share of them replaced by ones that only this text has."""
+    ending = "".join("abcdefghij"[int(digit)] for digit in str(number))
+    return [f"{word}q{ending}" if chosen.random() < share and word.isalpha() else word for word in words]
 
 
 def planted(words: list[str], low: float, chosen: random.Random, number: int) -> str | None:
@@ -144,7 +146,7 @@ def planted(words: list[str], low: float, chosen: random.Random, number: int) ->
 
 def jaccard(one: str, other: str) -> float:
     """The similarity by pairs of words, computed from the words themselves."""
-    first, second = ({*pairwise(text.lower().split())} for text in (one, other))
+    first, second = ({*pairwise(WORD.findall(text.lower()))} for text in (one, other))
     return len(first & second) / len(first | second)
 
 
@@ -166,7 +168,7 @@ def datasketch(corpus: Corpus, settings: Prepare) -> set[tuple[int, int]]:
     found = set()
     for number, text in enumerate(corpus.texts):
         minhash = MinHash(num_perm=128)
-        minhash.update_batch([f"{one} {other}".encode() for one, other in {*pairwise(text.lower().split())}])
+        minhash.update_batch([f"{one} {other}".encode() for one, other in {*pairwise(WORD.findall(text.lower()))}])
         found |= {(earlier, number) for earlier in index.query(minhash)}
         index.insert(number, minhash)
     return found
@@ -210,12 +212,19 @@ def _child(
 ) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     work(Corpus(corpus.texts[:200], set(), set()), settings)  # imports and tables
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = peak()
     began = time.process_time()
     pairs = work(corpus, settings)
     seconds = time.process_time() - began
-    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000
+    growth = peak() - before
     pipe.send(Outcome(seconds, growth, pairs))
+
+
+def peak() -> float:
+    """The peak of this process's resident memory, in megabytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1000
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ class Piece(NamedTuple):
     """A row to be stored: a whole row of the raw table, or a part of a long document."""
 
     row: TableRow
-    key: str  # two rows with equal ones are duplicates
+    key: str  # two rows with equal ones are duplicates; of a document its text
     text: str  # rows with near ones are in one split
     decides: str  # the text that decides the split of the row alone
     whole: int  # the number of the text in the batch that has to be in one split
@@ -174,14 +174,16 @@ def _clean(chunk: Chunk, settings: Prepare, scratch: Path) -> tuple[RowFacts, Ma
     pieces = list(_pieces(chunk.table, clean, settings))
     write_batch(_scratch(scratch, chunk), [piece.row for piece in pieces], SCHEMAS[chunk.table].append(REASON))
     wholes = [piece.whole if settings.splits.unit == "document" else number for number, piece in enumerate(pieces)]
+    sketches = sketch(["" if piece.row["reason"] else piece.text for piece in pieces], settings.duplicates)
+    keys = None if is_documents else sketch([piece.key for piece in pieces], None)
     facts = RowFacts(
         ids=np.array([piece.row["id"] for piece in pieces], "S64"),
         documents=np.full(len(pieces), is_documents),
         dropped=np.array([bool(piece.row["reason"]) for piece in pieces]),
-        keys=sketch([piece.key for piece in pieces], None).digests,
+        keys=(keys or sketches).digests,
         wholes=np.array(wholes) + (chunk.number << 32),
         splits=np.array([SPLITS.index(split_of(piece.decides, settings.splits)) for piece in pieces], np.uint8),
-        sketches=sketch(["" if piece.row["reason"] else piece.text for piece in pieces], settings.duplicates),
+        sketches=sketches,
     )
     return facts, _count_masked(clean)
 

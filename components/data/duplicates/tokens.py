@@ -105,11 +105,8 @@ def windows(tokens: Tokens, length: int) -> Tokens:
 
 
 def _fold(text: str) -> str:
-    return (
-        text.lower()
-        if text.isascii()
-        else unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    )
+    """The text in Unicode's compatibility form, without case."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 @cache
