@@ -13,6 +13,7 @@ from components.model.interface import LanguageModel
 from components.model.sampling import Sampling
 from components.tasks import Task, entities
 from components.tasks.prompts import answer, fit, readable
+from components.tokenizer.message import Message
 from components.tokenizer.tokenizer import Tokenizer
 
 BATCH = 32  # prompts of similar length; with more of them, padding costs more than batching saves
@@ -110,7 +111,7 @@ def table(task: Task, examples: Sequence[TaskExample], predictions: Sequence[str
         {
             "example": example.id,
             "task": task.name,
-            "prompt": "\n".join(turn["content"] for turn in task.turns(example.inputs)),
+            "prompt": "\n".join(map(_said, task.turns(example.inputs))),
             "target": example.target,
             "prediction": prediction,
             "score": task.score(prediction, example.target),
@@ -119,3 +120,8 @@ def table(task: Task, examples: Sequence[TaskExample], predictions: Sequence[str
         for example, prediction in zip(examples, predictions, strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _said(turn: Message) -> str:
+    """What was said, and by whom unless it was the user."""
+    return turn["content"] if turn["role"] == "user" else f"{turn['role']}: {turn['content']}"

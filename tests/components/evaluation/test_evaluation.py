@@ -10,11 +10,13 @@ import pytest
 from components.core import params
 from components.core.errors import BadSettings
 from components.core.progress import Progress
-from components.evaluation import scores, selection
+from components.evaluation import predictions, scores, selection
 from components.evaluation.evaluation import evaluate
 from components.evaluation.predictions import Predictor
+from components.evaluation.selection import TaskExample
 from components.evaluation.settings import Evaluate
 from components.model import hf
+from components.tasks import Task
 from components.tokenizer.tokenizer import Tokenizer
 from tests.components.support.prepared import TEXTS
 from tests.components.support.settings import QUICK
@@ -124,6 +126,13 @@ def test_what_was_hidden_fills_the_holes_of_a_sample(evaluations, kind):
         whole = "".join(piece.get("text", "") + piece.get("hidden", "") for piece in sample["pieces"])
         assert "\ufffd" in whole or any(text in whole or whole in text * 50 for text in TEXTS)
         assert any("said" in piece for piece in sample["pieces"])
+
+
+def test_the_prompt_of_a_conversation_says_who_said_what() -> None:
+    turns = [{"role": role, "content": role[0]} for role in ("system", "user", "assistant", "user")]
+    asked = TaskExample("x", {"messages": json.dumps(turns)}, "yes")
+    talk = Task(name="talk", kind="conversation", metric="chrf")
+    assert predictions.table(talk, [asked], ["no"])["prompt"].to_pylist() == ["system: s\nu\nassistant: a\nu"]
 
 
 def test_an_encoder_marks_its_answer_in_the_prompt(evaluations):
