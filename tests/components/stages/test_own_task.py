@@ -112,7 +112,7 @@ def test_a_task_of_yaml_is_trained_scored_and_served(
         assert score["metric"] == "accuracy"
         assert score["baselines"]["tfidf_logistic_regression"]["value"] > score["baselines"]["majority"]["value"]
     for row in pq.read_table("reports/evaluation/assistant/predictions.parquet").to_pylist():
-        assert row["prompt"].startswith("You won a prize!\nSpam:\ntrue\nNote ")
+        assert row["prompt"].startswith("You won a prize!\nSpam:\nassistant: true\nNote ")
         assert row["prediction"] in task.labels
 
     Path("data/tasks.yaml").unlink()  # the model knows its tasks anywhere
