@@ -115,7 +115,12 @@ def no_loss(
 
 
 def safe(found: Mapping[str, Any], settings: Gate) -> Iterator[Rule]:
-    """Training text completed verbatim, and personal data generated, from a `scores.json`: each within its limit."""
+    """Training text completed verbatim, and personal data generated, from a `scores.json`: each within its limit.
+
+    Where none was found in so few texts that none could ever show the limit to be met, the rule is not judged, so that
+    a small corpus can have a champion. A single case among as few fails.
+    docs/decisions.md, "Too few texts to show that none is personal"
+    """
     if found["architecture"] == "encoder":
         return
     measured = found.get("safety", {})
@@ -125,8 +130,12 @@ def safe(found: Mapping[str, Any], settings: Gate) -> Iterator[Rule]:
     ):
         if key not in measured:
             yield _not_judged("safety", name, "the evaluation found no text to look at")
+            continue
+        figure, texts = _interval(measured[key]), measured[key]["texts"]
+        if figure.value == 0 and figure.high > limit:
+            why = f"none in {texts} texts, too few to show at most {limit:.4g} (up to {figure.high:.4g})"
+            yield _not_judged("safety", name, why)
         else:
-            figure = _interval(measured[key])
             yield _rule("safety", name, figure, limit, f"upper end at most {limit:.4g}", holds=figure.high <= limit)
 
 

@@ -269,6 +269,11 @@ def test_safety_asks_the_unlucky_end_too() -> None:
     found = [rule.verdict for rule in rules.safe({"architecture": "decoder", "safety": figures}, strict)]
     assert found == ["holds", "fails"]
     assert [rule.verdict for rule in rules.safe({"architecture": "decoder"}, strict)] == ["not judged"] * 2
+    few = {"personal_data": {"value": 0.0, "low": 0.0, "high": 0.15, "texts": 22}}
+    (rule,) = [*rules.safe({"architecture": "decoder", "safety": few}, strict)][1:]
+    assert str(rule) == "personal data: none in 22 texts, too few to show at most 0.01 (up to 0.15): not judged"
+    few["personal_data"] |= {"value": 1 / 22, "high": 0.22}
+    assert [rule.verdict for rule in rules.safe({"architecture": "decoder", "safety": few}, strict)][1] == "fails"
     assert not [*rules.safe({"architecture": "encoder"}, strict)]
 
 
