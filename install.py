@@ -68,8 +68,10 @@ def with_uv() -> None:
     os.environ.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     for name, value in translated(call(PYTHON, "-m", "pip", "config", "list")).items():
         os.environ.setdefault(name, value)
+    # Python keeps what it compiled of a package. Where that is forbidden, each process would compile all it imports.
+    compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
     for what in (LOCKED, ITSELF):
-        call(uv, "pip", "install", "--python", PYTHON, *what)
+        call(uv, "pip", "install", "--python", PYTHON, *compiled, *what)
 
 
 def with_pip() -> None:

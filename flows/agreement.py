@@ -6,7 +6,7 @@ from typing import Any
 
 from components.core.errors import BadSettings
 from components.core.params import suggest
-from components.data.settings import Ingest
+from components.data.settings import Ingest, Validate
 from components.data.sources import catalog as sources_catalog
 from components.data.sources.columns import Columns, ExampleColumns, TaskColumns
 from components.tasks import catalog as tasks_catalog
@@ -26,6 +26,14 @@ def check(settings: Ingest) -> None:
     ]
     if problems:
         raise BadSettings("; ".join(problems))
+
+
+def check_rules(settings: Validate) -> None:
+    """Raise `BadSettings` with everything that is wrong in the rules of the user."""
+    from components.data.validation import own_rules  # with what masks excerpts, half a second
+
+    if settings.rules:
+        own_rules.check(settings.rules)
 
 
 def check_mixtures(content: Mapping[str, Any], where: str) -> None:

@@ -45,6 +45,7 @@ def check(path: Path = params.PARAMS) -> None:
     content = params.load(path)
     check_content(content, str(path))
     agreement.check(params.parse(content["ingest"], Ingest, f"{path}: ingest"))
+    agreement.check_rules(params.parse(content["validate"], Validate, f"{path}: validate"))
 
 
 def check_content(content: Mapping[str, Any], where: str) -> None:

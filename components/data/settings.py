@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Interval, Len
+from annotated_types import Ge, Interval, Len, MinLen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,33 @@ class Ingest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnRule:
+    """A rule of a user for the values of a column: one check, and the share of the rows that have to pass it.
+
+    Limits that are unset are open. Without any of the two shares, all rows have to pass.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: Annotated[str, MinLen(1)]
+    severity: Literal["block", "warn"]
+    data: Literal["raw", "prepared"]
+    table: Literal["documents", "examples"]
+    column: Annotated[str, MinLen(1)]  # of the table, or `inputs.NAME`
+    where: dict[str, str] | None = None  # column -> value: only rows that have it are judged
+    present: Literal[True] | None = None  # neither missing nor blank
+    min_characters: Annotated[int, Ge(0)] | None = None
+    max_characters: Annotated[int, Ge(0)] | None = None
+    min_value: float | None = None  # of the number that a text is
+    max_value: float | None = None
+    matches: str | None = None  # a pattern of RE2 that stands somewhere in the value
+    excludes: str | None = None  # the same, which stands nowhere
+    one_of: Annotated[tuple[str, ...], MinLen(1)] | None = None
+    min_share: Annotated[float, Interval(ge=0, le=1)] | None = None  # of the rows that are judged
+    max_share: Annotated[float, Interval(ge=0, le=1)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Validate:
     """The section `validate`."""
 
@@ -30,6 +57,7 @@ class Validate:
     min_rows_per_source: Annotated[int, Ge(0)]
     min_rows_per_task: Annotated[int, Ge(0)]
     min_language_share: dict[str, float]  # language -> share of the documents' bytes, below which it warns
+    rules: tuple[OwnRule, ...] | None = None  # of the user
 
 
 @dataclass(frozen=True, kw_only=True)

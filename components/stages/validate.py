@@ -23,8 +23,9 @@ from components.core.errors import BadData
 from components.core.files import STATE, write_atomically
 from components.data.settings import Duplicates, Ingest, Prepare, Validate
 from components.data.tables.records import SCHEMAS
-from components.data.validation.expectations import ADVICE, SEVERITIES, add_columns, rules
-from components.data.validation.measures import measure
+from components.data.validation import own_rules
+from components.data.validation.expectations import ADVICE, OWN, PASSES, SEVERITIES, add_columns, add_shares, rules
+from components.data.validation.measures import BROKEN, measure
 from components.tasks import catalog
 from components.tasks.task import Task
 
@@ -48,14 +49,16 @@ def validate(
 
     Returns the report, the same for the same rows, and writes Data Docs (HTML) to a folder.
     """
-    frames = measure(root, {name: task.needed for name, task in tasks.items()}, duplicates)
+    own = [rule for rule in settings.rules or () if rule.data == data]
+    frames = measure(root, {name: task.needed for name, task in tasks.items()}, duplicates, own)
     labels = {name: task.labels for name, task in tasks.items()}
     add_columns(frames, settings, labels)
+    add_shares(frames, own)
     context = _context(docs)
     results = []
     for table, frame in frames.items():
         suite = gx.ExpectationSuite(table, expectations=rules(data, table, settings, labels, licenses))
-        results += [_rule(table, result) for result in _run(context, frame, suite).results]
+        results += [_rule(table, frame, result) for result in _run(context, frame, suite).results]
     context.build_data_docs(site_names=[SITE])
     return {
         "table": data,
@@ -83,13 +86,21 @@ def _explain(rule: Report) -> str:
         advice = f" ({ADVICE[rule['name']]})" if rule["name"] in ADVICE else ""
         return f"{name}: {rule['observed']}{advice}"
     rows = ", ".join(f"{row['source']} {str(row['id'])[:12]} ({row['value']})" for row in rule["examples"])
-    return f"{name} for {rule['failed_rows']} rows, such as {rows}"
+    sources = ", ".join(f"{source} {count}" for source, count in rule["sources"].items())
+    of = f" of {rule['judged_rows']}" if sources else ""
+    return f"{name} for {rule['failed_rows']}{of} rows{f' ({sources})' if sources else ''}, such as {rows}"
 
 
-def _rule(table: str, result: ExpectationValidationResult) -> Report:
-    """One rule of the report. An expectation that raised has failed, whatever the library reports."""
+def _rule(table: str, frame: pd.DataFrame, result: ExpectationValidationResult) -> Report:
+    """One rule of the report. An expectation that raised has failed, whatever the library reports.
+
+    So has a rule of the user that judges no row, as a name in it is wrong.
+    """
     column = result.expectation_config.kwargs["column"]
+    judged = int(frame[column].notna().sum()) if column in frame else 0
     error = _raised(result.exception_info)
+    if column.startswith(OWN) and not judged:
+        error = error or "it judges no row: see its `column` and `where`"
     detail = result.result
     return {
         "name": result.expectation_config.meta["name"],
@@ -97,13 +108,23 @@ def _rule(table: str, result: ExpectationValidationResult) -> Report:
         "column": column,
         "severity": SEVERITIES[result.expectation_config.severity.value],
         "success": bool(result.success) and not error,
-        "observed": error or _observed(detail),
+        "observed": error or _observed(detail, result.expectation_config.kwargs),
         "failed_rows": detail.get("unexpected_count", 0),
+        "judged_rows": judged,
+        "sources": _failed_by_source(frame, column),
         "examples": [
             {name: _plain(row.get(key)) for name, key in (("id", "id"), ("source", "source"), ("value", column))}
             for row in detail.get("partial_unexpected_index_list") or []
         ],
     }
+
+
+def _failed_by_source(frame: pd.DataFrame, column: str) -> dict[str, int]:
+    """The rows of each source that break a rule of the user, the most first; none for other rules."""
+    if not column.startswith(BROKEN):
+        return {}
+    counts = frame["source"][frame[column].fillna("") != ""].value_counts()
+    return {str(source): int(rows) for source, rows in counts.items()}
 
 
 def _raised(information: Report) -> str | None:
@@ -113,8 +134,11 @@ def _raised(information: Report) -> str | None:
     return next((message for metric in information.values() if (message := _raised(metric))), None)
 
 
-def _observed(detail: Report) -> object:
+def _observed(detail: Report, limits: Report) -> object:
     """The value that a rule about the whole column observed; for a rule about rows, the share that breaks it."""
+    if limits["column"].startswith(PASSES):
+        least, most = limits.get("min_value") or 0, limits["max_value"]
+        return f"{detail['observed_value']:.4g} of the rows pass, and {least:g} to {most:g} may"
     if missing := detail.get("partial_missing_list"):
         return f"missing: {', '.join(sorted(missing))}"
     if "observed_value" in detail:
@@ -180,6 +204,7 @@ def _run(
 
 def main(table: str) -> None:
     settings = params.read("validate", Validate)
+    own_rules.check(settings.rules or ())
     licenses = params.read("ingest", Ingest).licenses
     duplicates = params.read("prepare", Prepare).duplicates if table == "prepared" else None
     docs = STATE / "data-docs" / table

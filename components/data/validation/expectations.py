@@ -1,14 +1,16 @@
 """The rules for the tables, as Great Expectations suites over the measures of their rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import great_expectations.expectations as gxe
+import numpy as np
 import pandas as pd
 from great_expectations.expectations import Expectation
 
-from components.data.settings import Validate
+from components.data.settings import OwnRule, Validate
 from components.data.tables.split import SPLITS
+from components.data.validation.measures import BROKEN, rule_column
 
 Labels = Mapping[str, tuple[str, ...]]
 """The labels of each known task; none where its answers are free text, or its labels those of the data."""
@@ -22,6 +24,8 @@ ADVICE = {  # what to do about a rule that fails, where it does not say so itsel
     )
 }
 
+PASSES = "passes: "  # begins the column of a rule of the user that limits the share of rows from above
+OWN = (BROKEN, PASSES)
 SEVERITIES = {"critical": "blocking", "warning": "warning"}  # Great Expectations' word -> ours
 
 
@@ -30,6 +34,7 @@ def rules(stage: str, table: str, settings: Validate, tasks: Labels, licenses: t
     common = [*_rows(licenses), *_text(table, settings), *_contents(stage, settings)]
     if stage == "prepared":
         common += _splits()
+    common += [_own(rule) for rule in settings.rules or () if (rule.data, rule.table) == (stage, table)]
     return common + (_documents(settings) if table == "documents" else _examples(settings, tasks))
 
 
@@ -42,6 +47,32 @@ def add_columns(frames: dict[str, pd.DataFrame], settings: Validate, tasks: Labe
     if (examples := frames.get("examples")) is not None:
         labelled = examples["task"].isin([task for task, labels in tasks.items() if labels])
         examples["label"] = (examples["task"] + ": " + examples["target"]).where(labelled)
+
+
+def add_shares(frames: dict[str, pd.DataFrame], rules: Sequence[OwnRule]) -> None:
+    """Add, for each rule of the user that limits the share of rows from above, which of them pass it."""
+    for rule in rules:
+        if rule.max_share is not None and rule.table in frames:
+            judged = frames[rule.table][rule_column(rule)]
+            frames[rule.table][_passes_column(rule)] = np.where(judged.isna(), np.nan, judged == "")
+
+
+def _passes_column(rule: OwnRule) -> str:
+    return f"{PASSES}{rule.name}"
+
+
+def _own(rule: OwnRule) -> Expectation:
+    """A rule of the user about each row or, where it has an upper limit, about the share of those that pass."""
+    make = _blocking if rule.severity == "block" else _warning
+    if rule.max_share is None:
+        once = {
+            "column": rule_column(rule),
+            "value_set": [""],
+            "mostly": 1.0 if rule.min_share is None else rule.min_share,
+        }
+        return make(rule.name, gxe.ExpectColumnValuesToBeInSet, **once)
+    limits = {"min_value": rule.min_share, "max_value": rule.max_share}
+    return make(rule.name, gxe.ExpectColumnMeanToBeBetween, column=_passes_column(rule), **limits)
 
 
 def _share_column(language: str) -> str:

@@ -18,25 +18,32 @@ from components.data.duplicates.decide import straddling
 from components.data.duplicates.near import Collection
 from components.data.duplicates.sketches import sketch
 from components.data.privacy.masking import mask
-from components.data.settings import Duplicates
+from components.data.settings import Duplicates, OwnRule
 from components.data.tables.records import SCHEMAS, main_text, split_text
 from components.data.tables.shards import batches
 from components.data.tables.split import SPLITS
+from components.data.validation import own_rules
 
 Measures = dict[str, Any]
 Needed = Mapping[str, Sequence[str]]
 """Task -> the inputs that its examples have to have."""
 
+BROKEN = "broken: "  # begins the column of a rule of the user
 GROUPS = {"documents": "source", "examples": "task"}
 
 
-def measure(root: Path, needed: Needed, duplicates: Duplicates | None) -> dict[str, pd.DataFrame]:
+def measure(
+    root: Path, needed: Needed, duplicates: Duplicates | None, rules: Sequence[OwnRule] = ()
+) -> dict[str, pd.DataFrame]:
     """The measures of those of the tables `documents` and `examples` below a folder that have rows.
 
-    Raises `BadData` when none has.
+    Each rule of the user has a column of its name. Raises `BadData` when none has.
     """
     with TemporaryDirectory() as scratch, Collection(Path(scratch) / "shingles", duplicates) as near:
-        measured = {table: pd.DataFrame(_rows(root, table, needed, near)) for table in SCHEMAS}
+        measured = {
+            table: pd.DataFrame(_rows(root, table, needed, near, [rule for rule in rules if rule.table == table]))
+            for table in SCHEMAS
+        }
         frames = {table: frame for table, frame in measured.items() if not frame.empty}
         if not frames:
             raise BadData(f"{root} has neither documents nor examples: see what the sources yield")
@@ -48,7 +55,7 @@ def measure(root: Path, needed: Needed, duplicates: Duplicates | None) -> dict[s
     return frames
 
 
-def _rows(root: Path, table: str, needed: Needed, near: Collection) -> Iterator[Measures]:
+def _rows(root: Path, table: str, needed: Needed, near: Collection, rules: Sequence[OwnRule]) -> Iterator[Measures]:
     """The measures of the rows of a table; of rows in splits the texts are added to a collection, in the same order."""
     folders = {split: root / table / split for split in SPLITS if (root / table / split).exists()}
     for split, folder in (folders or {"": root / table}).items():
@@ -56,8 +63,15 @@ def _rows(root: Path, table: str, needed: Needed, near: Collection) -> Iterator[
             rows = batch.to_pylist()
             if split:
                 near.add(sketch([_decides(table, row) for row in rows], near.settings))
-            for row in rows:
-                yield (_document(row) if table == "documents" else _example(row, needed)) | {"split": split}
+            judged = {rule_column(rule): own_rules.judged(rule, batch) for rule in rules if rule.table == table}
+            for number, row in enumerate(rows):
+                own = {column: found[number] for column, found in judged.items()}
+                yield (_document(row) if table == "documents" else _example(row, needed)) | {"split": split} | own
+
+
+def rule_column(rule: OwnRule) -> str:
+    """The column of what `own_rules.judged` says about the rows."""
+    return f"{BROKEN}{rule.name}"
 
 
 def _decides(table: str, row: Measures) -> str:

@@ -12,10 +12,11 @@ import great_expectations.expectations as gxe
 import pytest
 from ruamel.yaml import YAML
 
+from components.core import params
 from components.core.errors import BadData
 from components.core.stage import outcome
 from components.data import listing
-from components.data.settings import Duplicates, Validate
+from components.data.settings import Duplicates, OwnRule, Validate
 from components.data.tables.records import SCHEMAS, dump
 from components.data.tables.shards import ShardWriter
 from components.data.tables.split import SPLITS
@@ -153,6 +154,36 @@ def test_a_small_share_of_a_language_is_a_warning(folder: Path) -> None:
     report = check(folder, "raw")
     assert failed(report) == [("documents", "enough of the text is en", "warning")]
     assert report["success"]
+
+
+RULES = [
+    {"name": "no numbers", "severity": "warn", "table": "documents", "column": "text", "excludes": "[0-9]"},
+    {"name": "few are positive", "severity": "block", "table": "examples", "column": "target", "one_of": ["positive"]}
+    | {"max_share": 0.5},
+    {"name": "of another", "severity": "block", "table": "documents", "column": "text", "present": True}
+    | {"where": {"source": "other"}},
+    {"name": "mostly short", "severity": "block", "table": "documents", "column": "text", "max_characters": 7}
+    | {"min_share": 0.7},
+]
+
+
+def test_rules_of_the_user_block_or_warn_with_a_line_each(folder: Path) -> None:
+    rules = tuple(params.parse(rule | {"data": "raw"}, OwnRule, "rule") for rule in RULES)
+    write(folder / "raw", tables())
+    report = check(folder, "raw", dataclasses.replace(SETTINGS, rules=rules))
+    assert failed(report) == [
+        ("documents", "no numbers", "warning"),
+        ("documents", "of another", "blocking"),
+        ("examples", "few are positive", "blocking"),
+    ]
+    lines = {rule["name"]: explain([rule]) for rule in report["rules"]}
+    assert lines["no numbers"].startswith(
+        "documents: `no numbers` fails for 4 of 4 rows (notes 4), such as notes d text 0 (“text 0”), "
+    )
+    assert lines["few are positive"] == "examples: `few are positive` fails: 1 of the rows pass, and 0 to 0.5 may"
+    assert lines["of another"].endswith("fails: it judges no row: see its `column` and `where`")
+    pages = [path.read_text() for path in (folder / "docs").rglob("*.html")]
+    assert any("no numbers" in page for page in pages)
 
 
 def prepared() -> dict[str, Tables]:
