@@ -15,15 +15,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from components.api import chat, completions, embeddings, metrics, models, tasks
+from components.api import chat, completions, embeddings, feedback, metrics, models, tasks
 from components.api.admission import Admission
 from components.api.door import Door
 from components.api.errors import ApiError
 from components.api.exchange import House
 from components.api.live import Live
 from components.api.metrics import Metrics
-from components.api.requests import ChatRequest, ClassifyRequest, CompletionRequest, EmbeddingRequest, TaskRequest
+from components.api.requests import (
+    ChatRequest,
+    ClassifyRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    FeedbackRequest,
+    TaskRequest,
+)
 from components.api.settings import Serve
+from components.api.shadow import Shadows
+from components.traffic.log import Log
 
 CLOSED = 499  # as in nginx: the client went away, and nobody reads the answer
 
@@ -50,7 +59,8 @@ def create(settings: Serve, recipes: Sequence[str], version: str) -> FastAPI:
     """The application for these recipes; it follows the registry from its start to its end."""
     live = Live(recipes, settings)
     admission = Admission(settings.max_concurrent, settings.max_queued, settings.max_wait_seconds)
-    house = House(settings, live, admission, Metrics())
+    figures, log = Metrics(), Log(settings.log) if settings.log else None
+    house = House(settings, live, admission, figures, Shadows(), log, figures.count)
     house.metrics.watch(partial(_figures, house))
 
     @asynccontextmanager
@@ -60,7 +70,10 @@ def create(settings: Serve, recipes: Sequence[str], version: str) -> FastAPI:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+        await house.shadows.close()
         await live.close()
+        if log is not None:
+            await asyncio.to_thread(log.close)
 
     # No page of documentation: those of FastAPI load their scripts from elsewhere.
     app = FastAPI(title="lmforge", version=version, lifespan=following, docs_url=None, redoc_url=None)
@@ -84,27 +97,32 @@ def _add_routes(app: FastAPI, house: House) -> None:
     @app.post("/v1/chat/completions", responses=ERRORS)
     async def chat_completions(asked: ChatRequest, request: Request) -> Response:
         """Answer a conversation, whole or as server-sent events."""
-        return await house.answer(request, asked.model, partial(chat.answer, house, asked))
+        return await house.answer(request, asked.model, partial(chat.answer, asked))
 
     @app.post("/v1/completions", responses=ERRORS)
     async def text_completions(asked: CompletionRequest, request: Request) -> Response:
         """Continue texts."""
-        return await house.answer(request, asked.model, partial(completions.answer, house, asked))
+        return await house.answer(request, asked.model, partial(completions.answer, asked))
 
     @app.post("/v1/embeddings", responses=ERRORS)
     async def embed(asked: EmbeddingRequest, request: Request) -> Response:
         """The mean of the last hidden states of each text, at unit length."""
-        return await house.answer(request, asked.model, partial(embeddings.answer, house, asked))
+        return await house.answer(request, asked.model, partial(embeddings.answer, asked))
 
     @app.post("/v1/classify", responses=ERRORS)
     async def classify(asked: ClassifyRequest, request: Request) -> Response:
         """The label of each input, with the probabilities of all labels."""
-        return await house.answer(request, asked.model, partial(tasks.classify, house, asked))
+        return await house.answer(request, asked.model, partial(tasks.classify, asked))
 
     @app.post("/v1/tasks/{name}", responses=ERRORS)
     async def task(name: str, asked: TaskRequest, request: Request) -> Response:
         """The answer to a task that the model was taught, from its inputs by field."""
-        return await house.answer(request, asked.model, partial(tasks.answer, house, name, asked))
+        return await house.answer(request, asked.model, partial(tasks.answer, name, asked))
+
+    @app.post("/v1/feedback", responses=ERRORS)
+    async def judge(asked: FeedbackRequest) -> Response:
+        """Keep what a user says about an answer: a thumb, or what the answer should have been."""
+        return await feedback.answer(asked, house)
 
     @app.get("/v1/models", responses=ERRORS)
     async def list_models() -> Response:
@@ -141,6 +159,9 @@ def _figures(house: House) -> Iterator[Metric]:
     yield metrics.gauge("queued", "Requests that wait for their turn", house.admission.queued)
     yield metrics.versions(house.live.champions)
     yield from metrics.engines(house.live.champions)
+    yield from metrics.challengers({name: recipe.challenger for name, recipe in house.live.recipes.items()})
+    if house.log is not None:
+        yield metrics.kept(house.log)
 
 
 async def _of_ours(_: Request, error: Exception) -> Response:

@@ -1,6 +1,7 @@
 """POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat"""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 
 from components.api import asking, generating, shown
 from components.api.errors import ApiError
-from components.api.exchange import EventStream, House
+from components.api.events import EventStream
+from components.api.exchange import House
 from components.api.generating import AnswerPart, Answers
 from components.api.loaded import Loaded
 from components.api.requests import ChatRequest
@@ -17,22 +19,27 @@ from components.serving import request
 from components.serving.answering import AnswerWriter, Conversation, Labeller
 from components.serving.engine import Generation
 from components.serving.reply import Reply
+from components.traffic.served import Said, Served
 
+ROUTE = "/v1/chat/completions"
 WHOLE, PART = "chat.completion", "chat.completion.chunk"
 
 
-async def answer(house: House, asked: ChatRequest, version: Loaded) -> Response:
+async def answer(asked: ChatRequest, house: House, version: Loaded) -> Response:
     """The answer of a version, whole or as a stream. Raises `ApiError`."""
+    began = time.monotonic()
     with asking.as_api_error("messages"):
         conversation = request.conversation([_message(message.role, message.text) for message in asked.messages])
     if isinstance(version.model, Labeller):
-        return await _label(asked, version, version.model, conversation)
+        return await _label(house, asked, version, version.model, conversation)
     asking.check_answers(asked.n, house.settings)
     answers = await asyncio.to_thread(_prepared, house, asked, version, version.model, conversation)
     if asked.stream:
-        return EventStream(_events(house, asked, answers), house.settings.timeout_seconds)
+        events = _events(house, asked, conversation, answers, began)
+        return EventStream(events, house.settings.timeout_seconds)
     collected = await Collected(answers).all()
-    house.metrics.count(version, answers, collected)
+    head = shown.head(version, WHOLE, "chatcmpl", asked.model)
+    house.ended(_served(head["id"], asked, conversation, answers, collected, began))
     tokenizer = version.model.tokenizer
     choices = [
         {
@@ -46,7 +53,25 @@ async def answer(house: House, asked: ChatRequest, version: Loaded) -> Response:
         )
     ]
     used = shown.usage([answers.generations[0].prompt], collected.tokens)
-    return JSONResponse({**shown.head(version, WHOLE, "chatcmpl", asked.model), "choices": choices, "usage": used})
+    return JSONResponse({**head, "choices": choices, "usage": used})
+
+
+def _served(
+    identity: str,
+    asked: ChatRequest,
+    conversation: Conversation,
+    answers: Answers,
+    collected: Collected,
+    began: float,
+) -> Served:
+    """The request and its answers, as they are kept."""
+    said = [
+        Said(conversation, text.rstrip(), len(drawn), reason)
+        for text, drawn, reason in zip(collected.texts, collected.drawn, collected.reasons, strict=True)
+    ]
+    read = len(answers.generations[0].prompt)
+    first = collected.seconds_to_first
+    return shown.served(answers.version, identity, ROUTE, asked.by, said, read, began, seconds_to_first=first)
 
 
 def _prepared(
@@ -71,7 +96,9 @@ def _prepared(
     )
 
 
-async def _events(house: House, asked: ChatRequest, answers: Answers) -> AsyncIterator[dict[str, Any]]:
+async def _events(
+    house: House, asked: ChatRequest, conversation: Conversation, answers: Answers, began: float
+) -> AsyncIterator[dict[str, Any]]:
     """The events of a stream."""
     version = answers.version
     head = shown.head(version, PART, "chatcmpl", asked.model)
@@ -83,7 +110,7 @@ async def _events(house: House, asked: ChatRequest, answers: Answers) -> AsyncIt
     async for piece in answers.pieces():
         collected.add(piece)
         yield {**head, "choices": [_choice(asked, version, piece, trimmed[piece.place].add)], **beside}
-    house.metrics.count(version, answers, collected)
+    house.ended(_served(head["id"], asked, conversation, answers, collected, began))
     if wants_usage:
         used = shown.usage([answers.generations[0].prompt], collected.tokens)
         yield {**head, "choices": [], "usage": used}
@@ -116,21 +143,25 @@ class _Trimmed:
         return kept
 
 
-async def _label(asked: ChatRequest, version: Loaded, model: Labeller, conversation: Conversation) -> Response:
+async def _label(
+    house: House, asked: ChatRequest, version: Loaded, model: Labeller, conversation: Conversation
+) -> Response:
     """An encoder answers with a label, or a part of the message."""
+    began = time.monotonic()
     if asked.n > 1 or asked.logprobs or asked.constrained:
         raise ApiError(400, "a model that labels has one answer, without logprobs: /v1/classify has probabilities")
     with asking.as_api_error("messages"):
         ids = await asyncio.to_thread(model.prompt, conversation)
         [said] = await version.compute(lambda: model.answers([conversation]))
     used = shown.usage([ids], 0)
+    head = shown.head(version, PART if asked.stream else WHOLE, "chatcmpl", asked.model)
+    house.ended(shown.served(version, head["id"], ROUTE, asked.by, [Said(conversation, said, 0)], len(ids), began))
     if not asked.stream:
         message = {"role": "assistant", "content": said, "refusal": None}
         choices = [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}]
-        return JSONResponse({**shown.head(version, WHOLE, "chatcmpl", asked.model), "choices": choices, "usage": used})
+        return JSONResponse({**head, "choices": choices, "usage": used})
 
     async def events() -> AsyncIterator[dict[str, Any]]:
-        head = shown.head(version, PART, "chatcmpl", asked.model)
         yield {**head, "choices": [_delta(0, {"role": "assistant", "content": said})]}
         yield {**head, "choices": [_delta(0, {}, "stop")]}
 

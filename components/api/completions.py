@@ -1,6 +1,7 @@
 """POST /v1/completions: https://platform.openai.com/docs/api-reference/completions"""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from components.api import asking, generating, shown
 from components.api.errors import ApiError
-from components.api.exchange import EventStream, House
+from components.api.events import EventStream
+from components.api.exchange import House
 from components.api.generating import Answers
 from components.api.loaded import Loaded
 from components.api.requests import CompletionRequest
@@ -18,6 +20,10 @@ from components.api.shown import Collected
 from components.serving.answering import AnswerWriter
 from components.serving.engine import Drawn, Generation
 from components.serving.reply import Reply
+from components.traffic.served import TEXT, Said, Served
+
+ROUTE = "/v1/completions"
+KIND = "text_completion"
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,9 @@ class Echo:
     drawn: Sequence[Drawn] = ()
 
 
-async def answer(house: House, asked: CompletionRequest, version: Loaded) -> Response:
+async def answer(asked: CompletionRequest, house: House, version: Loaded) -> Response:
     """The continuations by a version, whole or as a stream. Raises `ApiError`."""
+    began = time.monotonic()
     model = asking.writer(version, "completions")
     asking.check_answers(len(asked.prompts) * asked.n, house.settings)
     prompts, answers = await asyncio.to_thread(_prepared, house, asked, version, model)
@@ -37,14 +44,36 @@ async def answer(house: House, asked: CompletionRequest, version: Loaded) -> Res
         lambda: [_echo(asked, model, *pair) for pair in zip(asked.prompts, prompts, strict=True)]
     )
     if asked.stream:
-        return EventStream(_events(house, asked, version, prompts, answers, echoes), house.settings.timeout_seconds)
+        events = _events(house, asked, version, prompts, answers, echoes, began)
+        return EventStream(events, house.settings.timeout_seconds)
     collected = await Collected(answers).all()
-    house.metrics.count(version, answers, collected)
+    head = shown.head(version, KIND, "cmpl", asked.model)
+    house.ended(_served(head["id"], asked, version, prompts, collected, began))
     choices = [
         _choice(asked, model, echoes[place // asked.n], collected, place) for place in range(len(prompts) * asked.n)
     ]
-    head = shown.head(version, "text_completion", "cmpl", asked.model)
     return JSONResponse({**head, "choices": choices, "usage": shown.usage(prompts, collected.tokens)})
+
+
+def _served(
+    identity: str,
+    asked: CompletionRequest,
+    version: Loaded,
+    prompts: Sequence[Sequence[int]],
+    collected: Collected,
+    began: float,
+) -> Served:
+    """The request and its answers, as they are kept: each prompt as a text."""
+    decode = version.model.tokenizer.decode
+    texts = [prompt if isinstance(prompt, str) else decode(prompt) for prompt in asked.prompts]
+    said = [
+        Said([{"role": TEXT, "content": texts[place // asked.n]}], text, len(drawn), reason)
+        for place, (text, drawn, reason) in enumerate(
+            zip(collected.texts, collected.drawn, collected.reasons, strict=True)
+        )
+    ]
+    read, first = sum(map(len, prompts)), collected.seconds_to_first
+    return shown.served(version, identity, ROUTE, asked.by, said, read, began, seconds_to_first=first)
 
 
 def _choice(asked: CompletionRequest, model: AnswerWriter, echo: Echo, said: Collected, place: int) -> dict[str, Any]:
@@ -88,10 +117,11 @@ async def _events(
     prompts: Sequence[Sequence[int]],
     answers: Answers,
     echoes: Sequence[Echo],
+    began: float,
 ) -> AsyncIterator[dict[str, Any]]:
     """The events of a stream."""
     tokenizer = version.model.tokenizer
-    head = shown.head(version, "text_completion", "cmpl", asked.model)
+    head = shown.head(version, KIND, "cmpl", asked.model)
     wants_usage = asked.stream_options is not None and asked.stream_options.include_usage
     lengths = [0] * (len(prompts) * asked.n)  # of what was shown, in characters
 
@@ -110,7 +140,7 @@ async def _events(
     async for piece in answers.pieces():
         collected.add(piece)
         yield event(piece.place, piece.text, [piece.drawn] if piece.drawn else [], piece.reason)
-    house.metrics.count(version, answers, collected)
+    house.ended(_served(head["id"], asked, version, prompts, collected, began))
     if wants_usage:
         yield {**head, "choices": [], "usage": shown.usage(prompts, collected.tokens)}
 

@@ -14,7 +14,7 @@ from components.api.loaded import Loaded
 from components.api.requests import EmbeddingRequest
 
 
-async def answer(house: House, asked: EmbeddingRequest, version: Loaded) -> Response:
+async def answer(asked: EmbeddingRequest, house: House, version: Loaded) -> Response:
     """The vectors of the inputs. Raises `ApiError`."""
     asking.check_answers(len(asked.inputs), house.settings)
     with asking.as_api_error("input"):

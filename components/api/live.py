@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.api import loaded
+from components.api.challenger import AGAIN_AFTER, Challenger
 from components.api.errors import ApiError, unavailable
 from components.api.loaded import Loaded
 from components.api.settings import Serve
 from components.core.errors import BadSettings
 from components.core.recipe import model_name, of_model
 from components.registry import store
-from components.registry.store import CHAMPION, Version
+from components.registry.store import CHALLENGER, CHAMPION, Version
 
 log = logging.getLogger("lmforge.api")
 
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a version
-AGAIN_AFTER = 30.0  # seconds before a version that failed is tried once more
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class RecipeVersions:
         self.failure: Failure | None = None
         self.aliases: Mapping[str, int] = {}
         self.versions: dict[int, Version] = {}  # those that an alias points to
+        self.challenger = Challenger(model_name(name), settings)
         self._settings = settings
         self._others: dict[int, Loaded] = {}  # the one asked for last at the end
         self._loading = asyncio.Lock()
@@ -63,6 +64,8 @@ class RecipeVersions:
             self.failure = None
         elif not self._failed_lately(number):
             await self._promote(number)
+        if self.champion is not None:
+            await self.challenger.follow(self.aliases.get(CHALLENGER), self.champion.version.number, self.get)
 
     async def get(self, ref: str) -> Loaded:
         """The version with this alias or number, loaded if it is not. Raises `ApiError`."""
@@ -97,6 +100,7 @@ class RecipeVersions:
             "version": champion and champion.version.number,
             "digest": champion and champion.version.digest,
             "aliases": dict(self.aliases),
+            "challenger": self.challenger.state(),
             "failure": self.failure and {"version": self.failure.number, "reason": self.failure.reason},
         }
 
@@ -116,10 +120,14 @@ class RecipeVersions:
         return await asyncio.to_thread(_fetch, model_name(self.name), number, self._settings)
 
     def _keep(self, number: int, one: Loaded) -> None:
-        """Keep a version beside the champion, as one may go back to it; of too many the oldest is closed."""
+        """Keep a version beside the champion, as one may go back to it; of too many the oldest is closed.
+
+        The challenger that is asked something stays.
+        """
         self._others[number] = one
-        while len(self._others) > self._settings.kept_versions:
-            self._retire(self._others.pop(next(iter(self._others))))
+        free = [other for other, kept in self._others.items() if kept is not self.challenger.version]
+        for other in free[: max(0, len(free) - self._settings.kept_versions)]:
+            self._retire(self._others.pop(other))
 
     def _retire(self, one: Loaded) -> None:
         task = asyncio.create_task(one.close())
@@ -173,6 +181,11 @@ class Live:
             raise unknown(model)
         with (await recipe.get(ref or CHAMPION)).answering() as one:
             yield one
+
+    def challenger(self, model: str) -> Challenger | None:
+        """The challenger beside the version that a request names, if that is a champion by its recipe alone."""
+        recipe = self.recipes.get(of_model(model))
+        return recipe.challenger if recipe else None
 
     async def close(self) -> None:
         """Let all answers end, then close all versions."""

@@ -6,9 +6,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from components.api.generating import Answers
+from components.api.challenger import Challenger
 from components.api.loaded import Loaded
-from components.api.shown import Collected
+from components.traffic.log import Log
+from components.traffic.served import Served
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -32,13 +33,13 @@ class Metrics:
         )
         self._tokens = Counter("lmforge_tokens", "Tokens of prompts and answers", ["version", "kind"], registry=ours)
 
-    def count(self, version: Loaded, answers: Answers, collected: Collected) -> None:
+    def count(self, served: Served) -> None:
         """Count the tokens of a request and its answers."""
-        read = sum(len(generation.prompt) for generation in answers.generations)
-        self._tokens.labels(version.fingerprint, "prompt").inc(read)
-        self._tokens.labels(version.fingerprint, "answer").inc(collected.tokens)
-        if collected.seconds_to_first is not None:
-            self._first_token.observe(collected.seconds_to_first)
+        version = f"{served.model}-{served.version}-{served.digest[:12]}"
+        self._tokens.labels(version, "prompt").inc(served.prompt_tokens)
+        self._tokens.labels(version, "answer").inc(served.answer_tokens)
+        if served.seconds_to_first is not None:
+            self._first_token.observe(served.seconds_to_first)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer; a status of 0 is that of a client that went away before it had one."""
@@ -86,3 +87,41 @@ def engines(champions: Mapping[str, Loaded]) -> Iterator[Metric]:
         for recipe, found in figures.items():
             family.add_metric([recipe], getattr(found, name))
         yield family
+
+
+SHADOW = {"requests", "failed", "skipped", "answers", "agreement", "label_difference"}
+BOTH = {"seconds", "characters", "refused"}
+CANARY = {"answered": "Answers by the canary", "failed": "Requests in which it failed"}
+
+
+def challengers(found: Mapping[str, Challenger]) -> Iterator[Metric]:
+    """What is known of the challengers: in the shadow, and as canaries."""
+    states = {recipe: state for recipe, one in found.items() if (state := one.state()) is not None}
+    shadows = {recipe: state["shadow"] for recipe, state in states.items() if state["shadow"]}
+    for name in sorted(SHADOW):
+        family = GaugeMetricFamily(f"lmforge_shadow_{name}", f"See docs/watch.md: {name}", labels=["recipe"])
+        for recipe, figures in shadows.items():
+            if name in figures:
+                family.add_metric([recipe], figures[name])
+        yield family
+    for name in sorted(BOTH):
+        family = GaugeMetricFamily(f"lmforge_shadow_{name}", f"See docs/watch.md: {name}", labels=["recipe", "by"])
+        for recipe, figures in shadows.items():
+            for side in ("champion", "challenger"):
+                if side in figures:
+                    family.add_metric([recipe, side], figures[side][name])
+        yield family
+    for name, text in CANARY.items():
+        family = GaugeMetricFamily(f"lmforge_canary_{name}", text, labels=["recipe"])
+        for recipe, state in states.items():
+            if state["canary"]:
+                family.add_metric([recipe], state["canary"][name])
+        yield family
+
+
+def kept(log: Log) -> Metric:
+    """What became of the answers that were to be kept."""
+    family = CounterMetricFamily("lmforge_log_answers", "Answers that were to be kept", labels=["outcome"])
+    for outcome, count in vars(log.outcomes).items():
+        family.add_metric([outcome], count)
+    return family

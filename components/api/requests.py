@@ -74,6 +74,11 @@ class Generating(_Request):
     prompt_cache_key: str | None = None
 
     @property
+    def by(self) -> str | None:
+        """Who asks, by OpenAI's older or newer name for it."""
+        return self.user or self.safety_identifier
+
+    @property
     def constrained(self) -> bool:
         """Whether an answer has to be something."""
         form = self.response_format
@@ -167,6 +172,7 @@ class TaskRequest(_Request):
 
     model: Annotated[str, Field(max_length=200)]
     inputs: Inputs | Annotated[list[Inputs], Field(min_length=1)]
+    user: str | None = None
 
 
 class ClassifyRequest(_Request):
@@ -175,3 +181,15 @@ class ClassifyRequest(_Request):
     model: Annotated[str, Field(max_length=200)]
     task: str | None = None  # where the model was taught only one that has labels
     input: str | Inputs | Annotated[list[str | Inputs], Field(min_length=1)]
+    user: str | None = None
+
+
+class FeedbackRequest(_Request):
+    """POST /v1/feedback: what a user says about an answer."""
+
+    id: Annotated[str, Field(max_length=100)]  # of the response
+    choice: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    thumb: Literal["up", "down"] | None = None
+    corrected: Annotated[str, Field(min_length=1)] | None = None  # what the answer should have been
+    consent: bool = False  # that a model is trained on it
+    user: str | None = None

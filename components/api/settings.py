@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from components.traffic.settings import KeepAnswers
+
 
 @dataclass(frozen=True, kw_only=True)
 class Serve:
@@ -27,6 +29,9 @@ class Serve:
     max_answers: Annotated[int, Ge(1)]  # of a request: its prompts times n
     prompt_chunk: Annotated[int, Ge(1)]  # tokens of prompts that are read between two tokens of the answers under way
     kept_prefix_tokens: Annotated[int, Ge(0)]  # of prompts, kept for others that begin alike
+    shadow: Annotated[float, Gt(0), Le(1)] | None = None  # of the requests: @challenger answers too, unseen
+    canary: Annotated[float, Gt(0), Le(0.5)] | None = None  # of the requests: @challenger answers instead
+    log: KeepAnswers | None = None  # requests and answers are kept; unset: none
     requests_per_minute: Annotated[int, Ge(1)] | None = None  # of each key, or without keys of each address
     keys: Path | None = None  # a file of hashes, from `lmforge serve-key`; unset: everybody is answered
     cors_origins: tuple[str, ...] | None = None  # web pages of other origins that may call; unset: none

@@ -9,6 +9,7 @@ from components.api.generating import AnswerPart, Answers
 from components.api.loaded import Loaded
 from components.serving.engine import Drawn
 from components.tokenizer.tokenizer import Tokenizer
+from components.traffic.served import Said, Served
 
 
 def head(version: Loaded, kind: str, prefix: str, model: str) -> dict[str, Any]:
@@ -26,6 +27,22 @@ def usage(prompts: Sequence[Sequence[int]], generated: int) -> dict[str, int]:
     """How many tokens were read, each prompt once, and generated."""
     read = sum(map(len, prompts))
     return {"prompt_tokens": read, "completion_tokens": generated, "total_tokens": read + generated}
+
+
+def served(
+    version: Loaded,
+    identity: str,
+    route: str,
+    user: str | None,
+    answers: Sequence[Said],
+    prompt_tokens: int,
+    began: float,
+    **more: Any,
+) -> Served:
+    """A request that this version has just answered, as it is counted, compared and kept."""
+    one = version.version
+    seconds = time.monotonic() - began
+    return Served(identity, route, one.name, one.number, one.digest, user, answers, prompt_tokens, seconds, **more)
 
 
 class Collected:

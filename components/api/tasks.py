@@ -1,6 +1,7 @@
 """POST /v1/tasks/NAME and /v1/classify: the tasks that a model was taught, from inputs by field."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from components.serving.engine import Generation
 from components.serving.reply import Reply
 from components.tasks import prompts
 from components.tasks.task import Task
+from components.traffic.served import Said
+
+ROUTE = "/v1/tasks"
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,28 @@ class Asked:
     ids: list[int]
 
 
-async def classify(house: House, asked: ClassifyRequest, version: Loaded) -> Response:
+async def classify(asked: ClassifyRequest, house: House, version: Loaded) -> Response:
     """The label of each input, with the probabilities of all labels. Raises `ApiError`."""
     task = _to_classify(version, asked.task)
     inputs = asked.input if isinstance(asked.input, list) else [asked.input]
     examples = [{_main_field(task): one} if isinstance(one, str) else one for one in inputs]
-    return await _answer(house, task, examples, asked.model, version)
+    return await _answer(house, task, examples, asked, version)
 
 
-async def answer(house: House, name: str, asked: TaskRequest, version: Loaded) -> Response:
+async def answer(name: str, asked: TaskRequest, house: House, version: Loaded) -> Response:
     """The answer to each input: a label with probabilities, text, or entities. Raises `ApiError`."""
     examples = asked.inputs if isinstance(asked.inputs, list) else [asked.inputs]
-    return await _answer(house, _named(version, name), examples, asked.model, version)
+    return await _answer(house, _named(version, name), examples, asked, version)
 
 
 async def _answer(
-    house: House, task: Task, examples: Sequence[Mapping[str, str]], model: str, version: Loaded
+    house: House,
+    task: Task,
+    examples: Sequence[Mapping[str, str]],
+    asked: ClassifyRequest | TaskRequest,
+    version: Loaded,
 ) -> Response:
+    began = time.monotonic()
     asking.check_answers(len(examples), house.settings)
     with asking.as_api_error("inputs"):
         read = await asyncio.to_thread(lambda: [_read(version, task, example) for example in examples])
@@ -58,10 +67,20 @@ async def _answer(
         data = await version.compute(lambda: [_marked(labeller, task, one) for one in read])
     else:
         data = [await _written(house, version, version.model, one) for one in read]
+    said = [_said(task, example, entry) for example, entry in zip(examples, data, strict=True)]
     entries = [{"index": place, **entry} for place, entry in enumerate(data)]
-    head = {"object": "list", "task": task.name, "model": model, "system_fingerprint": version.fingerprint}
     used = shown.usage([one.ids for one in read], sum(entry.pop("tokens", 0) for entry in entries))
+    head = shown.head(version, "list", "task", asked.model) | {"task": task.name}
+    more = {"task": task.name, "labels": bool(task.labels)}
+    house.ended(shown.served(version, head["id"], ROUTE, asked.user, said, used["prompt_tokens"], began, **more))
     return JSONResponse({**head, "data": entries, "usage": used})
+
+
+def _said(task: Task, inputs: Mapping[str, str], entry: Mapping[str, Any]) -> Said:
+    """An answer as it is kept: the inputs as the prompt that a user of chat would write."""
+    turns = task.turns({field: inputs.get(field, "") for field in task.fields})
+    text = entry["label"] if task.labels else entry["text"]
+    return Said(turns, text, entry.get("tokens", 0), entry.get("finish_reason", "stop"))
 
 
 def _named(version: Loaded, name: str) -> Task:
@@ -133,5 +152,4 @@ async def _written(house: House, version: Loaded, model: AnswerWriter, one: Aske
     generation = Generation(tuple(one.ids), new_tokens, frozenset(model.end), defaults, model.defaults.seed)
     answers = Answers(version, [generation], [Reply(model.tokenizer, (), model.tokenizer.lead)])
     collected = await Collected(answers).all()
-    house.metrics.count(version, answers, collected)
     return {"text": collected.texts[0].rstrip(), "finish_reason": collected.reasons[0], "tokens": collected.tokens}

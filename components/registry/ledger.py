@@ -23,7 +23,7 @@ from components.core.files import STATE, flush
 
 LEDGER = STATE / "ledger" / "ledger.jsonl"
 
-Kind = Literal["start", "decision", "approval", "rejection", "promotion", "rollback", "repair"]
+Kind = Literal["start", "decision", "approval", "rejection", "promotion", "rollback", "canary", "repair"]
 
 NOTHING = "0" * 64
 """The previous hash of the first entry."""

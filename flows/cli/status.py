@@ -144,6 +144,7 @@ def served() -> Iterator[Line]:
             yield Line("serve", f"{address} cannot read the registry: {found['registry']}", False)
         for name, model in found["models"].items():
             yield _of_model(address, name, model)
+            yield from _of_challenger(name, model["challenger"])
 
 
 def _of_model(address: str, name: str, model: Mapping[str, Any]) -> Line:
@@ -151,6 +152,35 @@ def _of_model(address: str, name: str, model: Mapping[str, Any]) -> Line:
     if model["failure"]:
         return Line("serve", f"{address} {now}; {model['failure']['reason']}", False)
     return Line("serve", f"{address} {now}")
+
+
+def _of_challenger(name: str, found: Mapping[str, Any] | None) -> Iterator[Line]:
+    """What a challenger does beside the champion, and how the two compare."""
+    if found is None:
+        return
+    what = f"{name} version {found['version']}"
+    if found["problem"]:
+        yield Line("challenger", f"{what}: {found['problem']}", False)
+    elif canary := found["canary"]:
+        counts = f"{canary['answered']} so far, {canary['failed']} failed"
+        yield Line("challenger", f"{what} answers {canary['share']:.1%} of the requests: {counts}")
+    if shadow := found["shadow"]:
+        yield Line("shadow", f"{what} {_compared(shadow)}")
+
+
+def _compared(found: Mapping[str, Any]) -> str:
+    if not found["answers"]:
+        return f"was asked {found['requests']} requests beside the champion, and failed in {found['failed']}"
+    sides = [found[side] for side in ("champion", "challenger")]
+    seconds, characters, refused = (
+        " and ".join(form.format(side[name]) for side in sides)
+        for name, form in (("seconds", "{:.3f}"), ("characters", "{:.0f}"), ("refused", "{:.1%}"))
+    )
+    return (
+        f"agrees in {found['agreement']:.1%} of {found['answers']} answers; champion and challenger take {seconds} s, "
+        f"write {characters} characters, refuse {refused}; labels differ by {found['label_difference']:.1%}; "
+        f"{found['failed']} failed"
+    )
 
 
 def _last_decision() -> Iterator[Line]:

@@ -13,7 +13,7 @@ import pytest
 from components.api import keys
 from components.api.admission import Rate
 from components.api.errors import ApiError
-from components.api.exchange import EventStream
+from components.api.events import EventStream
 from components.core.errors import BadSettings
 from tests.components.support import serving
 from tests.components.support.serving import SETTINGS, WRITER
