@@ -11,6 +11,9 @@ ROW = 42.0  # height of a row of intervals
 LABELS = 250.0  # width of their labels
 MARGIN = 16.0
 AXIS = 34.0  # height below the axis
+LONGEST = 34  # characters of a label of a bar
+BAR = 26.0  # height of a row of bars
+BAR_TEXT = 190.0  # width of what stands behind them
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,15 @@ class Mark:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class BarPart:
+    """A piece of a bar; `style` is the CSS class of what it belongs to."""
+
+    style: str
+    name: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,59 @@ def line(points: Sequence[tuple[float, float]], name: str, style: str) -> Markup
     parts.append(f'<circle class="{style}" cx="{x(a):.1f}" cy="{y(b):.1f}" r="4"><title>{b:.4g}</title></circle>')
     parts.append(_text(x(a) + 9, y(b) + 4, f"{b:.3g}", "value"))
     return _svg(parts, width, height, name)
+
+
+def bars(rows: Sequence[tuple[str, Sequence[BarPart], str]], *, shares: bool = False) -> Markup:
+    """A bar for each label, of pieces one behind the other, and a text behind it; as shares all are equally long."""
+    sums = [sum(part.value for part in parts) for _, parts, _ in rows]
+    end = WIDTH - BAR_TEXT
+    drawn = []
+    for number, (label, parts, text) in enumerate(rows):
+        top = BAR * number + 4
+        scale = Scale(0, (sums[number] if shares else max(sums)) or 1, LABELS, end)
+        drawn.append(_text(LABELS - 14, top + 13, _cut(label), "label end"))
+        done = 0.0
+        for part in parts:
+            drawn.append(_piece(part, scale(done), scale(done + part.value), top))
+            done += part.value
+        drawn.append(_text((end if shares else scale(done)) + 10, top + 13, text, "tick"))
+    return _svg(drawn, WIDTH, BAR * len(rows) + 4)
+
+
+def columns(buckets: Sequence[tuple[str, float]], name: str, style: str) -> Markup:
+    """A column for each bucket, with its label below and its value above; `name` says what is counted."""
+    width, height, left = 460.0, 220.0, 8.0
+    room = (width - 2 * left) / max(1, len(buckets))
+    scale = Scale(0, max((value for _, value in buckets), default=0) or 1, height - AXIS, MARGIN + 8)
+    parts = []
+    for number, (label, value) in enumerate(buckets):
+        x, y = left + room * (number + 0.12), scale(value)
+        parts.append(
+            f'<rect class="{style}" x="{x:.1f}" y="{y:.1f}" width="{room * 0.76:.1f}" '
+            f'height="{height - AXIS - y:.1f}" rx="2"><title>{escape(label)}: {value:,g}</title></rect>'
+        )
+        parts.append(_text(x + room * 0.38, height - AXIS + 16, label, "tick middle"))
+        parts.append(_text(x + room * 0.38, y - 5, short(value), "tick middle"))
+    return _svg(parts, width, height, name)
+
+
+def short(value: float) -> str:
+    """A number in a few digits: 950, 12.3k, 4.5M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def _cut(label: str) -> str:
+    """A label that fits in front of its bar."""
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+
+
+def _piece(part: BarPart, start: float, end: float, top: float) -> str:
+    title = escape(f"{part.name}: {part.value:,g}")
+    size = f'x="{start:.1f}" y="{top:.1f}" width="{max(0.0, end - start):.1f}" height="{BAR - 9:g}"'
+    return f'<rect class="{part.style}" {size}><title>{title}</title></rect>' if part.value else ""
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:

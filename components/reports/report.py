@@ -9,44 +9,16 @@ from markupsafe import Markup
 
 from components.core import recipe, templates
 from components.core.files import read_json
-from components.evaluation.scores import SAME_INPUT, TRIVIAL
+from components.evaluation.scores import TRIVIAL
 from components.reports import charts, data_summary
 from components.reports.charts import Mark
+from components.reports.names import words
 
 if TYPE_CHECKING:
     from components.lineage.chain import Link
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 STYLES = {TRIVIAL: "trivial"}  # any other baseline is a "rival"
-WORDS = {
-    "all": "all, sources equal",
-    "by_size": "all, sources by size",
-    "chrf": "chrF",
-    "description": "description in one line",
-    "description_fr": "description, French",
-    "entities": "named entities",
-    "entity_f1": "F1 of entities",
-    "first_words": "first words of the text",
-    "interview": "dialogue: interview",
-    "known_entities": "entities of the train split",
-    "line_of_question": "line that begins with the question",
-    "majority": "most frequent answer",
-    "majority_by_question": "most frequent answer to the question",
-    "rouge_l": "ROUGE-L",
-    "sentiment_en": "sentiment, English",
-    "sentiment_zh": "sentiment, Chinese",
-    "small_talk": "dialogue: small talk",
-    "tfidf_logistic_regression": "TF-IDF and logistic regression",
-    "tfidf_nearest": "answer to the most similar text",
-    "topic_fr": "topic, French",
-    "translation_de_en": "translation, German to English",
-    "translation_en_de": "translation, English to German",
-    "translation_en_zh": "translation, English to Chinese",
-    "translation_zh_en": "translation, Chinese to English",
-    "words_after_is": "words after “is a”",
-    "zh": "Chinese",
-    "en": "English",
-}
 TOKENS = "Loss, in nats per token"
 ANSWERS = "Loss, in nats per target (at replay steps, of documents)"
 FIGURES = {  # of the validation, whichever exists
@@ -94,9 +66,6 @@ def render(root: Path, lineage: Mapping[str, str], chain: Sequence["Link"] = (),
         texts=[sample for sample in read_json(writer / "samples.json") if sample["task"] == "text"],
         documents=data_summary.documents(root / "data"),
         examples=data_summary.examples(root / "data"),
-        rejected=data_summary.rejected(root / "data"),
-        masked=data_summary.masked(root / "data"),
-        rules=data_summary.rules(root / "reports/validation"),
         splits=data_summary.SPLITS,
     )
 
@@ -146,12 +115,6 @@ def curves(root: Path, model: str) -> list[tuple[str, Markup]]:
     folder = root / recipe.curves(model)
     caption = TOKENS if model == recipe.BASE else ANSWERS
     return [_curve(folder / "loss.csv", "loss", caption, "model"), _validation(folder / "validation.csv")]
-
-
-def words(name: str) -> str:
-    """A name from the reports, for people."""
-    plain = name.removesuffix(SAME_INPUT)
-    return WORDS.get(plain, plain.replace("_", " ")) + (", same input" if plain != name else "")
 
 
 def _bits_rows(models: Sequence[Scores], kind: str) -> list[tuple[str, list[Mark]]]:

@@ -5,8 +5,8 @@ end-of-text token, and begins with the token that its tokenizer sets before a te
 train split each shard has the documents of one source and, where training goes on from a pinned version, either those
 that it was given or new ones. `index.parquet` has the location of each document's tokens, in row groups that hold
 documents of one shard; `lookup.npy` maps the id of a document to its row there (`components/core/id_index.py`).
-`manifest.json` summarises the shards. With the setting `pairs` the tables of examples and the definitions of their
-tasks are beside them.
+`manifest.json` summarises the shards, and `usage.npy` has how often each id stands in the train split. With the setting
+`pairs` the tables of examples and the definitions of their tasks are beside them.
 docs/decisions.md, "Pretraining depends on tasks where it reads examples"
 """
 
@@ -34,6 +34,7 @@ EXAMPLES = Path("data/prepared/examples")
 DEFINITIONS = Path("data/tasks.yaml")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")
+USAGE = "usage.npy"  # of the vocabulary
 SPLITS = ("train", "validation", "test")
 ROWS_PER_GROUP = 4096  # of the index: how many are read to find a row
 INDEX = pa.schema(
@@ -130,6 +131,16 @@ def framed(ids: np.ndarray, lengths: np.ndarray, around: tuple[int, ...]) -> np.
     return np.insert(ids, places.ravel(), np.tile(around, len(lengths)))
 
 
+def count_tokens(folder: Path, shards: list[Shard], vocab_size: int) -> np.ndarray:
+    """How often each id stands in the train split, [V]."""
+    counts = np.zeros(vocab_size, np.int64)
+    for shard in shards:
+        if shard.split == "train":
+            tokens = np.fromfile(folder / shard.file, token_type(vocab_size))
+            counts += np.bincount(tokens, minlength=vocab_size)
+    return counts
+
+
 def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
     """The smallest type of a shard that holds every id."""
     return np.uint16 if vocab_size <= 1 << 16 else np.uint32
@@ -180,6 +191,7 @@ def main() -> None:
                 if len(index):
                     writer.write_table(index, row_group_size=ROWS_PER_GROUP)
     id_index.write(TOKENS / "lookup.npy", documents, np.arange(len(documents)))
+    np.save(TOKENS / USAGE, count_tokens(TOKENS, shards, tokenizer.vocab_size))
     manifest = {
         "vocab_size": tokenizer.vocab_size,
         "end_of_text": tokenizer.end_of_text,

@@ -120,6 +120,17 @@ def takedown(
             print(f"lmforge lineage document {entry.row}   says which versions saw it")
 
 
+@app.command()
+def page() -> None:
+    """Write reports/data.html: what became of the rows of the sources, as far as the stages have come."""
+    from components.core.files import write_atomically
+    from components.reports import data_page
+    from flows.services import pages
+
+    write_atomically(pages.DATA, data_page.render(Path.cwd()))
+    print(f"{pages.DATA} is the page")
+
+
 def _name(location: str) -> str:
     """A name for the source: that of the file, folder or dataset, in small letters, digits and underscores."""
     stem = location.removeprefix("hub:").partition("@")[0].rstrip("/").rpartition("/")[2].partition(".")[0]

@@ -71,6 +71,7 @@ def show_links(recipe: str, stage_key: str) -> None:
     docs = [STATE / "data-docs" / table / "index.html" for table in ("raw", "prepared")]
     lines = [
         _link("The report", pages.report(recipe)),
+        _link("The data, step by step", pages.DATA),
         *(_link(f"Data Docs, {path.parent.name}", path) for path in docs if path.exists()),
     ]
     run = tracking.find(stage_key)

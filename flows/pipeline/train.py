@@ -25,7 +25,7 @@ from components.lineage.tags import tags_of
 from components.registry import champion, store
 from components.registry.decision import Decision, Rule
 from components.registry.store import Version
-from components.reports import report
+from components.reports import data_page, report
 from flows import console, recipes
 from flows.dvc import graph
 from flows.dvc.graph import Plan
@@ -309,6 +309,7 @@ def write_report(release: Release) -> None:
         tags["alias"] = release.aliases[0]
     links = chain.links(chain.read(Path.cwd(), release.version))
     write_atomically(page, report.render(Path.cwd(), tags, links, recipe))
+    write_atomically(pages.DATA, data_page.render(Path.cwd()))
     write_atomically(page.with_name(f"decision-{recipe}.json"), release.decision.to_json())
     artifacts.show_scores(recipe)
     artifacts.show_links(recipe, tags["stage_key"])

@@ -12,6 +12,9 @@ from flows.services import network, service, state
 
 _MODE = "workflowType=machine_learning"  # otherwise MLflow opens its pages for generative AI, which show no curves
 
+DATA = Path("reports/data.html")
+"""The page about the data, to which each report page links."""
+
 
 def report(recipe: str) -> Path:
     """The report page of a recipe's model."""
@@ -30,7 +33,7 @@ def addresses(record: Mapping[str, Any], recipes: Sequence[str]) -> Iterator[str
     if "serve" in found:
         yield f"OpenAI's API (models answer)    {found['serve']['page']}/v1"
     for path in filter(Path.exists, map(report, recipes)):
-        yield f"Report (scores, samples)        {found['pages']['page']}/{worktree.BY_HAND}/{path}"
+        yield f"Report (scores, samples, data)  {found['pages']['page']}/{worktree.BY_HAND}/{path}"
 
 
 def mlflow() -> str:
