@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.core import params
+from components.data.cleaning.rows import clean_documents
 from components.data.duplicates.decide import near_copies
 from components.data.duplicates.near import Collection
 from components.data.duplicates.passages import Passages
@@ -34,7 +35,7 @@ from components.data.duplicates.sketches import sketch
 from components.data.settings import Duplicates, Prepare
 from components.data.tables.records import DOCUMENTS
 from components.data.tables.shards import batches
-from components.stages.prepare import RAW, clean_documents
+from components.stages.prepare import RAW
 
 PAIRS = 1000  # planted just above the threshold, and as many just below it
 WIDTH = 0.05  # of the similarities on either side of the threshold
@@ -177,7 +178,7 @@ def datasketch(corpus: Corpus, settings: Prepare) -> set[tuple[int, int]]:
 def cleaning(corpus: Corpus, settings: Prepare) -> set[tuple[int, int]]:
     """All that `prepare` does to a document before it looks for copies; no pairs."""
     for rows in _rows(corpus):
-        clean_documents(pa.RecordBatch.from_pylist(rows, DOCUMENTS), settings.documents)
+        clean_documents(pa.RecordBatch.from_pylist(rows, DOCUMENTS), settings)
     return set()
 
 

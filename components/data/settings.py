@@ -71,6 +71,7 @@ class DocumentLimits:
     max_symbols: Annotated[float, Interval(ge=0, le=1)]
     max_unreadable: Annotated[float, Interval(ge=0, le=1)]
     max_repeated_lines: Annotated[float, Interval(ge=0, le=1)]
+    min_confidence: Annotated[float, Interval(gt=0, le=1)] | None = None  # in a language that no source declares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ class Prepare:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    repair_encoding: bool  # of lines that were decoded by another encoding than their own
     documents: DocumentLimits
     examples: ExampleLimits
     splits: Shares

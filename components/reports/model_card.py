@@ -41,7 +41,7 @@ def render(model: Path, reports: Path, data: Path, settings: Package) -> str:
     config, form = hf.read_config(model), _form(content["model_type"])
     training = read_json(model / "training.json")
     sources = documents(data / "documents" / "train")
-    languages = sorted({row["language"] for row in sources})
+    languages = sorted({row["language"].partition("-")[0] for row in sources})  # the hub knows no scripts
     return templates.load(TEMPLATE).render(
         header=yaml.safe_dump(header(scores, languages, form, settings), allow_unicode=True, sort_keys=False),
         name=f"lmforge-{scores['model']}",

@@ -16,19 +16,16 @@ from components.core import id_index, params, stage
 from components.core.errors import BadData
 from components.core.files import STATE, write_json
 from components.core.progress import track
-from components.data import takedown
-from components.data.cleaning import language, quality
-from components.data.cleaning.normalise import normalise
 from components.data.cleaning.parts import parts
+from components.data.cleaning.rows import CHANGES, CONFIDENCE, PERSONAL, REASON, VALUE, clean_documents, clean_examples
 from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item
 from components.data.duplicates.decide import Decisions, Rejection, RowFacts, decide
 from components.data.duplicates.passages import Passages
 from components.data.duplicates.sketches import sketch
-from components.data.privacy.masking import mask
-from components.data.settings import DocumentLimits, ExampleLimits, Prepare
+from components.data.settings import Prepare
 from components.data.tables.parallel import ordered
-from components.data.tables.records import MESSAGES, ROWS, SCHEMAS, all_texts, dump, dump_turns, main_text, split_text
+from components.data.tables.records import DOCUMENTS, EXAMPLES, ROWS, SCHEMAS, all_texts, main_text, split_text
 from components.data.tables.shards import (
     RowGroup,
     ShardWriter,
@@ -40,23 +37,22 @@ from components.data.tables.shards import (
     write_batch,
 )
 from components.data.tables.split import SPLITS, split_of
-from components.data.takedown import Takedown
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 REJECTED = Path("data/rejected")
 MASKED = "masked.json"
-PERSONAL = pa.field("personal", pa.map_(pa.string(), pa.int32()))
+CHANGED = "changed.json"
 SCRATCH = STATE / "prepare"
 PASSAGES = "passages.npz"
-REASON = pa.field("reason", pa.string())
+STORED = {"documents": DOCUMENTS.append(CONFIDENCE), "examples": EXAMPLES}
 # Of a copy the id of the row that is kept, of a text of a benchmark its place there; and how much they have in common.
-REJECTION = [REASON, pa.field("same_as", pa.string()), pa.field("similarity", pa.float64())]
+REJECTION = [REASON, VALUE, pa.field("same_as", pa.string()), pa.field("similarity", pa.float64())]
 BETWEEN = "\u241e"  # texts of a row, so that none ends within the next
 
 TableRow = dict[str, Any]
-Masked = dict[str, Counter[str]]
-"""Source -> the pieces of personal data of each kind that were masked in its rows, kept or not."""
+Tally = dict[str, Counter[str]]
+"""Source -> how much of each kind was found in its rows, kept or not."""
 
 
 class Chunk(NamedTuple):
@@ -67,69 +63,12 @@ class Chunk(NamedTuple):
     group: RowGroup
 
 
-def cleaned(text: str, found: Counter[str]) -> str:
-    """The cleaning of every text, whether of a document or of an example, so that both stay the same.
+class Prepared(NamedTuple):
+    """By table the rows of each split and each reason, the personal data that was masked, and the other changes."""
 
-    The pieces of personal data that were masked are added to `found`, by their kinds.
-    """
-    masked = mask(normalise(text))
-    found.update(masked.counts)
-    return masked.text
-
-
-def clean_documents(batch: pa.RecordBatch, limits: DocumentLimits) -> pa.RecordBatch:
-    """The documents with clean text and a language; `reason` is why one is to be dropped, or null.
-
-    `personal` counts what was masked, by its kind.
-    """
-    taken_down = takedown.read()
-    rows = [_clean_document(row, limits, taken_down) for row in batch.to_pylist()]
-    return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON).append(PERSONAL))
-
-
-def clean_examples(batch: pa.RecordBatch, limits: ExampleLimits) -> pa.RecordBatch:
-    """The examples with clean inputs and targets; `reason` is why one is to be dropped, or null.
-
-    `personal` counts what was masked, by its kind.
-    """
-    taken_down = takedown.read()
-    rows = [_clean_example(row, limits, taken_down) for row in batch.to_pylist()]
-    return pa.RecordBatch.from_pylist(rows, batch.schema.append(REASON).append(PERSONAL))
-
-
-def _clean_document(row: TableRow, limits: DocumentLimits, taken_down: Takedown) -> TableRow:
-    found: Counter[str] = Counter()
-    text = cleaned(row["text"], found)
-    reason = takedown.REASON if taken_down.rejects(row["id"], text) else quality.rejection(text, limits)
-    declared = row["language"]
-    if not reason and declared and language.contradiction(text, declared):
-        reason = "not in the declared language"
-    tag = declared or language.identify(text)[0]
-    return row | {"text": text, "language": tag, "reason": reason, "personal": sorted(found.items())}
-
-
-def _clean_example(row: TableRow, limits: ExampleLimits, taken_down: Takedown) -> TableRow:
-    given = json.loads(row["inputs"])
-    found: Counter[str] = Counter()
-    inputs = {
-        name: _clean_turns(value, found) if name == MESSAGES else cleaned(value, found) for name, value in given.items()
-    }
-    target = cleaned(row["target"], found)
-    text = main_text(inputs) or ""
-    reason = None
-    if taken_down.rejects(row["id"], text):
-        reason = takedown.REASON
-    elif not text or not target or any(given[name].strip() and not value for name, value in inputs.items()):
-        reason = "empty"
-    elif len(text) > limits.max_characters:
-        reason = "too long"
-    return row | {"inputs": dump(inputs), "target": target, "reason": reason, "personal": sorted(found.items())}
-
-
-def _clean_turns(messages: str, found: Counter[str]) -> str:
-    """The turns of a conversation with clean contents; none when a content has nothing left."""
-    turns = [turn | {"content": cleaned(turn["content"], found)} for turn in json.loads(messages)]
-    return dump_turns(turns if all(turn["content"] for turn in turns) else [])
+    rows: dict[str, Counter[str]]
+    masked: dict[str, Tally]
+    changed: dict[str, Tally]
 
 
 class Piece(NamedTuple):
@@ -166,13 +105,14 @@ def _part(row: TableRow, text: str, number: int, count: int) -> TableRow:
     return row | {"id": id_index.part(row["id"], number), "text": text, "origin": origin}
 
 
-def _clean(chunk: Chunk, settings: Prepare, scratch: Path) -> tuple[RowFacts, Masked]:
+def _clean(chunk: Chunk, settings: Prepare, scratch: Path) -> tuple[RowFacts, Tally, Tally]:
     """Clean the rows of a chunk, leave them in the scratch folder, and return what decides about them."""
     raw = read(chunk.group)
     is_documents = chunk.table == "documents"
-    clean = clean_documents(raw, settings.documents) if is_documents else clean_examples(raw, settings.examples)
+    clean = clean_documents(raw, settings) if is_documents else clean_examples(raw, settings)
     pieces = list(_pieces(chunk.table, clean, settings))
-    write_batch(_scratch(scratch, chunk), [piece.row for piece in pieces], SCHEMAS[chunk.table].append(REASON))
+    stored = pa.schema([*STORED[chunk.table], REASON, VALUE])
+    write_batch(_scratch(scratch, chunk), [piece.row for piece in pieces], stored)
     wholes = [piece.whole if settings.splits.unit == "document" else number for number, piece in enumerate(pieces)]
     sketches = sketch(["" if piece.row["reason"] else piece.text for piece in pieces], settings.duplicates)
     keys = None if is_documents else sketch([piece.key for piece in pieces], None)
@@ -185,38 +125,41 @@ def _clean(chunk: Chunk, settings: Prepare, scratch: Path) -> tuple[RowFacts, Ma
         splits=np.array([SPLITS.index(split_of(piece.decides, settings.splits)) for piece in pieces], np.uint8),
         sketches=sketches,
     )
-    return facts, _count_masked(clean)
+    return facts, _tally(clean, PERSONAL), _tally(clean, CHANGES)
 
 
-def _count_masked(batch: pa.RecordBatch) -> Masked:
-    masked: Masked = {}
-    for source, found in zip(batch["source"].to_pylist(), batch[PERSONAL.name].to_pylist(), strict=True):
-        masked.setdefault(source, Counter()).update(dict(found))
-    return masked
+def _tally(batch: pa.RecordBatch, kinds: pa.Field) -> Tally:
+    tally: Tally = {}
+    for source, found in zip(batch["source"].to_pylist(), batch[kinds.name].to_pylist(), strict=True):
+        tally.setdefault(source, Counter()).update(dict(found))
+    return tally
+
+
+def _add(tally: Tally, more: Tally) -> None:
+    for source, kinds in more.items():
+        tally.setdefault(source, Counter()).update(kinds)
 
 
 def _scratch(folder: Path, chunk: Chunk) -> Path:
     return folder / f"{chunk.number:06d}.arrow"
 
 
-def prepare(
-    raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path
-) -> tuple[dict[str, Counter[str]], dict[str, Masked]]:
+def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path) -> Prepared:
     """Clean, deduplicate, split and decontaminate both tables; a folder holds the cleaned rows meanwhile.
 
-    Returns by table the number of rows of each split and each reason, and what was masked. Raises `BadData` when a
-    table that had rows has none left, and `BadSettings` or `BadData` about a file of a benchmark.
+    Raises `BadData` when a table that had rows has none left, and `BadSettings` or `BadData` about a file of a
+    benchmark.
     """
     items = list(benchmarks.read(settings.benchmarks))
     groups = [(table, group) for table in SCHEMAS for group in row_groups(raw / table)]
     chunks = [Chunk(number, *group) for number, group in enumerate(groups)]
     cleaned = ordered(partial(_clean, settings=settings, scratch=scratch), chunks)
     facts = []
-    masked: dict[str, Masked] = {table: {} for table in SCHEMAS}
-    for chunk, (part, found) in zip(chunks, track(cleaned, "prepare", len(chunks), "batches"), strict=True):
+    masked, changed = ({table: Tally() for table in SCHEMAS} for _ in range(2))
+    for chunk, (part, *found) in zip(chunks, track(cleaned, "prepare", len(chunks), "batches"), strict=True):
         facts.append(part)
-        for source, kinds in found.items():
-            masked[chunk.table].setdefault(source, Counter()).update(kinds)
+        for tally, more in zip((masked, changed), found, strict=True):
+            _add(tally[chunk.table], more)
     decided = decide(facts, scratch, settings.duplicates)
     items += _held_out(chunks, decided, scratch)
     _decontaminate(chunks, decided, items, scratch, settings.max_overlap)
@@ -226,7 +169,7 @@ def prepare(
             raise BadData(
                 f"{table}: no row is left: {_summary(count)}; change prepare.{table} of params.yaml, or the data"
             )
-    return counts, masked
+    return Prepared(counts, masked, changed)
 
 
 def _rows(chunks: Sequence[Chunk], scratch: Path) -> Iterator[tuple[int, str, TableRow]]:
@@ -282,12 +225,12 @@ def _store(
     with ExitStack() as stack:
         writers = {
             (table, split): stack.enter_context(ShardWriter(prepared / table / split, schema))
-            for table, schema in SCHEMAS.items()
+            for table, schema in STORED.items()
             for split in SPLITS
         }
         dropped = {
             table: stack.enter_context(ShardWriter(rejected / table, pa.schema([*schema, *REJECTION])))
-            for table, schema in SCHEMAS.items()
+            for table, schema in STORED.items()
         }
         for number, table, row in _rows(chunks, scratch):
             row |= decided.rejections[number]._asdict() if number in decided.rejections else {}
@@ -304,11 +247,13 @@ def _summary(counts: Counter[str]) -> str:
 def main() -> None:
     settings = params.read("prepare", Prepare)
     with replacing(PREPARED) as prepared, replacing(REJECTED) as rejected, emptied(SCRATCH) as scratch:
-        counts, masked = prepare(RAW, prepared, rejected, settings, scratch)
+        rows, masked, changed = prepare(RAW, prepared, rejected, settings, scratch)
         write_json(prepared / MASKED, masked)
+        write_json(prepared / CHANGED, changed)
         shutil.copytree(RAW / ROWS, rejected / ROWS)  # the rows that `ingest` could not read
-    for table, places in counts.items():
-        print(f"{table}: {_summary(places)}; masked {_summary(sum(masked[table].values(), Counter()))}", flush=True)
+    for table, places in rows.items():
+        totals = [_summary(sum(tally[table].values(), Counter())) for tally in (masked, changed)]
+        print(f"{table}: {_summary(places)}; masked {totals[0]}; changed {totals[1]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -86,8 +86,9 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
-    """The installed packages, compared with the locked ones."""
-    locked = dict(line.split("==") for line in LOCKED.read_text().split() if "==" in line)
+    """The installed packages, compared with the locked ones, apart from those for some versions of Python alone."""
+    lines = LOCKED.read_text().splitlines()
+    locked = dict(line.split("==") for line in lines if "==" in line and ";" not in line)
     wrong = [
         f"{name} {_installed(name)} instead of {version}"
         for name, version in locked.items()

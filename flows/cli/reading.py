@@ -1,7 +1,6 @@
 """What the model of a recipe reads of a record: cleaned, cut and tokenized as training does it."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import pyarrow as pa
 
 from components.core import params
 from components.core.errors import BadData, BadSettings
+from components.data.cleaning.rows import clean_examples, clean_text
 from components.data.settings import Prepare
 from components.data.tables.records import EXAMPLES, Document, Example, Record, dump
 from components.model import hf
 from components.model.config import Architecture, ModelSettings
-from components.stages import finetune, prepare
+from components.stages import finetune
 from components.tasks import catalog
 from components.tokenizer.tokenizer import Tokenizer
 from components.training.data import mixture, view
@@ -33,7 +33,7 @@ def tokens(record: Record, recipe: str) -> Iterator[ShownToken]:
     base = Path(settings.base)
     tokenizer = Tokenizer.load(_tokenizer(base))
     if isinstance(record, Document):
-        yield from view.shown_text(prepare.cleaned(record.text or "", Counter()), tokenizer)
+        yield from view.shown_text(clean_text(record.text or "", params.read("prepare", Prepare)), tokenizer)
         return
     tasks = catalog.pick(catalog.load(), settings.tasks, f"params.yaml: finetune.{recipe}.tasks")
     if record.task not in tasks:
@@ -69,7 +69,7 @@ def _cleaned(record: Example) -> tuple[dict[str, str], str]:
     """The inputs and the target as `prepare` keeps them."""
     row = {"task": record.task, "inputs": dump(record.inputs), "target": record.target}
     batch = pa.RecordBatch.from_pylist([row], EXAMPLES)
-    [clean] = prepare.clean_examples(batch, params.read("prepare", Prepare).examples).to_pylist()
+    [clean] = clean_examples(batch, params.read("prepare", Prepare)).to_pylist()
     if clean["reason"]:
         raise BadData(f"`prepare` rejects this row: {clean['reason']}")
     return json.loads(clean["inputs"]), clean["target"]

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from components.core import params
 from components.core.errors import BadSettings
 from components.core.id_index import PART_DIGITS
 from components.data import takedown
+from components.data.cleaning.rows import clean_text
+from components.data.settings import Prepare
 from components.data.tables.records import SCHEMAS, identity, main_text
 from components.data.takedown import TakedownEntry
 from components.stages import prepare
@@ -60,4 +62,4 @@ def _text(table: str, row: dict[str, Any]) -> str:
 
 
 def _cleaned(text: str) -> str:
-    return prepare.cleaned(text, Counter())
+    return clean_text(text, params.read("prepare", Prepare))

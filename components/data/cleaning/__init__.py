@@ -1,1 +1,1 @@
-"""The steps of `prepare` for a text: normalisation, language, limits, deduplication, personal data."""
+"""The steps of `prepare` for a text: repair of its encoding, normalisation, language, rules of quality, parts."""

@@ -41,8 +41,10 @@ def rules(stage: str, table: str, settings: Validate, tasks: Labels, licenses: t
 def add_columns(frames: dict[str, pd.DataFrame], settings: Validate, tasks: Labels) -> None:
     """Add the columns that the rules need too: each language's share of the text, and labels with their tasks."""
     if (documents := frames.get("documents")) is not None:
+        tags = documents["language"].fillna("")
         for language in settings.min_language_share:
-            of_language = documents["bytes"].where(documents["language"] == language, 0)
+            is_language = (tags == language) | tags.str.startswith(f"{language}-")  # `zh` is `zh-Hans`, too
+            of_language = documents["bytes"].where(is_language, 0)
             documents[_share_column(language)] = of_language / documents["bytes"].sum()
     if (examples := frames.get("examples")) is not None:
         labelled = examples["task"].isin([task for task, labels in tasks.items() if labels])

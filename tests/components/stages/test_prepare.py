@@ -21,23 +21,14 @@ from components.core import id_index
 from components.core.errors import BadData
 from components.data import takedown
 from components.data.duplicates import benchmarks
-from components.data.settings import DocumentLimits, Duplicates, ExampleLimits, Prepare, Shares
+from components.data.settings import Prepare
 from components.data.tables.records import SCHEMAS, dump, dump_turns, identity
 from components.data.tables.shards import ShardWriter, emptied
 from components.data.tables.split import SPLITS, split_of
 from components.stages.prepare import prepare
+from tests.components.support.preparing import SETTINGS
 from tests.support.shared import on_cores
 
-SETTINGS = Prepare(
-    documents=DocumentLimits(
-        min_characters=10, max_characters=2000, max_symbols=0.5, max_unreadable=0.01, max_repeated_lines=0.3
-    ),
-    examples=ExampleLimits(max_characters=1000),
-    splits=Shares(unit="document", validation=0.2, test=0.3),
-    duplicates=Duplicates(threshold=0.8, shingle_words=2, min_words=20),
-    benchmarks=(),
-    max_overlap=0.8,
-)
 FRENCH = "Le gouvernement a annoncé hier que les nouvelles mesures seront présentées au parlement avant l'été. " * 3
 DAY = date(2026, 11, 30)
 
@@ -67,7 +58,7 @@ def run_both(folder: Path, tables: dict[str, list[Row]], settings: Prepare = SET
             for row in tables.get(table, []):
                 writer.write(dict(row))
     with emptied(folder / "scratch") as scratch:
-        counts, _ = prepare(folder / "raw", folder / "prepared", folder / "rejected", settings, scratch)
+        counts = prepare(folder / "raw", folder / "prepared", folder / "rejected", settings, scratch).rows
     stored = {}
     for table in SCHEMAS:
         kept = {split: pq.read_table(folder / "prepared" / table / split).to_pylist() for split in SPLITS}
@@ -102,7 +93,7 @@ def test_documents_are_cleaned_and_dropped_with_their_reasons(folder: Path) -> N
     )
     assert [(row["id"], row["text"], row["language"]) for row in all_rows(kept)] == [
         ("a", "Ask  <email>\nor call <phone>.", "en"),
-        ("e", "这是一篇没有注明语言的文章。", "zh"),
+        ("e", "这是一篇没有注明语言的文章。", "zh-Hans"),
     ]
     assert {row["id"]: row["reason"] for row in rejected} == {
         "b": "too short",
@@ -403,5 +394,5 @@ def test_what_was_masked_is_counted_by_source_and_kind(folder: Path) -> None:
         writer.write(document("a", "Ask jane@example.org or joe@example.org, or call (202) 265-2800."))
         writer.write(document("b", "<email> was masked before."))
     with emptied(folder / "scratch") as scratch:
-        _, masked = prepare(folder / "raw", folder / "prepared", folder / "rejected", SETTINGS, scratch)
-    assert masked == {"documents": {"s": {"email": 2, "phone": 1}}, "examples": {}}
+        outcome = prepare(folder / "raw", folder / "prepared", folder / "rejected", SETTINGS, scratch)
+    assert outcome.masked == {"documents": {"s": {"email": 2, "phone": 1}}, "examples": {}}

@@ -1,5 +1,7 @@
 """`lmforge data takedown`: entries know the text of rows that are there, and what cannot be meant is refused."""
 
+import shutil
+
 import pytest
 
 from components.core import id_index
@@ -8,12 +10,14 @@ from components.data import takedown
 from components.data.tables.records import SCHEMAS, identity
 from components.data.tables.shards import ShardWriter
 from flows.cli.taking_down import entries
+from tests.flows.support.running import REPOSITORY
 
 ROW = identity("news", "a.txt:1")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     row = {"id": ROW, "source": "news", "text": "Ask jane@example.org!", "license": "MIT", "origin": "news#a.txt:1"}
     with ShardWriter(tmp_path / "data/raw/documents", SCHEMAS["documents"]) as writer:

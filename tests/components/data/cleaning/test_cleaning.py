@@ -2,15 +2,18 @@
 
 from collections import Counter
 
+import ftfy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.data.cleaning import language, quality
+from components.data.cleaning import quality
+from components.data.cleaning.mojibake import repair
 from components.data.cleaning.normalise import normalise
+from components.data.cleaning.rows import Findings, cleaned
 from components.data.settings import DocumentLimits, Shares
 from components.data.tables.split import SPLITS, split_of
-from components.stages.prepare import cleaned
+from tests.components.support.preparing import SETTINGS
 
 SHARES = Shares(unit="document", validation=0.1, test=0.2)
 LIMITS = DocumentLimits(
@@ -18,8 +21,9 @@ LIMITS = DocumentLimits(
 )
 ADDRESSES = ["a@b.org", "1.2.3.4", "::1", "fe80::1", "<email>"]
 PHONES = ["+1 202 555 0100", "(202) 555-0100", "13912345678", "[41] (31) 357-7011", "（０１０）—６５０９２８２４"]
+MOJIBAKE = ["Ã¸", "Ã", "©", "A\u0303", "â€", "œ", "\x9d", "Ð¿", "Ã \n", "√©", "\x93", "ü"]
 OTHERS = ["\r", "\u200b", "e\u0301", "\u00a0", "\n", " ", ".", "-", "7", "x"]
-PIECES = st.sampled_from([*ADDRESSES, *PHONES, *OTHERS])
+PIECES = st.sampled_from([*ADDRESSES, *PHONES, *MOJIBAKE, *OTHERS])
 TRICKY = st.one_of(st.text(), st.lists(PIECES, max_size=8).map("".join))
 
 
@@ -31,11 +35,12 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 @given(TRICKY)
 def test_cleaning_twice_changes_nothing(text: str) -> None:
-    found: Counter[str] = Counter()
-    once = cleaned(text, found)
-    assert cleaned(once, again := Counter()) == once
-    assert not again
-    assert bool(found) == (once != normalise(text))
+    found, again = (Findings(Counter(), Counter()) for _ in range(2))
+    once = cleaned(text, SETTINGS, found)
+    assert cleaned(once, SETTINGS, again) == once
+    assert not again.personal
+    assert not again.changes
+    assert once == normalise(text) or found.personal or found.changes
 
 
 @pytest.mark.parametrize(
@@ -70,47 +75,39 @@ def test_splits_have_their_shares_and_grow_without_losing_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "broken"),
     [
         ("A fine text.", None),
         ("新年好，大家好。", None),
-        ("four", "too short"),
+        ("four", ("too short", 4)),
         ("word " * 30, None),  # which is divided
-        ("<|>{}[]#$% a b", "too many symbols"),
-        ("bytes \ufffd\ufffd\ufffd lost", "unreadable characters"),
-        ("menu\nhome\nmenu\nhome\nmenu", "repeated lines"),
+        ("<|>{}[]#$% a b", ("too many symbols", 10 / 14)),
+        ("bytes \ufffd\ufffd\ufffd lost", ("unreadable characters", 3 / 14)),
+        ("menu\nhome\nmenu\nhome\nmenu", ("repeated lines", 0.6)),
     ],
 )
-def test_reasons_to_drop_a_document(text: str, reason: str | None) -> None:
-    assert quality.rejection(text, LIMITS) == reason
+def test_limits_that_drop_a_document(text: str, broken: tuple[str, float] | None) -> None:
+    assert quality.broken(text, LIMITS) == broken
 
 
-def test_languages_are_told_apart() -> None:
-    assert language.identify("The cat sat on the mat and looked at the birds.")[0] == "en"
-    assert language.identify("中国人民银行今天宣布下调存款准备金率。")[0] == "zh"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("GrÃ¸nlands ReprÃ¦sentation", "Grønlands Repræsentation"),
+        ("doesnâ€™t\nl’été — là", "doesn’t\nl’été — là"),
+        ("schÃ¶n\nund schön", "schön\nund schön"),
+        ("\x93Fine\x94, said Zoë", "“Fine”, said Zoë"),
+        ("РџСЂРёРІРµС‚ РјРёСЂ", "Привет мир"),
+        ("Voilà, l’«été» – naïve café à 20 °C", "Voilà, l’«été» – naïve café à 20 °C"),
+        ("Это – «мир».", "Это – «мир»."),
+        ("心胸狭窄，“性情”急躁&amp;", "心胸狭窄，“性情”急躁&amp;"),
+    ],
+)
+def test_mojibake_is_repaired_line_by_line_and_nothing_else(text: str, expected: str) -> None:
+    assert repair(text) == expected
 
 
-def test_a_declared_language_stands_unless_the_text_surely_contradicts() -> None:
-    french = "Le gouvernement a annoncé hier que les nouvelles mesures seront présentées au parlement avant l'été. " * 3
-    assert language.contradiction(french, "en") == "fr"
-    assert language.contradiction(french, "fr") is None
-    assert language.contradiction(french[:60], "en") is None
-
-
-def test_a_licence_around_a_book_does_not_tell_its_language() -> None:
-    licence = (
-        "You may copy it, give it away or use it again under the terms of the licence included with this book. " * 6
-    )
-    book = "Der Graf trat ans Fenster und sah lange auf die Straße hinaus, bevor er der alten Frau antwortete. " * 40
-    assert language.identify(licence + book + licence)[0] == "de"
-    assert language.contradiction(licence + book + licence, "de") is None
-    assert language.contradiction(book, "en") == "de"
-    assert language.contradiction(licence, "de") == "en"
-
-
-@given(st.text(max_size=2000))
-def test_places_are_parts_of_a_text_from_its_beginning_on(text: str) -> None:
-    found = language.places(text)
-    assert text.startswith(found[0])
-    assert all(place in text for place in found)
-    assert sum(map(len, found)) == min(len(text), language.CHARACTERS * len(found))
+@given(TRICKY)
+def test_ftfy_changes_no_line_that_the_scan_leaves_out(text: str) -> None:
+    config = ftfy.TextFixerConfig(unescape_html=False, fix_c1_controls=False)
+    assert repair(text) == "\n".join(ftfy.fix_encoding(line, config) for line in text.split("\n"))

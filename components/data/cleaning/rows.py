@@ -1,0 +1,151 @@
+"""The rows of both tables with clean texts, and of each the reason to drop it, if there is one."""
+
+import json
+from collections import Counter
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from components.data import takedown
+from components.data.cleaning import language, quality
+from components.data.cleaning.mojibake import repair
+from components.data.cleaning.normalise import normalise
+from components.data.cleaning.quality import Broken
+from components.data.privacy.masking import mask
+from components.data.settings import Prepare
+from components.data.tables.records import MESSAGES, dump, dump_turns, main_text
+from components.data.takedown import Takedown
+
+CONFIDENCE = pa.field("confidence", pa.float64())  # in the identified language; null where the source declares one
+REASON = pa.field("reason", pa.string())
+VALUE = pa.field("value", pa.float64())  # what the rule that drops the row measured
+PERSONAL = pa.field("personal", pa.map_(pa.string(), pa.int32()))  # kind -> pieces of personal data that were masked
+CHANGES = pa.field("changes", pa.map_(pa.string(), pa.int32()))  # other changes -> how many
+
+REPAIRED = "texts repaired"
+UNSURE = "language not sure"
+OTHER_LANGUAGE = "not in the declared language"
+
+Row = dict[str, Any]
+
+
+class Findings(NamedTuple):
+    """What was found in the texts of a row: personal data by kind, and other changes by name."""
+
+    personal: Counter[str]
+    changes: Counter[str]
+
+    @property
+    def columns(self) -> Row:
+        return {PERSONAL.name: sorted(self.personal.items()), CHANGES.name: sorted(self.changes.items())}
+
+
+def clean_documents(batch: pa.RecordBatch, settings: Prepare) -> pa.RecordBatch:
+    """The documents with clean text and a language; `reason` is why one is to be dropped, or null."""
+    taken_down = takedown.read()
+    rows = [_clean_document(row, settings, taken_down) for row in batch.to_pylist()]
+    return pa.RecordBatch.from_pylist(rows, pa.schema([*batch.schema, CONFIDENCE, REASON, VALUE, PERSONAL, CHANGES]))
+
+
+def clean_examples(batch: pa.RecordBatch, settings: Prepare) -> pa.RecordBatch:
+    """The examples with clean inputs and targets; `reason` is why one is to be dropped, or null."""
+    taken_down = takedown.read()
+    rows = [_clean_example(row, settings, taken_down) for row in batch.to_pylist()]
+    return pa.RecordBatch.from_pylist(rows, pa.schema([*batch.schema, REASON, VALUE, PERSONAL, CHANGES]))
+
+
+def cleaned(text: str, settings: Prepare, found: Findings) -> str:
+    """The cleaning of every text, whether of a document or of an example, so that both stay the same.
+
+    What was masked and changed is added to `found`. Cleaned twice a text stays the same.
+    """
+    clean = _repaired(text, found) if settings.repair_encoding else normalise(text)
+    masked = mask(clean)
+    found.personal.update(masked.counts)
+    # A placeholder may have taken the place of a character that kept the line from being mojibake.
+    again = settings.repair_encoding and masked.counts and not masked.text.isascii()
+    return cleaned(masked.text, settings, found) if again else masked.text
+
+
+def clean_text(text: str, settings: Prepare) -> str:
+    """The cleaned text, without a word about what was found in it."""
+    return cleaned(text, settings, Findings(Counter(), Counter()))
+
+
+def _repaired(text: str, found: Findings) -> str:
+    """The text normalised and without mojibake, neither of which makes the other necessary."""
+    while True:
+        repaired = repair(text)
+        found.changes.update([REPAIRED] if repaired != text else [])
+        clean = normalise(repaired)
+        if clean == text:
+            return text
+        text = clean
+
+
+def _clean_document(row: Row, settings: Prepare, taken_down: Takedown) -> Row:
+    found = Findings(Counter(), Counter())
+    text = cleaned(row["text"], settings, found)
+    identified = None if row["language"] else language.identify(text)
+    tag = identified.language if identified else row["language"]
+    broken = _broken(row, text, identified, settings, taken_down)
+    return (
+        row
+        | found.columns
+        | {
+            "text": text,
+            "language": language.with_script(tag, text),
+            CONFIDENCE.name: identified and identified.confidence,
+            REASON.name: broken and broken.rule,
+            VALUE.name: broken and broken.value,
+        }
+    )
+
+
+def _broken(
+    row: Row, text: str, identified: language.Identified | None, settings: Prepare, taken_down: Takedown
+) -> Broken | None:
+    """What drops a document, None for nothing."""
+    if taken_down.rejects(row["id"], text):
+        return Broken(takedown.REASON, None)
+    if broken := quality.broken(text, settings.documents):
+        return broken
+    least = settings.documents.min_confidence
+    if identified:
+        return Broken(UNSURE, identified.confidence) if least and identified.confidence < least else None
+    found = language.contradiction(text, row["language"])
+    return Broken(OTHER_LANGUAGE, found.confidence) if found else None
+
+
+def _clean_example(row: Row, settings: Prepare, taken_down: Takedown) -> Row:
+    given = json.loads(row["inputs"])
+    found = Findings(Counter(), Counter())
+    inputs = {
+        name: _clean_turns(value, settings, found) if name == MESSAGES else cleaned(value, settings, found)
+        for name, value in given.items()
+    }
+    target = cleaned(row["target"], settings, found)
+    text = main_text(inputs) or ""
+    broken = None
+    if taken_down.rejects(row["id"], text):
+        broken = Broken(takedown.REASON, None)
+    elif not text or not target or any(given[name].strip() and not value for name, value in inputs.items()):
+        broken = Broken("empty", None)
+    elif len(text) > settings.examples.max_characters:
+        broken = Broken("too long", len(text))
+    return (
+        row
+        | found.columns
+        | {
+            "inputs": dump(inputs),
+            "target": target,
+            REASON.name: broken and broken.rule,
+            VALUE.name: broken and broken.value,
+        }
+    )
+
+
+def _clean_turns(messages: str, settings: Prepare, found: Findings) -> str:
+    """The turns of a conversation with clean contents; none when a content has nothing left."""
+    turns = [turn | {"content": cleaned(turn["content"], settings, found)} for turn in json.loads(messages)]
+    return dump_turns(turns if all(turn["content"] for turn in turns) else [])
