@@ -116,7 +116,7 @@ def _add_routes(app: FastAPI, house: House) -> None:
 
     @app.post("/v1/tasks/{name}", responses=ERRORS)
     async def task(name: str, asked: TaskRequest, request: Request) -> Response:
-        """The answer to a task that the model was taught, from its inputs by field."""
+        """The answer to a task that the model was trained on, from its inputs by field."""
         return await house.answer(request, asked.model, partial(tasks.answer, name, asked))
 
     @app.post("/v1/feedback", responses=ERRORS)

@@ -19,7 +19,7 @@ from components.registry.store import Version
 from components.serving import answering
 from components.serving.answering import AnswerWriter, Labeller
 from components.serving.engine import Drawn, Engine, Finished, Generation
-from components.tasks.prompts import Taught
+from components.tasks.prompts import TrainedTasks
 
 Result = TypeVar("Result")
 
@@ -53,9 +53,9 @@ class Loaded:
         }
 
     @property
-    def taught(self) -> Taught:
-        """The tasks that it was taught."""
-        return self.model.taught
+    def trained(self) -> TrainedTasks:
+        """The tasks that it was trained."""
+        return self.model.trained
 
     @contextmanager
     def answering(self) -> Iterator[Self]:

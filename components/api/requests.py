@@ -179,7 +179,7 @@ class ClassifyRequest(_Request):
     """POST /v1/classify"""
 
     model: Annotated[str, Field(max_length=200)]
-    task: str | None = None  # where the model was taught only one that has labels
+    task: str | None = None  # where the model was trained on only one that has labels
     input: str | Inputs | Annotated[list[str | Inputs], Field(min_length=1)]
     user: str | None = None
 

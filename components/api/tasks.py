@@ -1,4 +1,4 @@
-"""POST /v1/tasks/NAME and /v1/classify: the tasks that a model was taught, from inputs by field."""
+"""POST /v1/tasks/NAME and /v1/classify: the tasks that a model was trained, from inputs by field."""
 
 import asyncio
 import time
@@ -84,11 +84,13 @@ def _said(task: Task, inputs: Mapping[str, str], entry: Mapping[str, Any]) -> Sa
 
 
 def _named(version: Loaded, name: str) -> Task:
-    for task in version.taught.tasks:
+    for task in version.trained.tasks:
         if task.name == name and task.kind in ("text", "spans"):
             return task
-    known = ", ".join(task.name for task in version.taught.tasks if task.kind in ("text", "spans")) or "none"
-    raise ApiError(404, f"{version.version.name} was not taught a task {name[:80]!a}: {known}", code="task_not_found")
+    known = ", ".join(task.name for task in version.trained.tasks if task.kind in ("text", "spans")) or "none"
+    raise ApiError(
+        404, f"{version.version.name} was not trained on a task {name[:80]!a}: {known}", code="task_not_found"
+    )
 
 
 def _to_classify(version: Loaded, name: str | None) -> Task:
@@ -97,7 +99,7 @@ def _to_classify(version: Loaded, name: str | None) -> Task:
         if not task.labels:
             raise ApiError(400, f"the task {name} has no labels: ask /v1/tasks/{name}", param="task")
         return task
-    tasks = [task for task in version.taught.tasks if task.labels]
+    tasks = [task for task in version.trained.tasks if task.labels]
     if len(tasks) != 1:
         known = ", ".join(task.name for task in tasks) or "none"
         raise ApiError(400, f"choose a task that has labels: {known}", param="task")
@@ -118,7 +120,7 @@ def _read(version: Loaded, task: Task, inputs: Mapping[str, str]) -> Asked:
         if not inputs.get(field):
             raise ApiError(400, f"the task {task.name} needs the input {field}", param="inputs")
     whole = {field: inputs.get(field, "") for field in task.fields}
-    found = prompts.fitted(task, whole, version.model.tokenizer, version.taught.max_prompt_tokens)
+    found = prompts.fitted(task, whole, version.model.tokenizer, version.trained.max_prompt_tokens)
     return Asked(found.inputs.get(task.long_field, ""), found.ids)
 
 

@@ -32,11 +32,11 @@ class Reader:
 
     tokenizer: Tokenizer
     max_prompt_tokens: int
-    taught: frozenset[str]  # ids of train examples
+    train_ids: frozenset[str]  # ids of train examples
 
     def train(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
         """The examples that it was trained on, cut as it read them."""
-        return self.test(task, [example for example in examples if example.id in self.taught])
+        return self.test(task, [example for example in examples if example.id in self.train_ids])
 
     def test(self, task: Task, examples: list[TaskExample]) -> list[TaskExample]:
         """The examples, cut as it reads them; one that it cannot read, as it does not fit, has an empty long field."""

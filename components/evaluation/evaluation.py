@@ -21,7 +21,7 @@ from components.model import arithmetic, hf
 from components.model.interface import LanguageModel
 from components.model.labelling import ANSWER, ENTITIES
 from components.tasks import Task, catalog, labels, prompts
-from components.tasks.task import taught_tasks
+from components.tasks.task import trained_tasks
 from components.tokenizer.tokenizer import Tokenizer
 
 PREPARED = Path("data/prepared")
@@ -50,13 +50,13 @@ def evaluate(
     settings: Evaluate,
     name: str = "model",
     prepared: Path = PREPARED,
-    taught: Collection[str] = frozenset(),
+    train_ids: Collection[str] = frozenset(),
     definitions: Path = catalog.PATH,
 ) -> Evaluation:
     """Score the model in a folder on the test split of the prepared tables; `name` is its name in the scores.
 
     The tasks are those that the model was trained on, or for a model before fine-tuning those of `definitions`.
-    `taught` are the ids of the train examples that the model was trained on, if known. The baselines then also
+    `train_ids` are the ids of the train examples that the model was trained on, if known. The baselines then also
     learn from these alone, with all texts cut as the model reads them.
     """
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
@@ -75,7 +75,7 @@ def evaluate(
         first = [row["text"] for row in _first_of_each(documents, "source", settings.samples)]
         texts = samples.of_documents(model, layout, tokenizer, first, settings.seed)
         completed = safety.completions(model, layout, tokenizer, prepared / "documents/train", settings)
-    reader = Reader(tokenizer, prompt_tokens, frozenset(taught))
+    reader = Reader(tokenizer, prompt_tokens, frozenset(train_ids))
     found = _about(name, model) | {"tasks": _task_scores(asked, answers, examples, reader, settings)}
     if layout is not None:
         found["bits_per_byte"] = scores.bits_per_byte(losses, documents["weight"], settings)
@@ -127,7 +127,7 @@ def tasks(folder: Path, model: LanguageModel, prepared: Path, definitions: Path)
     """
     if model.config.architecture == "encoder" and not model.config.labels:
         return {}
-    if (found := taught_tasks(folder)) is not None:
+    if (found := trained_tasks(folder)) is not None:
         return found
     rows = pq.read_table(prepared / "examples/train", columns=["task"], partitioning=None)["task"].unique().to_pylist()
     known = {name: task for name, task in catalog.load(definitions).items() if name in rows}

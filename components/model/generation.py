@@ -101,13 +101,13 @@ def _continue(
     rows, logits_B1V = model.read(prompts, count, start)
     device = logits_B1V.device
     drawn_BN = np.stack([np.random.default_rng([seed, *prompt]).random(count) for prompt in prompts])
-    chances_BN = torch.from_numpy(drawn_BN).to(device)
+    uniforms_BN = torch.from_numpy(drawn_BN).to(device)
     answers_BN = torch.empty(len(prompts), 0, dtype=torch.long, device=device)
     counts_BV = torch.zeros_like(logits_B1V[:, -1], dtype=torch.float32) if sampling.counts else None
     places = list(range(len(prompts)))  # of the prompts that the rows of the batch belong to
     going, draws = set(places), RowSampling([sampling] * len(places), device)
     for number in range(count):
-        tokens_B = draws.draw(logits_B1V[:, -1], counts_BV, chances_BN[:, number])
+        tokens_B = draws.draw(logits_B1V[:, -1], counts_BV, uniforms_BN[:, number])
         if counts_BV is not None:
             counts_BV.scatter_add_(1, tokens_B[:, None], torch.ones_like(counts_BV[:, :1]))
         answers_BN = torch.cat([answers_BN, tokens_B[:, None]], dim=1)
@@ -121,7 +121,7 @@ def _continue(
         if len(going) <= len(places) // 2:  # finished rows are dropped
             kept = torch.tensor([row for row, place in enumerate(places) if place in going], device=device)
             rows, tokens_B = rows.select(kept), tokens_B[kept]
-            chances_BN, answers_BN = chances_BN[kept], answers_BN[kept]
+            uniforms_BN, answers_BN = uniforms_BN[kept], answers_BN[kept]
             counts_BV = None if counts_BV is None else counts_BV[kept]
             places = [place for place in places if place in going]
             draws = RowSampling([sampling] * len(places), device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 NUCLEUS = 64  # tokens among which a nucleus is searched first
+ARGMAX, UNBOUNDED, BOUNDED = range(3)  # how a row is drawn: greedy, from all tokens, from the likeliest
 COLD = 1e-6  # temperature below which decoding is greedy; logits divided by less would overflow
 
 
@@ -67,15 +68,15 @@ class RowSampling:
             if bias
         ]
         self._temperature_B1 = column([1.0 if sampling.greedy else sampling.temperature for sampling in samplings])
-        kinds = [0 if sampling.greedy else 1 if _whole(sampling) else 2 for sampling in samplings]
+        kinds = [_kind(sampling) for sampling in samplings]
         self._rows = {
             kind: torch.tensor([row for row, own in enumerate(kinds) if own == kind], device=device)
             for kind in sorted(set(kinds))
         }
-        bounded = [sampling for sampling, kind in zip(samplings, kinds, strict=True) if kind == 2]
+        bounded = [sampling for sampling, kind in zip(samplings, kinds, strict=True) if kind == BOUNDED]
         self._nucleus = _Nucleus.of(bounded, device)
 
-    def draw(self, logits_BV: Tensor, counts_BV: Tensor | None, chances_B: Tensor) -> Tensor:
+    def draw(self, logits_BV: Tensor, counts_BV: Tensor | None, uniforms_B: Tensor) -> Tensor:
         """The next token of each row, [B], given a random number from 0 to below 1 for each.
 
         counts_BV: how often the answer of each row has each token so far; None: not at all.
@@ -87,33 +88,33 @@ class RowSampling:
             logits_BV = logits_BV.clone()
             for row, tokens_N, values_N in self._biases:
                 logits_BV[row, tokens_N] += values_N
-        if list(self._rows) == [0]:
+        if list(self._rows) == [ARGMAX]:
             return logits_BV.argmax(-1)
         logits_BV = logits_BV / self._temperature_B1
         if len(self._rows) == 1:
             (kind,) = self._rows
-            return self._of_kind(kind, logits_BV, chances_B)
+            return self._draw_kind(kind, logits_BV, uniforms_B)
         tokens_B = torch.empty(len(logits_BV), dtype=torch.long, device=logits_BV.device)
         for kind, rows in self._rows.items():
-            tokens_B[rows] = self._of_kind(kind, logits_BV[rows], chances_B[rows])
+            tokens_B[rows] = self._draw_kind(kind, logits_BV[rows], uniforms_B[rows])
         return tokens_B
 
     def _penalised(self, logits_BV: Tensor, counts_BV: Tensor) -> Tensor:
-        said_BV = counts_BV > 0
-        less_BV = torch.where(logits_BV > 0, logits_BV / self._repetition_B1, logits_BV * self._repetition_B1)
-        logits_BV = torch.where(said_BV, less_BV, logits_BV)
+        present_BV = counts_BV > 0
+        scaled_BV = torch.where(logits_BV > 0, logits_BV / self._repetition_B1, logits_BV * self._repetition_B1)
+        logits_BV = torch.where(present_BV, scaled_BV, logits_BV)
         if self._subtracts:
-            logits_BV = logits_BV - said_BV * self._presence_B1 - counts_BV * self._frequency_B1
+            logits_BV = logits_BV - present_BV * self._presence_B1 - counts_BV * self._frequency_B1
         return logits_BV
 
-    def _of_kind(self, kind: int, logits_BV: Tensor, chances_B: Tensor) -> Tensor:
-        if kind == 0:
+    def _draw_kind(self, kind: int, logits_BV: Tensor, uniforms_B: Tensor) -> Tensor:
+        if kind == ARGMAX:
             return logits_BV.argmax(-1)
-        if kind == 1:
-            return _at(chances_B, logits_BV.softmax(-1))
+        if kind == UNBOUNDED:
+            return _inverse_cdf(uniforms_B, logits_BV.softmax(-1))
         assert self._nucleus is not None
         shares_BN, tokens_BN = self._nucleus.likeliest(logits_BV.softmax(-1))
-        return tokens_BN.gather(-1, _at(chances_B, shares_BN)[:, None]).squeeze(-1)
+        return tokens_BN.gather(-1, _inverse_cdf(uniforms_B, shares_BN)[:, None]).squeeze(-1)
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,13 @@ class _Nucleus:
             count *= 8
 
 
-def _whole(sampling: Sampling) -> bool:
-    return sampling.top_k is None and sampling.top_p is None
+def _kind(sampling: Sampling) -> int:
+    if sampling.greedy:
+        return ARGMAX
+    return UNBOUNDED if sampling.top_k is None and sampling.top_p is None else BOUNDED
 
 
-def _at(chances_B: Tensor, shares_BN: Tensor) -> Tensor:
+def _inverse_cdf(uniforms_B: Tensor, shares_BN: Tensor) -> Tensor:
     """Where the cumulative sum of the shares exceeds the random number, taken as a fraction of their sum: [B]."""
     sums_BN = shares_BN.cumsum(-1, dtype=torch.float64)
-    return torch.searchsorted(sums_BN, chances_B[:, None] * sums_BN[:, -1:], right=True).squeeze(-1)
+    return torch.searchsorted(sums_BN, uniforms_B[:, None] * sums_BN[:, -1:], right=True).squeeze(-1)

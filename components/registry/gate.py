@@ -136,12 +136,12 @@ def _compared(
 def _load(package: Path) -> None:
     """Check whether this version of the code can read a package, which may be old."""
     from components.model import hf
-    from components.tasks.task import taught_tasks
+    from components.tasks.task import trained_tasks
     from components.tokenizer.tokenizer import Tokenizer
 
     hf.load(package)
     Tokenizer.load(package)
-    taught_tasks(package)
+    trained_tasks(package)
 
 
 def _named(model: Contender) -> Contender:

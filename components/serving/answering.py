@@ -15,7 +15,7 @@ from components.model.sampling import Sampling
 from components.serving.reply import Reply, before, first
 from components.serving.request import Options
 from components.tasks import entities, prompts
-from components.tasks.prompts import Taught
+from components.tasks.prompts import TrainedTasks
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 
@@ -40,11 +40,11 @@ class AnswerWriter:
 
     model: LanguageModel
     tokenizer: Tokenizer
-    taught: Taught
+    trained: TrainedTasks
     defaults: Options
     end: tuple[int, ...]  # tokens that end an answer
     repetition_penalty: float
-    continues: bool  # the last message, as a document: nothing was taught to answer
+    continues: bool  # the last message, as a document: it was trained on no task
 
     @classmethod
     def load(cls, package: Path) -> Self:
@@ -53,7 +53,7 @@ class AnswerWriter:
         return cls(
             model=pack(hf.load(package)),
             tokenizer=Tokenizer.load(package),
-            taught=Taught.load(package),
+            trained=TrainedTasks.load(package),
             defaults=Options.of_package(generation),
             end=tuple(generation["eos_token_id"]),
             repetition_penalty=generation["repetition_penalty"],
@@ -100,7 +100,7 @@ class AnswerWriter:
             )
         if self.continues:
             return prompts.of_text(conversation[-1]["content"], self.tokenizer, room)
-        return prompts.of_conversation(conversation, self.taught, self.tokenizer, room)
+        return prompts.of_conversation(conversation, self.trained, self.tokenizer, room)
 
     def sampling(self, options: Options) -> Sampling:
         """How the tokens of an answer are drawn."""
@@ -114,12 +114,12 @@ class Labeller:
 
     model: LanguageModel
     tokenizer: Tokenizer
-    taught: Taught
+    trained: TrainedTasks
 
     @classmethod
     def load(cls, package: Path) -> Self:
         """Load a package folder."""
-        return cls(hf.load(package), Tokenizer.load(package), Taught.load(package))
+        return cls(hf.load(package), Tokenizer.load(package), TrainedTasks.load(package))
 
     def answers(self, conversations: Sequence[Conversation]) -> list[str]:
         """The answer to each conversation. Raises `BadData` when the last message of one is too long."""
@@ -141,7 +141,7 @@ class Labeller:
     def prompt(self, conversation: Conversation) -> list[int]:
         """The ids that the model reads."""
         window = self.model.config.max_sequence_length
-        return prompts.of_conversation(conversation[-1:], self.taught, self.tokenizer, window)
+        return prompts.of_conversation(conversation[-1:], self.trained, self.tokenizer, window)
 
 
 def load(package: Path) -> AnswerWriter | Labeller:

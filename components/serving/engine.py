@@ -120,7 +120,7 @@ class Engine:
                 logger.exception("a step failed")
                 self._scheduler.fail(f"{type(error).__name__}: {error}")
         for ticket in [*self._scheduler.tickets, *self._waiting]:
-            ticket.tell(Finished("cancelled"))
+            ticket.send(Finished("cancelled"))
 
     def _admit(self) -> bool:
         """Wait for something to do, and let requests join as long as there is room; False: it was closed."""
@@ -135,7 +135,7 @@ class Engine:
                 self._scheduler.add(self._waiting.popleft())
             closed = self._closed
         for ticket in gone:
-            ticket.tell(Finished("cancelled"))
+            ticket.send(Finished("cancelled"))
         return not closed
 
     def _idle(self) -> bool:

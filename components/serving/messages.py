@@ -1,4 +1,4 @@
-"""What a request asks of the engine, and what it is told."""
+"""What a request asks of the engine, and what is delivered to it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Allowed = Callable[[Sequence[int]], Tensor | None]
 class Generation:
     """What is asked for: the answer to a prompt, up to a stop token (left out) or of `max_new_tokens`.
 
-    logprobs: the number of alternatives to be told with each token, with its log-probability in nats, both of the
+    logprobs: the number of alternatives to deliver with each token and its log-probability in nats, both of the
     model, before penalties, bias, constraint and temperature; None: none of it.
     """
 

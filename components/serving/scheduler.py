@@ -1,4 +1,4 @@
-"""The requests that share the steps of a model: who reads, who writes, and what each is told.
+"""The requests that share the steps of a model: prefill in chunks, decoding in one batch.
 
 Names end with shapes: B rows, V tokens of the vocabulary.
 """
@@ -27,16 +27,16 @@ class Ticket:
     generation: Generation
     deliver: Deliver
     cancelled: bool = False
-    said: list[int] = field(default_factory=list)
+    answer: list[int] = field(default_factory=list)
     read: int = 0  # tokens of the prompt
-    chances: np.ndarray = field(init=False)
+    uniforms: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         # As `generate` draws them: docs/decisions.md, "A draw follows from the seed and the prompt"
         generation = self.generation
         seed = [generation.seed, *generation.prompt]
         greedy, count = generation.sampling.greedy, generation.max_new_tokens
-        self.chances = np.zeros(count) if greedy else np.random.default_rng(seed).random(count)
+        self.uniforms = np.zeros(count) if greedy else np.random.default_rng(seed).random(count)
 
     def cancel(self) -> None:
         """Free its slot before the next step; the end is delivered with the reason `cancelled`."""
@@ -50,9 +50,9 @@ class Ticket:
     @property
     def length(self) -> int:
         """Tokens that the model has read for it."""
-        return self.read + max(0, len(self.said) - 1)
+        return self.read + max(0, len(self.answer) - 1)
 
-    def tell(self, drawn: Drawn | Finished) -> None:
+    def send(self, drawn: Drawn | Finished) -> None:
         """Deliver; a receiver that fails gets nothing more."""
         try:
             self.deliver(drawn)
@@ -100,17 +100,17 @@ class Scheduler:
             if ticket.cancelled:
                 self._end(ticket, Finished("cancelled"))
         self._close_gaps()
-        answers = [*self._advanced(), *self._begun()]
+        answers = [*self._decode(), *self._prefill()]
         if answers:
             tickets, logits = zip(*answers, strict=True)
             self._draw(list(tickets), torch.cat(logits))
 
     def _end(self, ticket: Ticket, end: Finished) -> None:
         slot = self._slots.index(ticket)
-        if ticket.said and end.reason != "error":
-            self._rows.keep(slot, [*ticket.generation.prompt, *ticket.said[:-1]])  # the last was not read
+        if ticket.answer and end.reason != "error":
+            self._rows.keep(slot, [*ticket.generation.prompt, *ticket.answer[:-1]])  # the last was not read
         self._slots[slot] = None
-        ticket.tell(end)
+        ticket.send(end)
 
     def _close_gaps(self) -> None:
         """Move the last texts into free slots in front of them, as a step computes all slots up to the last one."""
@@ -120,21 +120,21 @@ class Scheduler:
                 self._rows.move(last, first, ticket.length)
                 self._slots[first], self._slots[last] = ticket, None
 
-    def _advanced(self) -> list[tuple[Ticket, Tensor]]:
+    def _decode(self) -> list[tuple[Ticket, Tensor]]:
         """The answers that have begun, and the logits [1, V] of their next tokens."""
-        going = [(slot, ticket) for slot, ticket in enumerate(self._slots) if ticket is not None and ticket.said]
-        if not going:
+        decoding = [(slot, ticket) for slot, ticket in enumerate(self._slots) if ticket is not None and ticket.answer]
+        if not decoding:
             return []
         # Slots whose prompt is still being read take part, at a place that is written again when it is read.
-        slots = self._slots[: going[-1][0] + 1]
-        tokens = [ticket.said[-1] if ticket and ticket.said else 0 for ticket in slots]
+        slots = self._slots[: decoding[-1][0] + 1]
+        tokens = [ticket.answer[-1] if ticket and ticket.answer else 0 for ticket in slots]
         logits_BV = self._rows.advance(tokens, [ticket.length if ticket else 0 for ticket in slots])
-        return [(ticket, logits_BV[slot : slot + 1]) for slot, ticket in going]
+        return [(ticket, logits_BV[slot : slot + 1]) for slot, ticket in decoding]
 
-    def _begun(self) -> list[tuple[Ticket, Tensor]]:
+    def _prefill(self) -> list[tuple[Ticket, Tensor]]:
         """The answers whose prompts end in the tokens that are read now, and the logits [1, V] after these."""
-        begun = []
-        for parts in _alike(self._parts()):
+        prefilled = []
+        for parts in _by_length(self._prompt_parts()):
             logits_BV = self._rows.read(parts)
             for row, part in enumerate(parts):
                 ticket = self._slots[part.slot]
@@ -143,10 +143,10 @@ class Scheduler:
                 self.read += len(part.tokens)
                 if not ticket.unread:
                     self._rows.keep(part.slot, ticket.generation.prompt)
-                    begun.append((ticket, logits_BV[row : row + 1]))
-        return begun
+                    prefilled.append((ticket, logits_BV[row : row + 1]))
+        return prefilled
 
-    def _parts(self) -> list[PromptPart]:
+    def _prompt_parts(self) -> list[PromptPart]:
         """A chunk of the prompts that are not read to their end.
 
         Those of whom least was read come first, so that a long prompt does not keep short ones waiting.
@@ -169,29 +169,29 @@ class Scheduler:
         return parts
 
     def _draw(self, tickets: list[Ticket], logits_BV: Tensor) -> None:
-        told = self._told(tickets, logits_BV)
+        logprobs = self._logprobs(tickets, logits_BV)
         tickets, logits_BV = self._constrained(tickets, logits_BV)
         if not tickets:
             return
-        draws, counts_BV = self._of(tickets, logits_BV.shape[1])
-        chances_B = torch.tensor([ticket.chances[len(ticket.said)] for ticket in tickets], dtype=torch.float64)
-        tokens_B = draws.draw(logits_BV, counts_BV, chances_B.to(self._device))
+        draws, counts_BV = self._sampling(tickets, logits_BV.shape[1])
+        uniforms_B = torch.tensor([ticket.uniforms[len(ticket.answer)] for ticket in tickets], dtype=torch.float64)
+        tokens_B = draws.draw(logits_BV, counts_BV, uniforms_B.to(self._device))
         if counts_BV is not None:
             counts_BV.scatter_add_(1, tokens_B[:, None], torch.ones_like(counts_BV[:, :1]))
         for ticket, token in zip(tickets, tokens_B.tolist(), strict=True):
-            self._say(ticket, token, told.get(ticket))
+            self._append(ticket, token, logprobs.get(ticket))
 
-    def _say(self, ticket: Ticket, token: int, logprobs_V: Tensor | None) -> None:
+    def _append(self, ticket: Ticket, token: int, logprobs_V: Tensor | None) -> None:
         if token in ticket.generation.stop_tokens:
             self._end(ticket, Finished("stop"))
             return
-        ticket.said.append(token)
+        ticket.answer.append(token)
         self.generated += 1
-        ticket.tell(_drawn(token, logprobs_V, ticket.generation.logprobs or 0))
-        if len(ticket.said) == ticket.generation.max_new_tokens:
+        ticket.send(_drawn(token, logprobs_V, ticket.generation.logprobs or 0))
+        if len(ticket.answer) == ticket.generation.max_new_tokens:
             self._end(ticket, Finished("length"))
 
-    def _told(self, tickets: Sequence[Ticket], logits_BV: Tensor) -> dict[Ticket, Tensor]:
+    def _logprobs(self, tickets: Sequence[Ticket], logits_BV: Tensor) -> dict[Ticket, Tensor]:
         """The log-probabilities [V] for those that asked for some."""
         rows = [row for row, ticket in enumerate(tickets) if ticket.generation.logprobs is not None]
         return {tickets[row]: logits_BV[row].float().log_softmax(-1) for row in rows}
@@ -204,7 +204,7 @@ class Scheduler:
                 continue
             error = None
             try:
-                allowed_V = ticket.generation.allowed(ticket.said)
+                allowed_V = ticket.generation.allowed(ticket.answer)
                 if allowed_V is not None:
                     logits_BV[row].masked_fill_(~allowed_V.to(self._device), -torch.inf)
                     error = None if allowed_V.any() else "no token may follow"
@@ -218,19 +218,19 @@ class Scheduler:
         kept = [row for row in range(len(tickets)) if row not in failed]
         return [tickets[row] for row in kept], logits_BV[kept]
 
-    def _of(self, tickets: list[Ticket], vocabulary: int) -> tuple[RowSampling, Tensor | None]:
+    def _sampling(self, tickets: list[Ticket], vocabulary: int) -> tuple[RowSampling, Tensor | None]:
         """How these are sampled, and how often each has said each token, [B, V]; kept until others join or leave."""
         if self._drawing[0] != tickets:
             draws = RowSampling([ticket.generation.sampling for ticket in tickets], self._device)
             counts_BV = None
             if draws.counts:
-                said = [np.bincount(np.array(ticket.said, dtype=int), minlength=vocabulary) for ticket in tickets]
-                counts_BV = torch.from_numpy(np.stack(said)).float().to(self._device)
+                counts = [np.bincount(np.array(ticket.answer, dtype=int), minlength=vocabulary) for ticket in tickets]
+                counts_BV = torch.from_numpy(np.stack(counts)).float().to(self._device)
             self._drawing = (tickets, draws, counts_BV)
         return self._drawing[1:]
 
 
-def _alike(parts: Sequence[PromptPart]) -> Iterator[list[PromptPart]]:
+def _by_length(parts: Sequence[PromptPart]) -> Iterator[list[PromptPart]]:
     """Parts in groups that are read together; the longest of each has at most twice the tokens of the others."""
     left = sorted(parts, key=lambda part: len(part.tokens))
     while left:

@@ -12,8 +12,8 @@ from components.evaluation.settings import Evaluate
 def main(name: str) -> None:
     context_window.check()
     read = pq.read_table(recipe.curves(name) / "examples.parquet", columns=["example"])
-    taught = read["example"].unique().to_pylist()
-    found = evaluate(recipe.weights(name), params.read("evaluate", Evaluate), name, taught=taught)
+    train_ids = read["example"].unique().to_pylist()
+    found = evaluate(recipe.weights(name), params.read("evaluate", Evaluate), name, train_ids=train_ids)
     for task, score in found.scores["tasks"].items():
         if unread := score.get("too_long"):
             print(f"{task}: {unread} of {score['examples']} examples are too long for a prompt: answered by nothing")

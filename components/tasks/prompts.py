@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from components.core.errors import BadData, RefusedTurns
-from components.tasks.task import Task, taught_tasks
+from components.tasks.task import Task, trained_tasks
 from components.tokenizer.tokenizer import Message, Tokenizer
 
 BUDGET = "max_prompt_tokens"  # in the `training.json` of a model that was trained on tasks
@@ -25,7 +25,7 @@ class TooLong(BadData):
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainedTasks:
     """The tasks that a model was trained on, and the budget of their prompts."""
 
     tasks: tuple[Task, ...]
@@ -37,9 +37,9 @@ class Taught:
         tokens = budget(folder)
         if tokens is None:
             return cls((), 0)
-        return cls(tuple((taught_tasks(folder) or {}).values()), tokens)
+        return cls(tuple((trained_tasks(folder) or {}).values()), tokens)
 
-    def meant(self, message: str) -> tuple[Task, dict[str, str]] | None:
+    def match(self, message: str) -> tuple[Task, dict[str, str]] | None:
         """The task that a user's message is a prompt of, and its inputs: of several the one with the most words."""
         found = [(task, inputs) for task in self.tasks if (inputs := task.inputs(message)) is not None]
         return max(found, key=lambda pair: pair[0].words, default=None)
@@ -128,7 +128,9 @@ def longest_label(tasks: Iterable[Task], tokenizer: Tokenizer) -> int:
     return max((len(answer(label, tokenizer)) for task in tasks for label in task.labels), default=0)
 
 
-def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: Tokenizer, room: int) -> list[int]:
+def of_conversation(
+    conversation: Sequence[Message], trained: TrainedTasks, tokenizer: Tokenizer, room: int
+) -> list[int]:
     """The prompt of a conversation, of at most `room` tokens.
 
     A user's message that is a prompt of a task is cut as in training, by `fit`, and the shots of the last one's task
@@ -136,9 +138,9 @@ def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: 
     stays. Raises `BadData` when the last message alone is too long.
     docs/decisions.md, "A message that is too long is refused, unless it is a prompt of a task"
     """
-    *before, last = (_as_taught(message, taught, tokenizer) for message in conversation)
-    meant = taught.meant(conversation[-1]["content"])
-    shown = meant[0].shown if meant else []
+    *before, last = (_as_trained(message, trained, tokenizer) for message in conversation)
+    match = trained.match(conversation[-1]["content"])
+    shown = match[0].shown if match else []
     _, ids = _without_old_turns([*before, *shown, last], len(shown) + 1, tokenizer, room)
     if len(ids) > room:
         raise TooLong(f"the last message takes {len(ids)} tokens, and at most {room} fit: shorten it")
@@ -146,7 +148,7 @@ def of_conversation(conversation: Sequence[Message], taught: Taught, tokenizer: 
 
 
 def continues_text(folder: Path) -> bool:
-    """Whether the model of a folder read documents alone: it continues a text, and answers nobody."""
+    """Whether the model of a folder read documents alone: it continues a text, and answers no questions."""
     facts = folder / "training.json"
     return facts.exists() and "reading" in json.loads(facts.read_text()) and budget(folder) is None
 
@@ -164,11 +166,11 @@ def empty(tokenizer: Tokenizer) -> int:
     return len(tokenizer.chat_prompt([_user("")]))
 
 
-def _as_taught(message: Message, taught: Taught, tokenizer: Tokenizer) -> Message:
+def _as_trained(message: Message, trained: TrainedTasks, tokenizer: Tokenizer) -> Message:
     """A prompt of a task with its long field cut; any other message unchanged."""
-    if message["role"] == "user" and (meant := taught.meant(message["content"])):
-        task, inputs = meant
-        return _user(task.prompt(cut(task, inputs, tokenizer, taught.max_prompt_tokens)))
+    if message["role"] == "user" and (match := trained.match(message["content"])):
+        task, inputs = match
+        return _user(task.prompt(cut(task, inputs, tokenizer, trained.max_prompt_tokens)))
     return message
 
 

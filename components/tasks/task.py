@@ -140,7 +140,7 @@ def _turn(said: Message) -> Message:
     return {**said, "content": said["content"].strip()}
 
 
-def taught_tasks(folder: Path) -> dict[str, Task] | None:
+def trained_tasks(folder: Path) -> dict[str, Task] | None:
     """The tasks that the model in a folder was trained on, by name; None when its `training.json` names none.
 
     Raises `BadData` when it names tasks without their definitions.

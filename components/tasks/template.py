@@ -1,7 +1,7 @@
 """The template of a prompt: fields in braces, and in brackets the parts that vanish when a field in them is empty.
 
 `{instruction}[\\n{input}]` makes one line of an instruction alone, and two of an instruction with an input. A brace or
-bracket that is meant as such is doubled: `{{`, `[[`.
+bracket that is match as such is doubled: `{{`, `[[`.
 """
 
 import re

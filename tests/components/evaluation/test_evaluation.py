@@ -82,7 +82,7 @@ def test_a_baseline_also_answers_from_what_the_model_has_read(tiny_model, prepar
         Evaluate(**QUICK),
         "tiny",
         prepared,
-        taught={"topic-0", "topic-2", "unknown"},
+        train_ids={"topic-0", "topic-2", "unknown"},
         definitions=DEFINITIONS,
     )
     topic = found.scores["tasks"]["topic"]["baselines"]

@@ -55,8 +55,8 @@ def answers(model: Transformer, prompts: list[list[int]], count: int = 12, **set
     return generate(model, prompts, max_new_tokens=count, start=START, **settings)  # type: ignore[arg-type]
 
 
-def draw(logits_BV: torch.Tensor, chances_B: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    return RowSampling([sampling] * len(logits_BV), torch.device("cpu")).draw(logits_BV, None, chances_B)
+def draw(logits_BV: torch.Tensor, uniforms_B: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    return RowSampling([sampling] * len(logits_BV), torch.device("cpu")).draw(logits_BV, None, uniforms_B)
 
 
 def test_greedy_tokens_are_those_of_qwen3(decoder: Transformer, tmp_path: Path) -> None:

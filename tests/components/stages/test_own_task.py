@@ -15,7 +15,7 @@ from components.data import listing
 from components.serving import answering
 from components.serving.request import conversation
 from components.tasks import prompts
-from components.tasks.task import taught_tasks
+from components.tasks.task import trained_tasks
 from flows import presets
 from tests.support import corpus
 
@@ -105,7 +105,7 @@ def test_a_task_of_yaml_is_trained_scored_and_served(
         importlib.import_module(f"components.stages.{stage}").main(*arguments)
 
     model = Path("models/finetuned/assistant")
-    [task] = (taught_tasks(model) or {}).values()
+    [task] = (trained_tasks(model) or {}).values()
     assert (task.name, task.labels) == ("spam", ("false", "true"))
     for name in ("base", "assistant"):
         score = json.loads(Path(f"reports/evaluation/{name}/scores.json").read_text())["tasks"]["spam"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadData
-from components.tasks.prompts import Taught, answer, fit, fits, of_conversation
+from components.tasks.prompts import TrainedTasks, answer, fit, fits, of_conversation
 from components.tokenizer.tokenizer import SPECIAL_TOKENS
 from components.tokenizer_training import training
 from tests.components.support.tiny import TASKS
@@ -62,7 +62,7 @@ def test_answer_ends_the_turn(tokenizer):
     assert last == tokenizer.end_of_turn
 
 
-UNTAUGHT = Taught((), 0)
+NO_TASKS = TrainedTasks((), 0)
 SYSTEM = {"role": "system", "content": "Be brief."}
 
 
@@ -79,16 +79,16 @@ def test_the_oldest_turns_are_left_out_and_a_question_comes_first(tokenizer, rol
     allowed = [ids for start, ids in enumerate(prompts) if not start or turns[start]["role"] == "user"]
     fitting = [ids for ids in allowed if len(ids) <= room]
     if fitting:
-        assert of_conversation([*system, *turns], UNTAUGHT, tokenizer, room) == fitting[0]
+        assert of_conversation([*system, *turns], NO_TASKS, tokenizer, room) == fitting[0]
     else:
         with pytest.raises(BadData, match=f"takes {len(allowed[-1])} tokens, and at most {room} fit"):
-            of_conversation([*system, *turns], UNTAUGHT, tokenizer, room)
+            of_conversation([*system, *turns], NO_TASKS, tokenizer, room)
 
 
 def test_a_prompt_of_a_task_is_cut_where_training_cut_it(tokenizer):
-    taught = Taught((TASKS["topic"],), 100)
+    trained = TrainedTasks((TASKS["topic"],), 100)
     inputs = {"text": TEXT * 9}
     message = {"role": "user", "content": TASKS["topic"].prompt(inputs)}
-    assert of_conversation([message], taught, tokenizer, 500) == fit(TASKS["topic"], inputs, tokenizer, 100)
+    assert of_conversation([message], trained, tokenizer, 500) == fit(TASKS["topic"], inputs, tokenizer, 100)
     with pytest.raises(BadData, match="and at most 500 fit"):
-        of_conversation([message], UNTAUGHT, tokenizer, 500)
+        of_conversation([message], NO_TASKS, tokenizer, 500)
