@@ -13,7 +13,7 @@ from components.registry.settings import GateByRecipe, Package
 from components.tokenizer_training.settings import Encode, TrainTokenizer
 from components.training.settings import Finetune, Pretrain, Processes
 from flows import agreement, roads
-from flows.retraining.settings import Retraining
+from flows.retraining.settings import Retraining, SourceRule
 
 # docs/decisions.md, "Settings live beside the code that uses them"
 NEEDED: dict[str, Any] = {
@@ -29,6 +29,7 @@ NEEDED: dict[str, Any] = {
 # What a model is made by and served with: whatever params.yaml asks for.
 OPTIONAL: dict[str, Any] = {
     "serve": Serve,
+    "source_rules": tuple[SourceRule, ...],
     "tokenizer": TrainTokenizer,
     "encode": Encode,
     "pretrain": Pretrain,

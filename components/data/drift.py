@@ -28,7 +28,12 @@ DIMENSIONS = ("source", "language", "length")
 
 def profile(sources: Iterable[Source], listing: Listing) -> Profile:
     """The profile of the listed files. Where files were only added since the last time, only those are read."""
-    return _sum(_profile(source, listing[source.name]) for source in sources if source.name in listing)
+    return total(by_source(sources, listing).values())
+
+
+def by_source(sources: Iterable[Source], listing: Listing) -> dict[str, Profile]:
+    """The profile of each source's listed files."""
+    return {source.name: _profile(source, listing[source.name]) for source in sources if source.name in listing}
 
 
 def figure(before: Profile, now: Profile) -> tuple[float, str]:
@@ -60,19 +65,20 @@ def _profile(source: Source, listed: Mapping[str, str]) -> Profile:
         return counted
     if source.divisible and before["listed"].items() <= listed.items():
         new = dict(listed.items() - before["listed"].items())
-        counted = _sum([before["profile"], _count(source, source.records(new))])
+        counted = total([before["profile"], _count(source, source.records(new))])
     else:
         counted = _count(source, source.records(listed))
     write_atomically(kept, json.dumps({"listed": dict(listed), "profile": counted}))
     return counted
 
 
-def _sum(profiles: Iterable[Profile]) -> Profile:
-    total = {dimension: Counter[str]() for dimension in DIMENSIONS}
+def total(profiles: Iterable[Profile]) -> Profile:
+    """The profile of all of them together."""
+    summed = {dimension: Counter[str]() for dimension in DIMENSIONS}
     for counted in profiles:
         for dimension, buckets in counted.items():
-            total[dimension].update(buckets)
-    return {dimension: dict(sorted(buckets.items())) for dimension, buckets in total.items()}
+            summed[dimension].update(buckets)
+    return {dimension: dict(sorted(buckets.items())) for dimension, buckets in summed.items()}
 
 
 def _count(source: Source, records: Iterable[Record | Rejected]) -> Profile:

@@ -32,8 +32,11 @@ MOST = 20  # bars of a chart
 MEGABYTE = 1e6
 
 
-def render(root: Path) -> str:
-    """The page about the tables of the repository at `root`, as far as its stages have come."""
+def render(root: Path, arrivals: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page about the tables of the repository at `root`, as far as its stages have come.
+
+    `arrivals` has `source`, `age_days`, `drift` and `dimension` of each source with files of its own.
+    """
     data = root / "data"
     prepared = _prepared(data) if (data / "prepared").exists() else None
     return templates.load(TEMPLATE, words=words).render(
@@ -41,6 +44,7 @@ def render(root: Path) -> str:
         unreadable=data_facts.unreadable(_unread(data)),
         tokens=_tokens(root) if (data / "tokens/manifest.json").exists() and prepared else None,
         validations=[_validation(root, table) for table in ("raw", "prepared")],
+        arrivals=arrivals,
         styles=STYLES,
         splits=SPLITS,
     )

@@ -125,9 +125,10 @@ def page() -> None:
     """Write reports/data.html: what became of the rows of the sources, as far as the stages have come."""
     from components.core.files import write_atomically
     from components.reports import data_page
+    from flows.retraining import source_rules
     from flows.services import pages
 
-    write_atomically(pages.DATA, data_page.render(Path.cwd()))
+    write_atomically(pages.DATA, data_page.render(Path.cwd(), source_rules.known()))
     print(f"{pages.DATA} is the page")
 
 

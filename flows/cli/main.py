@@ -105,8 +105,10 @@ def plan(
         from flows import console
         from flows.dvc import graph
         from flows.pipeline import begin
+        from flows.retraining import source_rules
 
-        listing.refresh()
+        for broken in source_rules.broken(listing.refresh()):
+            console.say("sources", str(broken))
         names = recipes.chosen(recipe)
         begin.pin_start(names)
         found = graph.read_plan(recipes.targets(names))

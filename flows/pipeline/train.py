@@ -32,7 +32,7 @@ from flows.dvc.graph import Plan
 from flows.pipeline import artifacts, begin, dvc_process, forecast, stage_task
 from flows.processes import locks, pruning, worktree
 from flows.promotion.flows import gate_model, promote_model, register_model
-from flows.retraining import decision_log, new_data, notifications, policy, usage
+from flows.retraining import decision_log, new_data, notifications, policy, source_rules, usage
 from flows.retraining.decision_log import LoggedDecision
 from flows.retraining.policy import BY_HAND, CALENDAR, DRIFT, Request
 from flows.retraining.settings import Retraining
@@ -145,6 +145,7 @@ def train(trigger: str = BY_HAND, recipe: str | None = None) -> State[list[Relea
         decision = decide(trigger)
         if not decision.train:
             return Completed(name="Skipped", message=f"no: {decision.reason}")
+        check_sources()
         releases, failures = make(recipes.chosen(recipe or None))
         said = outcomes(releases)
         if releases and worktree.main_tree():
@@ -229,6 +230,14 @@ def decide(trigger: str) -> policy.TrainDecision:
     return decision
 
 
+@task(name="check sources", task_run_name="check sources", cache_policy=NO_CACHE)
+def check_sources() -> None:
+    """Hold the files of the sources against the rules of the user. Raises `BadData` when one blocks the run."""
+    for line in source_rules.check(listing.read()):
+        console.say("sources", f"warning: {line}")
+        get_run_logger().warning(line)
+
+
 @task(name="keep", task_run_name="keep", cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 60, 300])
 def keep(said: str, trigger: str) -> None:
     """Push the run's outs to the DVC remote, and commit `dvc.lock`, listing and reports to a branch of their own."""
@@ -309,7 +318,7 @@ def write_report(release: Release) -> None:
         tags["alias"] = release.aliases[0]
     links = chain.links(chain.read(Path.cwd(), release.version))
     write_atomically(page, report.render(Path.cwd(), tags, links, recipe))
-    write_atomically(pages.DATA, data_page.render(Path.cwd()))
+    write_atomically(pages.DATA, data_page.render(Path.cwd(), source_rules.known()))
     write_atomically(page.with_name(f"decision-{recipe}.json"), release.decision.to_json())
     artifacts.show_scores(recipe)
     artifacts.show_links(recipe, tags["stage_key"])

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Trained:
     time: str  # ISO 8601, UTC
     listing: Listing
     profile: Profile
+    sources: dict[str, Profile] = field(default_factory=dict)  # by source; versions of before have none
 
 
 def note_trained(version: Version) -> None:
@@ -44,8 +45,9 @@ def note_trained(version: Version) -> None:
     if path.exists() and listing.read() == _load(path).listing:
         return
     read = listing.read()
-    profile = drift.profile(listing.sources(), read)
-    trained = Trained(version.name, version.number, datetime.now(UTC).isoformat(), read, profile)
+    sources = drift.by_source(listing.sources(), read)
+    profile = drift.total(sources.values())
+    trained = Trained(version.name, version.number, datetime.now(UTC).isoformat(), read, profile, sources)
     write_atomically(path, json.dumps(asdict(trained)))
 
 
@@ -73,9 +75,25 @@ def moved(now: Listing) -> tuple[float, str]:
 
     Of several recipes that of the champion from which the data moved most.
     """
+    return max((_moved(before, now) for before in _compared()), default=(0.0, ""))
+
+
+def moved_by_source(now: Listing) -> dict[str, tuple[float, str]]:
+    """The same of each source that the champions know; the mix of sources is no part of it."""
+    found: dict[str, tuple[float, str]] = {}
+    compared = _compared()
+    profiles = drift.by_source(listing.sources(), now) if compared else {}
+    for before in compared:
+        for source in profiles.keys() & before.sources.keys():
+            moved = drift.figure(before.sources[source], profiles[source])
+            found[source] = max(found.get(source, moved), moved)
+    return dict(sorted(found.items()))
+
+
+def _compared() -> list[Trained]:
+    """What the data are compared with: what the champions, or else the last version, were trained on."""
     last = last_trained()
-    found = [*_champions()] or ([last] if last else [])
-    return max((_moved(before, now) for before in found), default=(0.0, ""))
+    return [*_champions()] or ([last] if last else [])
 
 
 def _moved(before: Trained, now: Listing) -> tuple[float, str]:

@@ -22,6 +22,18 @@ class Notify:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceRule:
+    """What the files of a source have to be when a run begins; a limit that is unset is not judged."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    source: Annotated[str, MinLen(1)]
+    severity: Literal["block", "warn"]
+    max_age_days: Annotated[float, Gt(0)] | None = None  # of its newest file
+    max_drift: Annotated[float, Gt(0)] | None = None  # population stability index, against the champion's data
+
+
+@dataclass(frozen=True, kw_only=True)
 class Retraining:
     """The section `retraining` of `params.yaml`."""
 
