@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from prometheus_client.core import Metric
 from pydantic import BaseModel
@@ -15,13 +15,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from components.api import chat, completions, embeddings, feedback, metrics, models, tasks
+from components.api import cards, chat, completions, embeddings, feedback, metrics, models, tasks
 from components.api.admission import Admission
 from components.api.door import Door
 from components.api.errors import ApiError
 from components.api.exchange import House
 from components.api.live import Live
 from components.api.metrics import Metrics
+from components.api.page import serving as page
 from components.api.requests import (
     ChatRequest,
     ClassifyRequest,
@@ -52,6 +53,8 @@ class ErrorBody(BaseModel):
     error: ErrorContent
 
 
+Model = Annotated[str, Query(max_length=200)]
+
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}}
 
 
@@ -79,6 +82,7 @@ def create(settings: Serve, recipes: Sequence[str], version: str) -> FastAPI:
     app = FastAPI(title="lmforge", version=version, lifespan=following, docs_url=None, redoc_url=None)
     _add_routes(app, house)
     _add_state(app, house)
+    page.add(app)
     app.add_exception_handler(ApiError, _of_ours)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
@@ -124,6 +128,12 @@ def _add_routes(app: FastAPI, house: House) -> None:
         """Keep what a user says about an answer: a thumb, or what the answer should have been."""
         return await feedback.answer(asked, house)
 
+    @app.get("/v1/tasks", responses=ERRORS)
+    async def list_tasks(model: Model) -> Response:
+        """The tasks that a model was trained on, with their inputs and labels."""
+        async with house.live.version(model) as version:
+            return JSONResponse({"object": "list", "data": tasks.listed(version)}, headers=version.headers)
+
     @app.get("/v1/models", responses=ERRORS)
     async def list_models() -> Response:
         """The models, each with its aliases."""
@@ -133,6 +143,12 @@ def _add_routes(app: FastAPI, house: House) -> None:
     async def one_model(model: str) -> Response:
         """One of them."""
         return JSONResponse(models.one(house.live, model))
+
+    @app.get("/v1/models/{model}/card", responses=ERRORS)
+    async def model_card(model: str) -> Response:
+        """The model card, and how the gate judged the version."""
+        async with house.live.version(model) as version:
+            return JSONResponse(await cards.card(version, model), headers=version.headers)
 
 
 def _add_state(app: FastAPI, house: House) -> None:

@@ -35,6 +35,7 @@ class Loaded:
     version: Version
     model: AnswerWriter | Labeller
     engine: Engine | None  # of a model that generates
+    card: str  # the model card, Markdown
     running: int = 0  # requests
     computing: asyncio.Lock = field(default_factory=asyncio.Lock)  # of what is computed beside the engine
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,9 +95,10 @@ def load(version: Version, package: Path, settings: Serve) -> Loaded:
     Raises `StageError` when it cannot be loaded, or fails the smoke test.
     """
     model = answering.load(package)
+    card = (package / "README.md").read_text(encoding="utf-8")
     if isinstance(model, Labeller):
         _try_labeller(model)
-        return Loaded(version, model, None)
+        return Loaded(version, model, None, card)
     engine = Engine(
         model.model,
         slots=settings.max_concurrent,
@@ -109,7 +111,7 @@ def load(version: Version, package: Path, settings: Serve) -> Loaded:
     except BaseException:
         engine.close()
         raise
-    return Loaded(version, model, engine)
+    return Loaded(version, model, engine, card)
 
 
 def _try_engine(model: AnswerWriter, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""POST /v1/tasks/NAME and /v1/classify: the tasks that a model was trained, from inputs by field."""
+"""GET /v1/tasks, POST /v1/tasks/NAME and /v1/classify: the tasks that a model was trained on, from inputs by field."""
 
 import asyncio
 import time
@@ -33,6 +33,22 @@ class Asked:
 
     text: str
     ids: list[int]
+
+
+def listed(version: Loaded) -> list[dict[str, Any]]:
+    """The tasks that a version was trained on: their inputs in the order of the prompt, and their labels."""
+    return [
+        {
+            "name": task.name,
+            "object": "task",
+            "inputs": [
+                {"name": field, "required": field in task.needed, "long": field == task.long_field}
+                for field in task.fields
+            ],
+            "labels": [*task.labels],
+        }
+        for task in _known(version)
+    ]
 
 
 async def classify(asked: ClassifyRequest, house: House, version: Loaded) -> Response:
@@ -84,13 +100,17 @@ def _said(task: Task, inputs: Mapping[str, str], entry: Mapping[str, Any]) -> Sa
 
 
 def _named(version: Loaded, name: str) -> Task:
-    for task in version.trained.tasks:
-        if task.name == name and task.kind in ("text", "spans"):
-            return task
-    known = ", ".join(task.name for task in version.trained.tasks if task.kind in ("text", "spans")) or "none"
-    raise ApiError(
-        404, f"{version.version.name} was not trained on a task {name[:80]!a}: {known}", code="task_not_found"
-    )
+    tasks = {task.name: task for task in _known(version)}
+    if name in tasks:
+        return tasks[name]
+    known = ", ".join(tasks) or "none"
+    message = f"{version.version.name} was not trained on a task {name[:80]!a}: {known}"
+    raise ApiError(404, message, code="task_not_found")
+
+
+def _known(version: Loaded) -> list[Task]:
+    """The tasks that have inputs by field."""
+    return [task for task in version.trained.tasks if task.kind in ("text", "spans")]
 
 
 def _to_classify(version: Loaded, name: str | None) -> Task:

@@ -7,10 +7,13 @@ import httpx
 import openai
 import pytest
 
+from components.core.recipe import model_name
 from components.model.generation import log_likelihoods
+from components.registry import champion, store
 from components.serving import answering
 from components.serving.request import conversation
 from components.tasks import prompts
+from tests.components.support import tiny
 from tests.components.support.serving import LABELLER, WRITER
 from tests.components.support.tiny import TASKS
 
@@ -221,6 +224,35 @@ def test_tasks_are_asked_by_their_inputs(address):
     assert "no input" in post("tasks/topic", inputs={"text": "a", "more": "b"}).json()["error"]["message"]
     assert "needs the input" in post("tasks/topic", inputs={}).json()["error"]["message"]
     assert "choose a task" in post("classify", input="a").json()["error"]["message"]
+
+
+def test_the_tasks_of_a_version_are_listed(address):
+    said = httpx.get(f"{address}/v1/tasks", params={"model": WRITER})
+    found = {task["name"]: task for task in said.json()["data"]}
+    assert found["topic"]["labels"] == [*TASKS["topic"].labels]
+    assert found["topic"]["inputs"] == [{"name": "text", "required": True, "long": True}]
+    assert said.headers["x-lmforge-version"] == "lmforge-writer/1"
+    assert httpx.get(f"{address}/v1/tasks", params={"model": "nobody"}).json()["error"]["code"] == "model_not_found"
+    assert "model: " in httpx.get(f"{address}/v1/tasks").json()["error"]["message"]
+
+
+def test_a_version_has_a_card_and_the_decision_about_it(address):
+    def card(model):
+        return httpx.get(f"{address}/v1/models/{model}/card").raise_for_status().json()
+
+    assert card(WRITER)["decision"] is None
+    assert card(LABELLER)["defaults"] is None
+    second = store.find(model_name(WRITER), "2")
+    champion.decide(second, tiny.decision(False, 2, 1), tiny.PAGE, 1, "key")
+    champion.reject(second.name, 2, "alice", "too terse")
+    found = card(f"{WRITER}@challenger")
+    assert (found["version"], found["digest"]) == (2, second.digest)
+    assert "## What it can do" in found["card"]
+    assert found["defaults"]["temperature"] == tiny.PACKAGE.temperature
+    assert (found["decision"]["promote"], found["decision"]["against"]) == (False, 1)
+    assert [rule["verdict"] for rule in found["decision"]["rules"]] == ["fails"]
+    assert [(entry["kind"], entry["by"]) for entry in found["history"]] == [("rejection", "alice")]
+    assert httpx.get(f"{address}/v1/models/nobody/card").json()["error"]["code"] == "model_not_found"
 
 
 def test_an_encoder_answers_with_a_label(client):

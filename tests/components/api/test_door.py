@@ -138,3 +138,19 @@ def test_an_allowance_fills_up_again(monkeypatch):
     rate.take("a")
     with pytest.raises(ApiError):
         rate.take("a")
+
+
+def test_pages_of_other_origins_may_call_only_where_the_settings_say_so():
+    allowed, other = "https://example.org", "https://example.com"
+    with serving.running([], replace(SETTINGS, cors_origins=(allowed,))) as address:
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        before = httpx.options(f"{address}/v1/chat/completions", headers={"origin": allowed, **asked})
+        assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, allowed)
+        assert before.headers["access-control-allow-headers"] == "authorization"
+        said = httpx.get(f"{address}/v1/models", headers={"origin": allowed})
+        assert said.headers["access-control-allow-origin"] == allowed
+        assert said.headers["access-control-expose-headers"] == "x-lmforge-version, x-lmforge-digest"
+        assert httpx.options(f"{address}/v1/models", headers={"origin": other, **asked}).status_code == 400
+        assert "access-control-allow-origin" not in httpx.get(f"{address}/v1/models", headers={"origin": other}).headers
+    with serving.running([]) as address:
+        assert "access-control-allow-origin" not in httpx.get(f"{address}/v1/models", headers={"origin": other}).headers

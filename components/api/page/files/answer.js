@@ -1,0 +1,63 @@
+// An answer as it is written: its text as tokens, and a line about who gave it, how long it took and why it ended.
+
+import { explain } from "./alternatives.js";
+import { element } from "./dom.js";
+import { Tokens } from "./tokens.js";
+
+const ENDS = { stop: "", length: "cut at max tokens", stopped: "stopped" };
+
+export class Answer {
+  /** An answer of a model; `named` when others stand beside it. */
+  constructor(model, named) {
+    this.model = model;
+    this.version = null;
+    this.problem = "";
+    this.#tokens = new Tokens();
+    explain(this.#tokens.element, `Answer of ${model}`);
+    this.#foot = element("p", { class: "foot" });
+    const head = named ? [element("h2", {}, model)] : [];
+    this.element = element("article", { class: "answer writing" }, ...head, this.#tokens.element, this.#foot);
+  }
+
+  #tokens;
+  #foot;
+  #began = performance.now();
+  #count = 0;
+  #first = null;
+  #reason = "stop";
+
+  get text() {
+    return this.#tokens.text;
+  }
+
+  /** Take in an event of the stream. */
+  add(event) {
+    // lmforge-RECIPE-NUMBER-DIGEST
+    this.version = Number(event.system_fingerprint.split("-").at(-2));
+    for (const choice of event.choices) {
+      const told = choice.logprobs?.content ?? [];
+      this.#count += told.length;
+      if (this.#count) this.#first ??= performance.now();
+      this.#tokens.add(choice.delta.content ?? "", told);
+      this.#reason = choice.finish_reason ?? this.#reason;
+    }
+  }
+
+  /** The answer is all there, or was stopped. */
+  end(reason = this.#reason) {
+    this.#tokens.end();
+    this.element.classList.remove("writing");
+    const seconds = (performance.now() - (this.#first ?? this.#began)) / 1000;
+    const speed = this.#count > 1 ? [`${this.#count} tokens`, `${Math.round((this.#count - 1) / seconds)} a second`] : [];
+    const empty = this.text || reason === "stopped" ? "" : "no text"; // or white space alone, which does not show
+    const parts = [this.version && `version ${this.version}`, ...speed, ENDS[reason], empty];
+    this.#foot.textContent = parts.filter(Boolean).join(" · ");
+  }
+
+  /** It ended with an error. */
+  fail(message) {
+    this.end();
+    this.problem = message;
+    this.element.append(element("p", { class: "problem", role: "alert" }, message));
+  }
+}
