@@ -1,4 +1,4 @@
-"""What `lmforge data takedown` writes: entries with the digest of the text, where the raw rows still have it."""
+"""What `lmforge data takedown` writes: entries with digest and sketch of the text, where the raw rows still have it."""
 
 import json
 import re
@@ -30,12 +30,18 @@ def entries(
     if (source is None) != (key is None):
         raise BadSettings("a row needs both --source and --key")
     rows = [*ids, *([identity(source, key)] if source is not None and key is not None else [])]
-    found = [TakedownEntry(id=row, text=_digest(row), date=date.today(), reason=reason) for row in rows]
+    listed: list[tuple[str | None, str | None]] = [(row, _text_of(row)) for row in rows]
     if text is not None:
-        found.append(TakedownEntry(text=takedown.digest(_cleaned(_read(text))), date=date.today(), reason=reason))
-    if not found:
+        listed.append((None, _read(text)))
+    if not listed:
         raise BadSettings("say what leaves: an id, --source with --key, or --text")
-    return found
+    return [_entry(row, text, reason) for row, text in listed]
+
+
+def _entry(row: str | None, text: str | None, reason: str) -> TakedownEntry:
+    if text is None:
+        return TakedownEntry(id=row, date=date.today(), reason=reason)
+    return takedown.of_text(clean_text(text, params.read("prepare", Prepare)), id=row, date=date.today(), reason=reason)
 
 
 def _read(text: Path) -> str:
@@ -45,21 +51,17 @@ def _read(text: Path) -> str:
         raise BadSettings(f"{text} is not UTF-8: {error}") from None
 
 
-def _digest(row: str) -> str | None:
-    """The digest of the row's text; None when the raw tables do not have it (any more)."""
+def _text_of(row: str) -> str | None:
+    """The raw text of a row; None when the raw tables do not have it (any more)."""
     for table, schema in SCHEMAS.items():
         folder = prepare.RAW / table
         if folder.exists():
             rows = ds.dataset(folder, schema, format="parquet")
             begins = pc.starts_with(pc.field("id"), row[:-PART_DIGITS])
             for found in rows.to_table(filter=begins).to_pylist():
-                return takedown.digest(_cleaned(_text(table, found)))
+                return _text(table, found)
     return None
 
 
 def _text(table: str, row: dict[str, Any]) -> str:
     return str(row["text"]) if table == "documents" else main_text(json.loads(row["inputs"])) or ""
-
-
-def _cleaned(text: str) -> str:
-    return clean_text(text, params.read("prepare", Prepare))

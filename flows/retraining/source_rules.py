@@ -28,7 +28,7 @@ class Arrival(NamedTuple):
     dimension: str  # of the drift
 
 
-class Broken(NamedTuple):
+class BrokenRule(NamedTuple):
     """A rule that does not hold, and what was seen."""
 
     rule: SourceRule
@@ -52,7 +52,7 @@ def check(found: Listing) -> list[str]:
     return [broken.line for broken in failed]
 
 
-def broken(found: Listing) -> list[Broken]:
+def broken(found: Listing) -> list[BrokenRule]:
     """The rules that do not hold."""
     rules = _rules()
     return list(_broken(rules, arrivals(found))) if rules else []
@@ -93,15 +93,17 @@ def _rules() -> tuple[SourceRule, ...]:
     return rules
 
 
-def _broken(rules: tuple[SourceRule, ...], seen: dict[str, Arrival]) -> Iterator[Broken]:
+def _broken(rules: tuple[SourceRule, ...], seen: dict[str, Arrival]) -> Iterator[BrokenRule]:
     for rule in rules:
         arrival = seen.get(rule.source)
         if arrival is None:
-            yield Broken(rule, f"`{rule.source}` has no file")
+            yield BrokenRule(rule, f"`{rule.source}` has no file")
             continue
         if rule.max_age_days is not None and arrival.age_days > rule.max_age_days:
             limit = f"max_age_days is {rule.max_age_days:g}"
-            yield Broken(rule, f"the newest file of `{rule.source}` is {arrival.age_days:.1f} days old, and {limit}")
+            yield BrokenRule(
+                rule, f"the newest file of `{rule.source}` is {arrival.age_days:.1f} days old, and {limit}"
+            )
         if rule.max_drift is not None and arrival.drift is not None and arrival.drift > rule.max_drift:
             of = f"drifted by {arrival.drift:.2f} in {arrival.dimension} from the champion's data"
-            yield Broken(rule, f"`{rule.source}` {of}, and max_drift is {rule.max_drift:g}")
+            yield BrokenRule(rule, f"`{rule.source}` {of}, and max_drift is {rule.max_drift:g}")

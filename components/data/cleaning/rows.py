@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ def clean_documents(batch: pa.RecordBatch, settings: Prepare) -> pa.RecordBatch:
     """The documents with clean text and a language; `reason` is why one is to be dropped, or null."""
     taken_down = takedown.read()
     rows = [_clean_document(row, settings, taken_down) for row in batch.to_pylist()]
+    _take_down(rows, taken_down.near([row["text"] for row in rows]))
     return pa.RecordBatch.from_pylist(rows, pa.schema([*batch.schema, CONFIDENCE, REASON, VALUE, PERSONAL, CHANGES]))
 
 
@@ -51,7 +53,15 @@ def clean_examples(batch: pa.RecordBatch, settings: Prepare) -> pa.RecordBatch:
     """The examples with clean inputs and targets; `reason` is why one is to be dropped, or null."""
     taken_down = takedown.read()
     rows = [_clean_example(row, settings, taken_down) for row in batch.to_pylist()]
+    _take_down(rows, taken_down.near([main_text(json.loads(row["inputs"])) or "" for row in rows]))
     return pa.RecordBatch.from_pylist(rows, pa.schema([*batch.schema, REASON, VALUE, PERSONAL, CHANGES]))
+
+
+def _take_down(rows: list[Row], near: Mapping[int, float]) -> None:
+    """Drop near copies of listed texts, unless another rule drops them."""
+    for number, similarity in near.items():
+        if not rows[number][REASON.name]:
+            rows[number] |= {REASON.name: takedown.REASON, VALUE.name: similarity}
 
 
 def cleaned(text: str, settings: Prepare, found: Findings) -> str:

@@ -42,6 +42,26 @@ def test_texts_leave_that_differ_in_spaces_marks_and_capitals_alone():
     assert not listed.rejects(OTHER, "Jane was there, on Monday.")
 
 
+LETTER = (
+    "Jane came to the harbour on Monday, when the last ship of the year was loaded with salt, timber and letters. "
+    "She asked the clerk for the list of passengers, read it twice, and found the name of her brother at its very end."
+)
+
+
+def test_near_copies_leave_and_what_only_shares_a_sentence_stays():
+    takedown.add([takedown.of_text(LETTER, date=TODAY, reason="asked")])
+    first, _, second = LETTER.partition(". ")
+    edited = LETTER.replace("timber", "coal")
+    near = takedown.read().near(["", edited, LETTER.upper(), f"{first}. Nobody knew why.", second, "Jane was here."])
+    assert set(near) == {1, 2}
+    assert takedown.ALIKE < near[1] < near[2] == 1
+
+
+def test_a_short_text_has_no_near_copies():
+    entry = takedown.of_text(TEXT, date=TODAY, reason="asked")
+    assert (entry.text, entry.sketch) == (takedown.digest(TEXT), None)
+
+
 def test_adding_keeps_what_is_listed_and_the_comment():
     takedown.PATH.write_text("# What leaves.\n[]\n")
     for row in (ROW, OTHER):
@@ -56,6 +76,7 @@ def test_adding_keeps_what_is_listed_and_the_comment():
         ("- {date: 2026-11-30, reason: asked}", "entry 1 has no `id`"),
         ("- {id: a, date: 2026-11-30}", "entry 1.reason"),
         ("- {id: a, why: x, date: 2026-11-30, reason: asked}", "entry 1.why"),
+        ("- {text: a, sketch: 0f, date: 2026-11-30, reason: asked}", "entry 1.sketch"),
         ("id: a", "is no list"),
     ],
 )
