@@ -53,7 +53,7 @@ def main() -> None:
     if settings.start:
         tokenizer = training.adopt(settings.start, special)
     else:
-        tokenizer = training.train(shards, settings.vocab_size, special)
+        tokenizer = training.train(shards, settings.vocab_size, special, settings.pieces)
     tokenizer.save(FOLDER)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import gigatoken
 
-_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_SPACES = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-PATTERNS = tuple(_CONTRACTIONS + digits + _SPACES for digits in (r"\p{N}", r"\p{N}{1,3}"))
+# Of Llama 3 and Qwen; a pattern is the first, then that of digits, then the last.
+BEFORE_DIGITS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+BEHIND_DIGITS = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PATTERNS = tuple(BEFORE_DIGITS + digits + BEHIND_DIGITS for digits in (r"\p{N}", r"\p{N}{1,3}"))
 
 
 def load(content: Mapping[str, Any], special: Mapping[str, int]) -> gigatoken.Tokenizer | None:

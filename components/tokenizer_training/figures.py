@@ -1,10 +1,13 @@
 """How well a tokenizer fits the text: the bytes that a token holds, by language and source, and entries without use."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from components.tokenizer.tokenizer import Tokenizer
@@ -38,6 +41,30 @@ def fits(index: Path, column: str) -> list[Fit]:
     grouped = table.group_by(column).aggregate([("bytes", "sum"), ("length", "sum")]).to_pylist()
     found = [Fit(str(row[column]), row["bytes_sum"], row["length_sum"]) for row in grouped]
     return sorted(found, key=lambda fit: -fit.bytes)
+
+
+class Rival(NamedTuple):
+    """Documents of a language or a source, and the tokens that each of several tokenizers makes of them."""
+
+    column: str
+    name: str
+    bytes: int
+    tokens: list[int]
+
+
+def compare(documents: pa.Table, tokenizers: Sequence[Tokenizer]) -> list[Rival]:
+    """Several tokenizers on documents (columns language, source, text): on all of them, by language and by source."""
+    texts = documents["text"].to_pylist()
+    counts = [np.array([len(ids) for ids in tokenizer.encode_batch(texts)]) for tokenizer in tokenizers]
+    sizes = pc.binary_length(documents["text"]).to_numpy()
+    found = [Rival("all", "all", int(sizes.sum()), [int(count.sum()) for count in counts])]
+    for column in ("language", "source"):
+        values = np.array(documents[column].to_pylist())
+        for name in sorted(set(values.tolist()), key=lambda name: -sizes[values == name].sum()):
+            chosen = values == name
+            tokens = [int(count[chosen].sum()) for count in counts]
+            found.append(Rival(column, name, int(sizes[chosen].sum()), tokens))
+    return found
 
 
 def usage(counts: np.ndarray, tokenizer: Tokenizer) -> Usage:

@@ -1,7 +1,7 @@
 """Settings of the tokenizer stages."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, Len, MinLen
 
@@ -14,6 +14,17 @@ class Pinned:
 
     file: Annotated[str, MinLen(1)]
     sha256: Annotated[str, Len(64, 64)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pieces:
+    """Into which pieces a text is split before entries are learned: no entry reaches beyond a piece."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    digits: Literal["runs", "single", "triples"]  # a number as a whole, each digit alone, or up to three together
+    spaces: Literal["runs", "single"]  # white space before and between lines: together, or each alone
+    chinese: Literal["runs", "characters"]  # what stands together, or each character alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +43,7 @@ class TrainTokenizer:
     # Share of the bytes that a token of the champion's tokenizer holds of new documents, to those of its own: with less
     # a tokenizer is trained anew. None trains one whenever the documents change.
     retrain_below: Annotated[float, Ge(0)] | None = None
+    pieces: Pieces | None = None  # None splits as GPT-2 does
     sentinels: Annotated[int, Ge(0)]  # tokens that stand for masked spans, for the objective span_corruption
 
 

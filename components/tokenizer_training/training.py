@@ -16,24 +16,29 @@ from components.tokenizer.chat_template import CHAT_TEMPLATE
 from components.tokenizer.special import END_OF_TEXT, PADDING, TokenizerFiles
 from components.tokenizer.surfaces import byte_to_character
 from components.tokenizer.tokenizer import Tokenizer
-from components.tokenizer_training.settings import Pinned
+from components.tokenizer_training import splitting
+from components.tokenizer_training.settings import Pieces, Pinned
 
 FILES = TokenizerFiles(names={"eos_token": END_OF_TEXT, "pad_token": PADDING}, chat_template=CHAT_TEMPLATE)
 """What stands beside a tokenizer that was trained here."""
 
 
-def train(shards: list[Path], vocab_size: int, special: list[str]) -> Tokenizer:
+def train(shards: list[Path], vocab_size: int, special: list[str], pieces: Pieces | None = None) -> Tokenizer:
     """A tokenizer with exactly `vocab_size` entries, the special tokens last.
 
-    Raises `BadSettings` when the text is not varied enough to fill the vocabulary.
+    It splits as GPT-2 does, or into given pieces. Raises `BadSettings` when the text is not varied enough to fill the
+    vocabulary.
     """
-    source = gigatoken.ParquetFileSource([*shards], column="text")
-    vocab, merges = gigatoken.train_bpe(source, vocab_size - len(special), [])
-    if len(vocab) + len(special) < vocab_size:
-        raise BadSettings(
-            f"tokenizer.vocab_size is {vocab_size}, but the text gives only {len(vocab)} entries: lower it"
-        )
-    return Tokenizer(_in_hugging_face_format(vocab, merges).to_str(), FILES).having(special)
+    entries = vocab_size - len(special)
+    trained = _as_gpt2(shards, entries) if pieces is None else splitting.train(shards, entries, pieces)
+    if (found := trained.get_vocab_size()) < entries:
+        raise BadSettings(f"tokenizer.vocab_size is {vocab_size}, but the text gives only {found} entries: lower it")
+    return Tokenizer(trained.to_str(), FILES).having(special)
+
+
+def _as_gpt2(shards: list[Path], entries: int) -> tokenizers.Tokenizer:
+    vocab, merges = gigatoken.train_bpe(gigatoken.ParquetFileSource([*shards], column="text"), entries, [])
+    return _in_hugging_face_format(vocab, merges)
 
 
 def adopt(pinned: Pinned, special: list[str]) -> Tokenizer:

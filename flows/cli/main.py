@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, reporting_full_disk
-from flows.cli import checkpoint, data, export, lineage, serve, start
+from flows.cli import checkpoint, data, export, lineage, serve, start, tokenizer
 from flows.processes import environment
 
 app = typer.Typer(
@@ -219,6 +219,7 @@ app.command()(lineage.reproduce)
 app.command()(lineage.diff)
 app.command()(start.start)
 app.command()(export.export)
+app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(checkpoint.checkpoint, name="checkpoint")
 
 
