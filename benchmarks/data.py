@@ -178,7 +178,7 @@ def datasketch(corpus: Corpus, settings: Prepare) -> set[tuple[int, int]]:
 def cleaning(corpus: Corpus, settings: Prepare) -> set[tuple[int, int]]:
     """All that `prepare` does to a document before it looks for copies; no pairs."""
     for rows in _rows(corpus):
-        clean_documents(pa.RecordBatch.from_pylist(rows, DOCUMENTS), settings)
+        clean_documents(pa.RecordBatch.from_pylist(rows, DOCUMENTS), settings, None)
     return set()
 
 

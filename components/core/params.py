@@ -83,6 +83,11 @@ def _explain(detail: ErrorDetails, kind: type) -> str:
 def _names(kind: Any, path: list[int | str]) -> list[str]:
     """The names of the settings at a path inside a dataclass, skipping keys of dicts."""
     for part in path:
-        field = get_type_hints(kind).get(str(part))
-        kind = next((option for option in (field, *get_args(field)) if dataclasses.is_dataclass(option)), kind)
+        inside = _options(get_type_hints(kind).get(str(part)))
+        kind = next((option for option in inside if dataclasses.is_dataclass(option)), kind)
     return list(get_type_hints(kind))
+
+
+def _options(kind: Any) -> list[Any]:
+    """A type and all that it is made of, such as those in `dict[str, Rules] | None`."""
+    return [kind, *(option for part in get_args(kind) for option in _options(part))]

@@ -1,7 +1,7 @@
 """The sections `ingest`, `validate` and `prepare` of params.yaml, apart from the stages so that they import quickly."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Interval, Len, MinLen
 
@@ -74,6 +74,82 @@ class DocumentLimits:
     min_confidence: Annotated[float, Interval(gt=0, le=1)] | None = None  # in a language that no source declares
 
 
+OTHER = "other"  # all languages that have no rules of their own
+WITHOUT_SPACES = frozenset(["bo", "dz", "ja", "km", "lo", "my", "th", "yue", "zh"])  # languages; rules count no words
+
+Number = Annotated[int, Ge(0)] | None
+Share = Annotated[float, Interval(ge=0, le=1)] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRules:
+    """Rules for the documents of a language, in the order in which they are asked; those that are unset are off.
+
+    What each measures: components/data/cleaning/measures.py, and docs/rejected.md with the published thresholds.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    # Of lines, which leave the document.
+    c4_max_word_length_in_line: Number = None
+    c4_drop_lines_without_end: bool | None = None
+    c4_min_words_in_line: Number = None
+    c4_drop_javascript_lines: bool | None = None
+    c4_drop_policy_lines: bool | None = None
+    # Of the rest of the document.
+    gopher_min_words: Number = None
+    gopher_max_words: Number = None
+    gopher_min_word_length: Annotated[float, Ge(0)] | None = None
+    gopher_max_word_length: Annotated[float, Ge(0)] | None = None
+    gopher_max_hashes: Share = None
+    gopher_max_ellipses: Share = None
+    gopher_max_bullet_lines: Share = None
+    gopher_max_ellipsis_lines: Share = None
+    gopher_min_alphabetic_words: Share = None
+    gopher_min_stop_words: Number = None
+    gopher_max_repeated_lines: Share = None
+    gopher_max_repeated_paragraphs: Share = None
+    gopher_max_repeated_line_characters: Share = None
+    gopher_max_repeated_paragraph_characters: Share = None
+    gopher_max_top_2_gram: Share = None
+    gopher_max_top_3_gram: Share = None
+    gopher_max_top_4_gram: Share = None
+    gopher_max_repeated_5_grams: Share = None
+    gopher_max_repeated_6_grams: Share = None
+    gopher_max_repeated_7_grams: Share = None
+    gopher_max_repeated_8_grams: Share = None
+    gopher_max_repeated_9_grams: Share = None
+    gopher_max_repeated_10_grams: Share = None
+    c4_min_sentences: Number = None
+    c4_max_lorem_ipsum: Number = None
+    c4_max_curly_brackets: Number = None
+    fineweb_min_punctuated_lines: Share = None
+    fineweb_max_short_lines: Share = None
+    fineweb_max_repeated_characters: Share = None
+    fineweb_max_line_breaks: Annotated[float, Ge(0)] | None = None
+
+    @property
+    def on(self) -> dict[str, Any]:
+        """The settings of the rules that are on, by name."""
+        return {name: setting for name, setting in asdict(self).items() if setting is not None}
+
+
+def counts_words(rule: str) -> bool:
+    """Whether a rule makes sense only where words are written with spaces between them."""
+    counted = ("word", "_gram", "hashes", "ellipses", "line_breaks")
+    return any(part in rule for part in counted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoilerplateLimits:
+    """What makes a line boilerplate of its source."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    min_documents: Annotated[int, Ge(2)]  # of the source that have the line
+    min_characters: Annotated[int, Ge(1)]  # of the line; shorter ones stay
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExampleLimits:
     """Limits for an example: fewer than for documents, since people chose the examples."""
@@ -113,8 +189,16 @@ class Prepare:
 
     repair_encoding: bool  # of lines that were decoded by another encoding than their own
     documents: DocumentLimits
+    quality: dict[str, QualityRules] | None = None  # language, or `other` -> its rules; unset: none
+    boilerplate: BoilerplateLimits | None = None  # unset: no line leaves because others have it
     examples: ExampleLimits
     splits: Shares
     duplicates: Duplicates | None  # null: only equal texts are copies
     benchmarks: tuple[str, ...]  # files below data/benchmarks with texts that nothing may be trained on
     max_overlap: Annotated[float, Interval(gt=0, le=1)] | None = None  # unset: nothing is decontaminated
+
+    def __post_init__(self) -> None:
+        for language, rules in (self.quality or {}).items():
+            wrong = [rule for rule in rules.on if counts_words(rule)] if language in WITHOUT_SPACES else []
+            if wrong:
+                raise ValueError(f"`{wrong[0]}` counts words, between which {language} has no spaces: take it out")

@@ -11,13 +11,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from components.core import id_index, params, stage
 from components.core.errors import BadData
 from components.core.files import STATE, write_json
 from components.core.progress import track
+from components.data.cleaning.boilerplate import Boilerplate, LineCounts
+from components.data.cleaning.boilerplate import count as count_lines
 from components.data.cleaning.parts import parts
-from components.data.cleaning.rows import CHANGES, CONFIDENCE, PERSONAL, REASON, VALUE, clean_documents, clean_examples
+from components.data.cleaning.rows import (
+    CHANGES,
+    CONFIDENCE,
+    PERSONAL,
+    REASON,
+    VALUE,
+    clean_documents,
+    clean_examples,
+    clean_text,
+)
 from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item
 from components.data.duplicates.decide import Decisions, Rejection, RowFacts, decide
@@ -105,11 +117,32 @@ def _part(row: TableRow, text: str, number: int, count: int) -> TableRow:
     return row | {"id": id_index.part(row["id"], number), "text": text, "origin": origin}
 
 
-def _clean(chunk: Chunk, settings: Prepare, scratch: Path) -> tuple[RowFacts, Tally, Tally]:
+def _find_boilerplate(chunks: Sequence[Chunk], settings: Prepare, scratch: Path) -> Boilerplate | None:
+    """The lines that many documents of a source have, once cleaned; None where they stay."""
+    if settings.boilerplate is None:
+        return None
+    documents = [chunk for chunk in chunks if chunk.table == "documents"]
+    counts = LineCounts(scratch / "lines")
+    counted = ordered(partial(_count_lines, settings=settings), documents)
+    for part in track(counted, "prepare", len(documents), "batches of lines"):
+        counts.add(part)
+    return counts.boilerplate(settings.boilerplate)
+
+
+def _count_lines(chunk: Chunk, settings: Prepare) -> NDArray[Any]:
+    assert settings.boilerplate
+    batch = read(chunk.group)
+    texts = (clean_text(text, settings) for text in batch["text"].to_pylist())
+    return count_lines(zip(batch["source"].to_pylist(), texts, strict=True), settings.boilerplate.min_characters)
+
+
+def _clean(
+    chunk: Chunk, settings: Prepare, boilerplate: Boilerplate | None, scratch: Path
+) -> tuple[RowFacts, Tally, Tally]:
     """Clean the rows of a chunk, leave them in the scratch folder, and return what decides about them."""
     raw = read(chunk.group)
     is_documents = chunk.table == "documents"
-    clean = clean_documents(raw, settings) if is_documents else clean_examples(raw, settings)
+    clean = clean_documents(raw, settings, boilerplate) if is_documents else clean_examples(raw, settings)
     pieces = list(_pieces(chunk.table, clean, settings))
     stored = pa.schema([*STORED[chunk.table], REASON, VALUE])
     write_batch(_scratch(scratch, chunk), [piece.row for piece in pieces], stored)
@@ -153,7 +186,8 @@ def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratc
     items = list(benchmarks.read(settings.benchmarks))
     groups = [(table, group) for table in SCHEMAS for group in row_groups(raw / table)]
     chunks = [Chunk(number, *group) for number, group in enumerate(groups)]
-    cleaned = ordered(partial(_clean, settings=settings, scratch=scratch), chunks)
+    boilerplate = _find_boilerplate(chunks, settings, scratch)
+    cleaned = ordered(partial(_clean, settings=settings, boilerplate=boilerplate, scratch=scratch), chunks)
     facts = []
     masked, changed = ({table: Tally() for table in SCHEMAS} for _ in range(2))
     for chunk, (part, *found) in zip(chunks, track(cleaned, "prepare", len(chunks), "batches"), strict=True):

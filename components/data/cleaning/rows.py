@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from components.data import takedown
 from components.data.cleaning import language, quality
+from components.data.cleaning.boilerplate import Boilerplate
+from components.data.cleaning.lines import shortened
 from components.data.cleaning.mojibake import repair
 from components.data.cleaning.normalise import normalise
-from components.data.cleaning.quality import Broken
+from components.data.cleaning.quality import Broken, Rules
 from components.data.privacy.masking import mask
 from components.data.settings import Prepare
 from components.data.tables.records import MESSAGES, dump, dump_turns, main_text
@@ -41,11 +43,20 @@ class Findings(NamedTuple):
         return {PERSONAL.name: sorted(self.personal.items()), CHANGES.name: sorted(self.changes.items())}
 
 
-def clean_documents(batch: pa.RecordBatch, settings: Prepare) -> pa.RecordBatch:
+class Judge(NamedTuple):
+    """What drops documents, and lines of them."""
+
+    settings: Prepare
+    rules: Rules
+    boilerplate: Boilerplate | None
+    taken_down: Takedown
+
+
+def clean_documents(batch: pa.RecordBatch, settings: Prepare, boilerplate: Boilerplate | None) -> pa.RecordBatch:
     """The documents with clean text and a language; `reason` is why one is to be dropped, or null."""
-    taken_down = takedown.read()
-    rows = [_clean_document(row, settings, taken_down) for row in batch.to_pylist()]
-    _take_down(rows, taken_down.near([row["text"] for row in rows]))
+    judge = Judge(settings, Rules(settings.quality), boilerplate, takedown.read())
+    rows = [_clean_document(row, judge) for row in batch.to_pylist()]
+    _take_down(rows, judge.taken_down.near([row["text"] for row in rows]))
     return pa.RecordBatch.from_pylist(rows, pa.schema([*batch.schema, CONFIDENCE, REASON, VALUE, PERSONAL, CHANGES]))
 
 
@@ -93,17 +104,27 @@ def _repaired(text: str, found: Findings) -> str:
         text = clean
 
 
-def _clean_document(row: Row, settings: Prepare, taken_down: Takedown) -> Row:
-    found = Findings(Counter(), Counter())
-    text = cleaned(row["text"], settings, found)
-    identified = None if row["language"] else language.identify(text)
+def _clean_document(row: Row, judge: Judge) -> Row:
+    """The row with its clean text; with all of its lines when it is to be dropped."""
+    findings = Findings(Counter(), Counter())
+    whole = cleaned(row["text"], judge.settings, findings)
+    identified = None if row["language"] else language.identify(whole)
     tag = identified.language if identified else row["language"]
-    broken = _broken(row, text, identified, settings, taken_down)
+    rules = judge.rules.of(tag)
+    text, dropped = shortened(whole, row["source"], rules.lines, judge.boilerplate)
+    broken = (
+        Broken(takedown.REASON, None)
+        if judge.taken_down.rejects(row["id"], whole)
+        else quality.broken(text, judge.settings.documents)
+        or _wrong_language(text, row["language"], identified, judge.settings.documents.min_confidence)
+        or quality.broken_rule(text, rules.documents)
+    )
+    findings.changes.update({} if broken else dropped)
     return (
         row
-        | found.columns
+        | findings.columns
         | {
-            "text": text,
+            "text": whole if broken else text,
             "language": language.with_script(tag, text),
             CONFIDENCE.name: identified and identified.confidence,
             REASON.name: broken and broken.rule,
@@ -112,18 +133,14 @@ def _clean_document(row: Row, settings: Prepare, taken_down: Takedown) -> Row:
     )
 
 
-def _broken(
-    row: Row, text: str, identified: language.Identified | None, settings: Prepare, taken_down: Takedown
+def _wrong_language(
+    text: str, declared: str | None, identified: language.Identified | None, min_confidence: float | None
 ) -> Broken | None:
-    """What drops a document, None for nothing."""
-    if taken_down.rejects(row["id"], text):
-        return Broken(takedown.REASON, None)
-    if broken := quality.broken(text, settings.documents):
-        return broken
-    least = settings.documents.min_confidence
+    """That the text is surely not in the declared language, or not surely in the identified one."""
     if identified:
-        return Broken(UNSURE, identified.confidence) if least and identified.confidence < least else None
-    found = language.contradiction(text, row["language"])
+        unsure = min_confidence is not None and identified.confidence < min_confidence
+        return Broken(UNSURE, identified.confidence) if unsure else None
+    found = language.contradiction(text, declared or "")
     return Broken(OTHER_LANGUAGE, found.confidence) if found else None
 
 

@@ -21,7 +21,7 @@ from components.core import id_index
 from components.core.errors import BadData
 from components.data import takedown
 from components.data.duplicates import benchmarks
-from components.data.settings import Prepare
+from components.data.settings import BoilerplateLimits, Prepare, QualityRules
 from components.data.tables.records import SCHEMAS, dump, dump_turns, identity
 from components.data.tables.shards import ShardWriter, emptied
 from components.data.tables.split import SPLITS, split_of
@@ -58,7 +58,9 @@ def run_both(folder: Path, tables: dict[str, list[Row]], settings: Prepare = SET
             for row in tables.get(table, []):
                 writer.write(dict(row))
     with emptied(folder / "scratch") as scratch:
-        counts = prepare(folder / "raw", folder / "prepared", folder / "rejected", settings, scratch).rows
+        outcome = prepare(folder / "raw", folder / "prepared", folder / "rejected", settings, scratch)
+    counts = outcome.rows
+    (folder / "changed.json").write_text(json.dumps(outcome.changed))
     stored = {}
     for table in SCHEMAS:
         kept = {split: pq.read_table(folder / "prepared" / table / split).to_pylist() for split in SPLITS}
@@ -323,6 +325,55 @@ def test_training_rows_with_a_text_of_a_benchmark_leave(folder: Path, monkeypatc
     left = {row["id"]: row["same_as"] for row in rejected}
     tested = {row["id"] for row in kept["test"]}
     assert left == {f"{n:02}": f"quiz.jsonl:{n + 1}" for n in range(10) if f"{n:02}" not in tested}
+
+
+def test_rules_drop_rows_with_their_value_and_lines_from_rows(folder: Path) -> None:
+    text = "The farmers sold their grain to a merchant. He came with carts and left before noon."
+    rows = [
+        document("a", f"{text}\nPlease enable JavaScript."),
+        document("b", f"{text} Lorem ipsum dolor, lorem ipsum."),
+        document("c", "Lorem ipsum\nPlease enable JavaScript."),
+        document("d", text.replace("farmers", "bakers") + " Lorem ipsum.", "de"),
+        document("e", "7 7 7 7 7 7 7 7 7 7", None),
+        document("f", "Please enable JavaScript.\nPlease use JavaScript."),
+    ]
+    english = QualityRules(c4_drop_javascript_lines=True, c4_max_lorem_ipsum=0)
+    settings = replace(SETTINGS, quality={"en": english}, documents=replace(SETTINGS.documents, min_confidence=0.65))
+    kept, rejected = run(folder, "documents", rows, settings)
+    assert {row["id"]: row["text"] for row in all_rows(kept)} == {"a": text, "d": rows[3]["text"]}
+    dropped = {row["id"]: (row["reason"], row["value"]) for row in rejected}
+    assert dropped["b"] == ("c4_max_lorem_ipsum", 2.0)
+    assert dropped["c"] == ("c4_max_lorem_ipsum", 1.0)
+    assert dropped["e"][0] == "language not sure"
+    assert dropped["e"][1] < 0.65
+    assert dropped["f"] == ("too short", 0.0)
+    assert {row["id"]: row["text"] for row in rejected}["f"] == rows[5]["text"]  # what it was, not what was left
+    changed = json.loads((folder / "changed.json").read_text())
+    assert changed["documents"] == {"s": {"c4_drop_javascript_lines": 1}}
+
+
+BOILERPLATE = replace(SETTINGS, boilerplate=BoilerplateLimits(min_documents=5, min_characters=10))
+
+
+def with_footer(number: int) -> Row:
+    footer = "All rights  reserved.\nHome" if number % 2 else "\n\nAll rights reserved. \nHome"
+    return document(f"{number:02}", f"{text_of(number)}\n{footer}\n{text_of(100 + number % 6)}")
+
+
+@hypothesis.settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.permutations(range(12)))
+def test_lines_of_many_documents_leave_whatever_the_order(folder: Path, order: list[int]) -> None:
+    rows = [with_footer(number) for number in order]
+    few = [document(f"x{n}", f"{text_of(50 + n)}\nAll rights reserved.") | {"source": "t"} for n in range(4)]
+    kept, rejected = run(folder, "documents", rows + few, BOILERPLATE)
+    assert rejected == []
+    for row in all_rows(kept):
+        assert ("All rights" in row["text"]) == (row["source"] == "t")
+        assert ("Home" in row["text"]) == (row["source"] == "s")
+        assert text_of(int(row["id"].strip("x")) + 50 * (row["source"] == "t")) in row["text"]
+    assert json.loads((folder / "changed.json").read_text())["documents"]["s"] == {"boilerplate lines": 12}
+    again, dropped = run(folder / "again", "documents", all_rows(kept), BOILERPLATE)
+    assert (all_rows(again), dropped) == (all_rows(kept), [])
 
 
 @hypothesis.settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
