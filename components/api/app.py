@@ -33,6 +33,7 @@ from components.api.requests import (
 )
 from components.api.settings import Serve
 from components.api.shadow import Shadows
+from components.api.tracing import TELEMETRY
 from components.traffic.log import Log
 
 CLOSED = 499  # as in nginx: the client went away, and nobody reads the answer
@@ -79,7 +80,9 @@ def create(settings: Serve, recipes: Sequence[str], version: str) -> FastAPI:
             await asyncio.to_thread(log.close)
 
     # No page of documentation: those of FastAPI load their scripts from elsewhere.
-    app = FastAPI(title="lmforge", version=version, lifespan=following, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="lmforge", version=version, lifespan=following, docs_url=None, redoc_url=None, telemetry=TELEMETRY
+    )
     _add_routes(app, house)
     _add_state(app, house)
     page.add(app)

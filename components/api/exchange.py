@@ -11,6 +11,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from components.api import tracing
 from components.api.admission import Admission
 from components.api.challenger import Challenger
 from components.api.errors import ApiError, timed_out
@@ -50,7 +51,8 @@ class House:
 
     async def _admitted(self, model: str, work: Work) -> Response:
         async with AsyncExitStack() as held:
-            await held.enter_async_context(self.admission.slot())
+            with tracing.tracer.start_as_current_span(tracing.QUEUE):
+                await held.enter_async_context(self.admission.slot())
             version = await held.enter_async_context(self.live.version(model))
             challenger = self.live.challenger(model)
             turn = challenger.turn() if challenger else None
@@ -104,6 +106,7 @@ class House:
     def _ended(self, work: Work, challenger: Challenger | None, turn: TrialTurn | None, served: Served) -> None:
         """Count and keep an answer, and let the challenger answer too."""
         self.metrics.count(served)
+        tracing.answered(served)
         if self.log is not None:
             self.log.keep(served)
         if challenger is None:
