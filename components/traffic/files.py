@@ -71,24 +71,29 @@ class Limits:
     table: float
 
 
-def append(folder: Path, table: str, rows: pa.Table, limits: Limits) -> int:
+def append(folder: Path, table: str, new: pa.Table, limits: Limits) -> int:
     """Add rows to a table, without those of users who were forgotten meanwhile; returns how many. Raises `OSError`."""
     with locked(folder):
-        rows = _without_forgotten(folder, rows)
+        new = _without_forgotten(folder, new)
         found = paths(folder, table)
         path = folder / table / f"{time.time_ns()}.parquet"
         before = SCHEMAS[table].empty_table()
         if found and found[-1].stat().st_size < limits.file:
             path, before = found[-1], pq.read_table(found[-1], schema=SCHEMAS[table])
-        replace(path, pa.concat_tables([before, rows]))
+        replace(path, pa.concat_tables([before, new]))
         _drop_oldest(paths(folder, table), limits.table)
-    return int(rows.num_rows)
+    return int(new.num_rows)
 
 
 def read(folder: Path, table: str) -> pa.Table:
     """All rows of a table, the oldest first."""
     with locked(folder):
-        parts = [pq.read_table(path, schema=SCHEMAS[table]) for path in paths(folder, table)]
+        return rows(folder, table)
+
+
+def rows(folder: Path, table: str) -> pa.Table:
+    """The same of a folder that is locked already."""
+    parts = [pq.read_table(path, schema=SCHEMAS[table]) for path in paths(folder, table)]
     return pa.concat_tables(parts) if parts else SCHEMAS[table].empty_table()
 
 
@@ -106,12 +111,12 @@ def paths(folder: Path, table: str) -> list[Path]:
     return sorted((folder / table).glob("*.parquet"))
 
 
-def replace(path: Path, rows: pa.Table) -> None:
+def replace(path: Path, content: pa.Table) -> None:
     """Write a file, all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # hidden, so that readers of the folder pass it by
     try:
-        pq.write_table(rows, part, compression="zstd")
+        pq.write_table(content, part, compression="zstd")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -140,11 +145,11 @@ def _forgotten(folder: Path) -> Mapping[str, datetime]:
     return {name: datetime.fromisoformat(when) for name, when in content.items()}
 
 
-def _without_forgotten(folder: Path, rows: pa.Table) -> pa.Table:
+def _without_forgotten(folder: Path, new: pa.Table) -> pa.Table:
     for user, when in _forgotten(folder).items():
-        gone = pc.and_(pc.equal(rows["user"], user), pc.less_equal(rows["time"], pa.scalar(when, _TIME)))
-        rows = rows.filter(pc.invert(pc.fill_null(gone, False)))
-    return rows
+        gone = pc.and_(pc.equal(new["user"], user), pc.less_equal(new["time"], pa.scalar(when, _TIME)))
+        new = new.filter(pc.invert(pc.fill_null(gone, False)))
+    return new
 
 
 def _drop_oldest(found: list[Path], limit: float) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, reporting_full_disk
-from flows.cli import checkpoint, data, export, lineage, serve, start, tokenizer
+from flows.cli import checkpoint, data, export, lineage, production, serve, start, tokenizer
 from flows.processes import environment
 
 app = typer.Typer(
@@ -241,6 +241,7 @@ def chat(
 
 app.command()(serve.serve)
 app.command()(serve.serve_key)
+app.add_typer(production.app)
 
 
 Host = Annotated[str, typer.Option(help="The address to listen at; the usual one is reached by this machine alone.")]

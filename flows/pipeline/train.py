@@ -19,6 +19,7 @@ from prefect.states import Completed
 from components.core import params, start
 from components.core.errors import StageError, TryAgain
 from components.core.files import write_atomically
+from components.core.recipe import model_name
 from components.data import listing
 from components.lineage import chain
 from components.lineage.tags import tags_of
@@ -32,7 +33,15 @@ from flows.dvc.graph import Plan
 from flows.pipeline import artifacts, begin, dvc_process, forecast, stage_task
 from flows.processes import locks, pruning, worktree
 from flows.promotion.flows import gate_model, promote_model, register_model
-from flows.retraining import decision_log, new_data, notifications, policy, source_rules, usage
+from flows.retraining import (
+    decision_log,
+    new_data,
+    notifications,
+    policy,
+    requests_drift,
+    source_rules,
+    usage,
+)
 from flows.retraining.decision_log import LoggedDecision
 from flows.retraining.policy import BY_HAND, CALENDAR, DRIFT, Request
 from flows.retraining.settings import Retraining
@@ -333,7 +342,8 @@ def _request(trigger: str, found: listing.Listing) -> Request:
     if request.kind != DRIFT:
         return request
     moved, _ = new_data.moved(found)
-    return Request(trigger, request.new_tokens, moved)
+    asked = requests_drift.noted_drift([*map(model_name, recipes.asked())])
+    return Request(trigger, request.new_tokens, max(moved, asked))
 
 
 def _settle(main: Path) -> None:

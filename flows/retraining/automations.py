@@ -11,7 +11,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 
 from flows.processes import environment
-from flows.retraining.watch import CHANGED, DRIFTED
+from flows.retraining.events import CHANGED, DRIFTED
 
 SILENT_FOR = timedelta(seconds=3 * environment.HEARTBEAT)
 

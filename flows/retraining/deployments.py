@@ -87,6 +87,7 @@ def definitions(settings: Retraining) -> list[Definition]:
         Definition("train", train, True, {"trigger": policy.CALENDAR}, cron=settings.cron, overlap=overlap),
         Definition("retrain-on-data", train, True, {"trigger": policy.DATA}, overlap=overlap),
         Definition("watch-data", "flows.retraining.watch.watch_data", minutes=settings.watch_minutes),
+        Definition("watch-requests", "flows.retraining.watch_requests.watch_requests", minutes=settings.watch_minutes),
         Definition("promote", "flows.promotion.flows.promote"),
         Definition("rollback", "flows.promotion.flows.rollback"),
         Definition("evaluate-champion", "flows.retraining.evaluate_champion.evaluate_champion", True, cron=EVERY_NIGHT),

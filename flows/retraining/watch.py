@@ -19,11 +19,9 @@ from components.data import listing
 from flows.processes import locks
 from flows.retraining import decision_log, new_data, policy, usage
 from flows.retraining.decision_log import LoggedDecision
+from flows.retraining.events import CHANGED, DRIFTED
 from flows.retraining.policy import DATA, DRIFT, Request
 from flows.retraining.settings import FOLDER, Retraining
-
-CHANGED = "lmforge.data.changed"
-DRIFTED = "lmforge.data.drifted"
 
 ASKED = FOLDER / "asked.json"
 ASK_AGAIN = timedelta(days=1)

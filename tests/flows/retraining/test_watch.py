@@ -17,6 +17,7 @@ from components.registry import store
 from flows.processes import locks
 from flows.retraining import decision_log, new_data, watch
 from flows.retraining.decision_log import LoggedDecision
+from flows.retraining.events import CHANGED, DRIFTED
 from flows.services import prefect_api
 from tests.flows.support.registry import MODEL
 from tests.flows.support.retraining import SETTINGS, add, write
@@ -86,7 +87,7 @@ def test_small_arrivals_add_up_until_a_training_is_worth_it(folder: Path, events
     assert look() == "+250 tokens in notes, drift 0.00 (source): a training run is requested"
     (event,) = wait_until(lambda: sent(events), bool)
     digest = listing.digest(listing.look())
-    assert event == (watch.CHANGED, {"sources": {"notes": 250}, "new_tokens": 250, "listing": digest})
+    assert event == (CHANGED, {"sources": {"notes": 250}, "new_tokens": 250, "listing": digest})
 
     decision_log.note(
         LoggedDecision(datetime.now(UTC).isoformat(), "data", False, "the commit has another limit", "a-run", "00")
@@ -107,7 +108,7 @@ def test_a_drift_is_reason_enough(folder: Path, events: str) -> None:
         add(folder, f"short{number}", 4)
     assert look().endswith("(length): a training run is requested")
     ((name, payload),) = wait_until(lambda: sent(events), bool)
-    assert name == watch.DRIFTED
+    assert name == DRIFTED
     assert payload["figure"] > payload["threshold"] == 0.25
 
 

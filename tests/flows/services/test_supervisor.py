@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from flows.retraining.watch import CHANGED, DRIFTED
+from flows.retraining.events import CHANGED, DRIFTED
 from flows.services import network
 from tests.flows.support.running import still_alive, wait_until
 from tests.flows.support.team import Team, at_work
