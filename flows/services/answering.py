@@ -41,7 +41,7 @@ def run(recipes: Sequence[str], host: str | None, port: int | None) -> None:
     scheme = "https" if settings.tls_certificate else "http"
     address = f"{scheme}://{network.reached_at(settings.host)}:{settings.port}"
     _announce(address)
-    print(f"OpenAI's API is at {address}/v1", flush=True)
+    print(f"OpenAI's API is at {address}/v1, and a page to try it at {address}", flush=True)
     uvicorn.Server(config).run()
 
 

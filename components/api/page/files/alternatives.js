@@ -23,7 +23,10 @@ export function explain(text, name) {
 const tokenAt = (event) => event.target.closest(".token");
 
 function step(event) {
-  if (event.key === "Escape") return hide();
+  if (event.key === "Escape" && shown) {
+    event.stopPropagation(); // it closes the box alone
+    return hide();
+  }
   const by = STEPS[event.key];
   if (!by) return;
   event.preventDefault();

@@ -73,7 +73,7 @@ function row({ name, figure, needs, verdict }) {
     element("td", {}, name),
     element("td", { class: "number" }, figure ? number(figure.value) : ""),
     element("td", { class: "number" }, figure ? `${number(figure.low)} to ${number(figure.high)}` : ""),
-    element("td", {}, needs),
+    element("td", { class: "needs" }, needs),
     element("td", { class: VERDICTS[verdict] }, verdict),
   );
 }

@@ -6,6 +6,7 @@ import { byId, element, notice } from "./dom.js";
 const RETRY = 3000; // milliseconds between two looks while there is no model
 
 let listed = [];
+let waiting = 0; // the timer of the next look
 
 /** The ids of the models that answer. */
 export function chosen() {
@@ -22,7 +23,8 @@ export async function refresh() {
   const models = (await get("v1/models")).data;
   const state = await get("ready").catch(() => null);
   notice(fault(state, models));
-  if (!models.length) setTimeout(() => refresh().catch((error) => notice(error.message)), RETRY);
+  clearTimeout(waiting);
+  if (!models.length) waiting = setTimeout(again, RETRY);
   if (JSON.stringify(models) === JSON.stringify(listed)) return;
   listed = models;
   fill(byId("first"), 0);
@@ -31,12 +33,14 @@ export async function refresh() {
   changed();
 }
 
+const again = () => refresh().catch((error) => notice(error.message));
+
 /** The name of a model for people: what it is called, and its version. */
 export const title = (id) => (entry(id) ? `${id} · v${entry(id).version}` : id);
 
 /** Read the models again when an answer was given by a version that the list does not have. */
 export function answeredBy(id, version) {
-  if (version && entry(id) && entry(id).version !== version) refresh().catch((error) => notice(error.message));
+  if (version && entry(id) && entry(id).version !== version) again();
 }
 
 function fill(select, place) {
@@ -60,5 +64,5 @@ function changed() {
 
 for (const id of ["first", "second", "compare"]) byId(id).addEventListener("change", changed);
 addEventListener("visibilitychange", () => {
-  if (!document.hidden && listed.length) refresh().catch((error) => notice(error.message));
+  if (!document.hidden && listed.length) again();
 });

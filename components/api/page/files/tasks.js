@@ -41,7 +41,7 @@ function showInputs() {
 }
 
 function field({ name, required, long }) {
-  const kind = long ? { rows: 6 } : { rows: 2 };
+  const kind = long ? { rows: 5 } : { rows: 2 };
   const note = required ? "" : " (may be empty)";
   return element("label", {}, `${name}${note} `, element("textarea", { name, required, ...kind }));
 }

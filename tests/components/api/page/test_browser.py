@@ -2,13 +2,15 @@
 
 import math
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
+from components.api import keys
 from tests.components.support import serving
-from tests.components.support.serving import LABELLER, WRITER
+from tests.components.support.serving import LABELLER, SETTINGS, WRITER
 from tests.components.support.tiny import TASKS
 
 PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True, "color_scheme": "dark"}
@@ -219,3 +221,32 @@ def test_the_model_shows_its_card(page, address):
     digest = httpx.get(f"{address}/v1/models/{WRITER}").json()["digest"]
     expect(panel.locator("dl")).to_contain_text(digest)
     expect(panel.get_by_role("table").first).to_be_visible()
+
+
+def test_a_key_is_asked_for_and_used(browser, registry, tmp_path):  # noqa: ARG001
+    key = keys.create(tmp_path / "keys", "alice")
+    with serving.running([WRITER], replace(SETTINGS, keys=tmp_path / "keys")) as guarded:
+        serving.await_version(guarded, WRITER, 1)
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(guarded)
+            expect(page.locator("#notice")).to_contain_text("a valid API key is needed")
+            expect(page.get_by_label("API key", exact=True)).to_be_focused()
+            page.keyboard.type(key)
+            page.keyboard.press("Enter")
+            expect(page.locator("#notice")).to_be_hidden()
+            ask(page, "fox", max_tokens=5)
+            expect(page.locator(".foot")).to_contain_text("5 tokens")
+            page.reload()
+            expect(page.locator("#first option")).to_have_count(2)
+            assert key not in page.content()
+
+
+def test_it_waits_for_the_first_model(browser):
+    with serving.running(["nobody"]) as empty, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(empty)
+        expect(page.locator("#notice")).to_contain_text("No model answers yet")
+        page.get_by_label("Message", exact=True).fill("fox")
+        page.get_by_role("button", name="Send").click()
+        assert page.get_by_label("Message", exact=True).input_value() == "fox"
