@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.core import params, stage
 from components.core.errors import BadData, BadSettings
@@ -13,19 +16,9 @@ from components.core.params import suggest
 from components.core.progress import track
 from components.data import listing
 from components.data.settings import Ingest
-from components.data.sources import catalog
+from components.data.sources import catalog, kept
 from components.data.sources.source import Source
-from components.data.tables.records import (
-    REJECTED_ROWS,
-    ROWS,
-    SCHEMAS,
-    Document,
-    Example,
-    Record,
-    Rejected,
-    dump,
-    identity,
-)
+from components.data.tables.records import REJECTED_ROWS, ROWS, SCHEMAS, Rejected
 from components.data.tables.shards import ShardWriter, replacing
 
 RAW = Path("data/raw")
@@ -84,31 +77,6 @@ def ingest(sources: list[Source], listed: listing.Listing, folder: Path, max_bad
             print(f"{source.name}: {_summary(_copy(source, listed.get(source.name, {}), tables, limit))}", flush=True)
 
 
-def document_row(source: Source, record: Document) -> dict[str, Any]:
-    """The row of a document in the table."""
-    language = record.language or (source.languages[0] if len(source.languages) == 1 else None)
-    return {
-        "id": identity(source.name, record.key),
-        "source": source.name,
-        "text": record.text,
-        "language": language,
-        "license": source.license,
-        "origin": f"{source.origin}#{record.key}",
-    }
-
-
-def example_row(source: Source, record: Example) -> dict[str, Any]:
-    """The row of an example in the table."""
-    return {
-        "id": identity(source.name, f"{record.task}/{record.key}"),
-        "source": source.name,
-        "task": record.task,
-        "inputs": dump(record.inputs),
-        "target": record.target,
-        "license": source.license,
-    }
-
-
 def _copy(
     source: Source, listed: Mapping[str, str], tables: Mapping[str, ShardWriter], max_bad_rows: float
 ) -> Counter[str]:
@@ -116,30 +84,61 @@ def _copy(
     counts: Counter[str] = Counter()
     bad: list[Rejected] = []  # the first ones
     others: set[str] = set()
-    for record in source.records(listed):
-        if isinstance(record, Rejected):
-            counts[BAD] += 1
-            bad += [record][: BAD_SHOWN - len(bad)]
-            tables[ROWS].write({"source": source.name, **record._asdict()})
-            continue
-        kind = "documents" if isinstance(record, Document) else record.task
-        if kind not in source.yields:
-            others.add(kind)
-            continue
-        if source.cap_mb and counts[BYTES] + _counted(source, record) > source.cap_mb * MEGABYTE:
-            _check_cap(source, counts)
-            break
-        counts[BYTES] += _counted(source, record)
-        counts[kind] += 1
-        if isinstance(record, Document):
-            tables["documents"].write(document_row(source, record))
-        else:
-            tables["examples"].write(example_row(source, record))
+    with closing(kept.batches(source, listed)) as batches:
+        for whole in batches:
+            batch = _within_cap(source, whole, counts[BYTES])
+            counts[BYTES] += pc.sum(batch["size"]).as_py() or 0
+            others |= _write(source, batch, tables, counts)
+            rejected = batch.filter(pc.is_null(batch["kind"]))
+            bad += [Rejected(*row.values()) for row in _shown(rejected, BAD_SHOWN - len(bad))]
+            if len(batch) < len(whole):
+                _check_cap(source, counts)
+                break
     _check_bad(source, counts, bad, max_bad_rows)
     for kind in source.yields:
         if not counts[kind]:
             raise BadSettings(f"{source.where} yields no {kind}; {suggest(kind, [*_kinds(counts), *others])}")
     return counts
+
+
+def _within_cap(source: Source, batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
+    """The rows of a batch before the one with which the source would have more than its cap."""
+    if not source.cap_mb:
+        return batch
+    sums = before + np.cumsum(pc.fill_null(batch["size"], 0).to_numpy())
+    return batch.slice(0, int(np.searchsorted(sums, source.cap_mb * MEGABYTE, side="right")))
+
+
+def _write(source: Source, batch: pa.RecordBatch, tables: Mapping[str, ShardWriter], counts: Counter[str]) -> set[str]:
+    """Write the rows of a batch into their tables and count them; returns the kinds that the source does not yield."""
+    found = {entry["values"].as_py(): entry["counts"].as_py() for entry in pc.value_counts(batch["kind"])}
+    counts[BAD] += found.pop(None, 0)
+    counts.update({kind: rows for kind, rows in found.items() if kind in source.yields})
+    is_document = pc.equal(batch["kind"], "documents")
+    wanted = pc.is_in(batch["kind"], value_set=pa.array(source.yields))
+    parts = {
+        "documents": pc.and_(wanted, is_document),
+        "examples": pc.and_(wanted, pc.invert(is_document)),
+        ROWS: pc.is_null(batch["kind"]),
+    }
+    for table, mask in parts.items():
+        tables[table].extend(_columns(source, batch.filter(mask), SCHEMAS.get(table, REJECTED_ROWS)))
+    return found.keys() - set(source.yields)
+
+
+def _columns(source: Source, rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a table: those of the records, and what is the same for all of a source."""
+    same = {"source": source.name, "license": source.license}
+    given = [
+        pa.repeat(pa.scalar(same[name]), len(rows)) if name in same else rows["kind" if name == "task" else name]
+        for name in schema.names
+    ]
+    return pa.RecordBatch.from_arrays(given, schema=schema)
+
+
+def _shown(rejected: pa.RecordBatch, rows: int) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = rejected.select(["file", "row", "reason"]).slice(0, rows).to_pylist()
+    return found
 
 
 def _check_cap(source: Source, counts: Counter[str]) -> None:
@@ -161,13 +160,6 @@ def _kinds(counts: Counter[str]) -> list[str]:
     return [kind for kind in counts if kind not in (BYTES, BAD)]
 
 
-def _counted(source: Source, record: Record) -> int:
-    """The bytes of a record as its cap counts them: documents, or examples where the source has nothing else."""
-    if isinstance(record, Document):
-        return len((record.text or "").encode())
-    return 0 if "documents" in source.yields else len(dump(record.inputs).encode())
-
-
 def _summary(counts: Counter[str]) -> str:
     rows = [f"{counts[kind]:,} {kind}" for kind in _kinds(counts)]
     if counts[BYTES]:
@@ -184,6 +176,7 @@ def main() -> None:
     check_files(listed, sources)
     with replacing(RAW) as folder:
         ingest(sources, listed, folder, settings.max_bad_rows)
+    kept.forget_others(sources)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ RUNS = STATE / "runs"
 BY_HAND = "by-hand"
 SHARED = (
     "datasets",
+    "cache",
     "downloads",
     "inductor",
     "ledger",

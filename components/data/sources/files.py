@@ -5,6 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -14,9 +15,9 @@ from components.core.errors import BadData, BadSettings, TryAgain
 from components.data.sources import archive, readers, remote
 from components.data.sources.columns import Columns, records
 from components.data.sources.datafile import DataFile, ReadOptions, on_disk, shown
-from components.data.sources.digests import digests, signature
+from components.data.sources.digests import Signature, digests, signature
 from components.data.sources.rows import Row, numbered_rows, tell
-from components.data.sources.source import LIST_ANEW, Source
+from components.data.sources.source import LIST_ANEW, Portion, Source
 from components.data.tables.records import Record, Rejected
 
 Named = tuple[str, Path]
@@ -65,8 +66,32 @@ class FilesSource(Source, Columns, ReadOptions):
         self.check(self.where, self.yields)
         return records(self.rows(listed), self, self.yields)
 
+    def portions(self, listed: Mapping[str, str]) -> Iterator[Portion]:
+        """The files one by one; what is to be told of those that were read comes at the end."""
+        self.check(self.where, self.yields)
+        files, notes = self._files(listed), defaultdict[str, list[str]](list)
+        before = {path: signature(path) for _, path in files}
+        contents = digests(path for _, path in files)
+        for name, path in files:
+            yield Portion(f"{name}\n{contents[str(path)]}", partial(self._of, (name, path), before, notes))
+        tell(notes, self.name)
+
+    def _of(
+        self, file: Named, before: Mapping[Path, Signature], notes: dict[str, list[str]]
+    ) -> Iterator[Record | Rejected]:
+        return records(_rows([file], before, self, notes), self, self.yields)
+
     def rows(self, listed: Mapping[str, str]) -> Iterator[Row]:
         """The rows of the files, before columns are chosen."""
+        return self._told(self._files(listed))
+
+    def _told(self, files: list[Named]) -> Iterator[Row]:
+        notes = defaultdict[str, list[str]](list)
+        yield from _rows(files, {path: signature(path) for _, path in files}, self, notes)
+        tell(notes, self.name)
+
+    def _files(self, listed: Mapping[str, str]) -> list[Named]:
+        """The files to be read, in order."""
         found: dict[Path, str] = {}
         known: dict[Path, Pattern] = {}
         for pattern in self.files:
@@ -80,7 +105,7 @@ class FilesSource(Source, Columns, ReadOptions):
                 found[path] = pattern.path
         local = {str(path) for path, pattern in found.items() if "://" not in pattern}
         _check_listing(listed, local, self.where, all_pinned=all(p.sha256 or p.is_address for p in self.files))
-        return _rows(self._named(found), self)
+        return self._named(found)
 
     def _fetched(self, pattern: Pattern, listed: Mapping[str, str]) -> list[Path]:
         """The files of a pattern that are to be read: those listed, or pinned."""
@@ -138,15 +163,15 @@ def _check_listing(listed: Mapping[str, str], found: set[str], where: str, all_p
         raise TryAgain(f"{where}: {shown(changed)} is no longer what data/listing.json says: {LIST_ANEW}")
 
 
-def _rows(files: list[Named], source: FilesSource) -> Iterator[Row]:
-    notes: dict[str, list[str]] = defaultdict(list)
-    before = {path: signature(path) for _, path in files}
+def _rows(
+    files: list[Named], before: Mapping[Path, Signature], source: FilesSource, notes: dict[str, list[str]]
+) -> Iterator[Row]:
+    """The rows of files that had these signatures before any of them was read."""
     for name, path in files:
         for key, file in _data_files(name, path, source):
             yield from numbered_rows(key, file, notes)
         if signature(path) != before[path]:
             raise TryAgain(f"{source.where}: {shown(str(path))} changed while it was read: {LIST_ANEW}")
-    tell(notes, source.name)
 
 
 def _data_files(name: str, path: Path, source: FilesSource) -> Iterator[tuple[str, DataFile]]:

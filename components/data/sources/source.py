@@ -1,16 +1,24 @@
 """The base class of sources: the fields that every entry of the catalogue has, whatever its kind."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Gt, Interval, Len
 
 from components.data.tables.records import Record, Rejected
 
 LIST_ANEW = "run `lmforge plan`, which lists it anew, then again"
+
+
+class Portion(NamedTuple):
+    """What can be read of a source without the rest: what tells its content, and its records."""
+
+    content: str
+    records: Callable[[], Iterator[Record | Rejected]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,3 +60,7 @@ class Source(ABC):
 
         Of local files only the listed ones are read, path -> sha256. Raises `BadSettings`, `BadData` or `TryAgain`.
         """
+
+    def portions(self, listed: Mapping[str, str]) -> Iterator[Portion]:
+        """The records in portions that are read one by one, in the same order: here all of them, which pins tell."""
+        yield Portion(json.dumps(sorted(listed.items())), lambda: self.records(listed))

@@ -7,7 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROWS_PER_SHARD = 20_000
@@ -26,6 +28,8 @@ class ShardWriter:
         self._folder = folder
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
+        self._batches: list[pa.RecordBatch] = []
+        self._waiting = 0  # rows of both
         self._characters = 0  # in those rows
         self._written = 0  # rows of the open shard
         self._shards = 1
@@ -43,20 +47,36 @@ class ShardWriter:
     def write(self, row: dict[str, Any]) -> None:
         """Add a row, given as a dict of the schema's columns."""
         self._rows.append(row)
-        self._characters += sum(len(value) for value in row.values() if isinstance(value, str))
-        if len(self._rows) == ROWS_PER_BATCH or self._characters > CHARACTERS_PER_BATCH:
+        self._count(1, sum(len(value) for value in row.values() if isinstance(value, str)))
+
+    def extend(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch with the columns of the schema, all of them strings."""
+        lengths = sum(pc.fill_null(pc.utf8_length(column), 0).to_numpy() for column in batch.columns)
+        start = 0
+        while start < len(batch):
+            sums = self._characters + np.cumsum(lengths[start : start + ROWS_PER_BATCH - self._waiting])
+            taken = min(int(np.searchsorted(sums, CHARACTERS_PER_BATCH, side="right")) + 1, len(sums))
+            self._batches.append(batch.slice(start, taken))
+            self._count(taken, int(sums[taken - 1]) - self._characters)
+            start += taken
+
+    def _count(self, rows: int, characters: int) -> None:
+        self._waiting += rows
+        self._characters += characters
+        if self._waiting == ROWS_PER_BATCH or self._characters > CHARACTERS_PER_BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._rows:
+        if not self._waiting:
             return
-        if self._written + len(self._rows) > ROWS_PER_SHARD:
+        if self._written + self._waiting > ROWS_PER_SHARD:
             self._shard.close()
             self._shard, self._written = self._open(self._shards), 0
             self._shards += 1
-        self._shard.write_batch(pa.RecordBatch.from_pylist(self._rows, self._schema))
-        self._written += len(self._rows)
-        self._rows, self._characters = [], 0
+        rows = [pa.RecordBatch.from_pylist(self._rows, self._schema)] if self._rows else []
+        self._shard.write_batch(pa.concat_batches([*self._batches, *rows]))
+        self._written += self._waiting
+        self._rows, self._batches, self._waiting, self._characters = [], [], 0, 0
 
     def _open(self, number: int) -> pq.ParquetWriter:
         return pq.ParquetWriter(self._folder / f"part-{number:05d}.parquet", self._schema, compression="zstd")

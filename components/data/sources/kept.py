@@ -1,0 +1,227 @@
+"""The records of sources as tables, kept from run to run: what was read before is not read again.
+
+Of each source a file has the rows of the last run as Arrow keeps them in memory, and another one says which file that
+is, and where in it the rows of each portion are. A portion is known by its content, the entry of its source and the
+code that reads it.
+docs/decisions.md, "What was read is kept by its content"
+"""
+
+import hashlib
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+from uuid import uuid4
+
+import pyarrow as pa
+
+import components
+from components.core.errors import StageError
+from components.core.files import STATE, sha256
+from components.data.sources.source import Source
+from components.data.tables.records import Document, Example, Record, Rejected, dump, identity
+
+KEPT = STATE / "cache" / "ingest"
+PLACES = "places.arrow"
+DAY = 24 * 60 * 60
+ROWS_AT_ONCE = 1000
+CHARACTERS_AT_ONCE = 50_000_000
+NAMES = ("kind", "id", "text", "language", "inputs", "target", "origin", "file", "row", "reason")
+RECORDS = pa.schema([*((name, pa.string()) for name in NAMES), ("size", pa.int64())])
+"""A row of each record: its kind is `documents` or a task, null for one that is rejected; a cap counts its size."""
+FOUND = pa.schema([("portion", pa.binary(32)), ("start", pa.int64()), ("end", pa.int64())])
+READERS = ("data/forms", "data/parsers", "data/sources", "data/tables/records.py")  # the code below `components`
+
+Row = dict[str, Any]
+
+
+class Extent(NamedTuple):
+    """The rows of a portion, from the first to before the last."""
+
+    start: int
+    end: int
+
+
+def batches(source: Source, listed: Mapping[str, str]) -> Generator[pa.RecordBatch, None, None]:
+    """The records of a source, in order. What was read is kept, also when an error or the caller ends it early."""
+    folder = KEPT / quote(source.name, safe="")
+    reader = _Reader(folder)
+    with _Writer(folder, reader.path) as writer:
+        for batch in _in_order(source, listed, reader, writer):
+            writer.write(batch)
+            yield batch
+
+
+def forget_others(sources: Sequence[Source]) -> None:
+    """Remove what is kept of sources that are not among these."""
+    wanted = {quote(source.name, safe="") for source in sources}
+    for folder in KEPT.glob("*"):
+        if folder.name not in wanted:
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+
+
+def _in_order(
+    source: Source, listed: Mapping[str, str], reader: "_Reader", writer: "_Writer"
+) -> Iterator[pa.RecordBatch]:
+    """Known portions that stand one behind the other come together, and so do small new ones."""
+    entry = _code() + repr(replace(source, cap_mb=None, max_bad_rows=None))
+    run, fresh = Extent(0, 0), _Fresh()
+    for portion in source.portions(listed):
+        digest = hashlib.sha256(f"{entry}\n{portion.content}".encode()).digest()
+        place = reader.places.get(digest)
+        if place is None:
+            yield from reader.batches(run)
+            run, before = Extent(0, 0), fresh.made
+            try:
+                for record in portion.records():
+                    yield from fresh.add(_row(source, record))
+            except StageError:
+                yield from fresh.flush()  # so that the portions before it are kept
+                raise
+            writer.note(digest, fresh.made - before)
+            continue
+        yield from fresh.flush()
+        if place.start != run.end:
+            yield from reader.batches(run)
+            run = Extent(place.start, place.start)
+        run = Extent(run.start, place.end)
+        writer.note(digest, place.end - place.start)
+    yield from reader.batches(run)
+    yield from fresh.flush()
+
+
+@cache
+def _code() -> str:
+    """What else decides about the rows: the code that reads, and the versions of the libraries."""
+    (package,) = map(Path, components.__path__)
+    modules = [path for name in READERS for path in [package / name, *sorted((package / name).rglob("*.py"))]]
+    lock = package.parent / "requirements.lock"
+    return sha256(*(path for path in [*modules, lock] if path.is_file()))
+
+
+def _row(source: Source, record: Record | Rejected) -> Row:
+    match record:
+        case Rejected():
+            return record._asdict()
+        case Document() if "documents" in source.yields:
+            own = source.languages[0] if len(source.languages) == 1 else None
+            return {
+                "kind": "documents",
+                "id": identity(source.name, record.key),
+                "text": record.text,
+                "language": record.language or own,
+                "origin": f"{source.origin}#{record.key}",
+                "size": len((record.text or "").encode()),
+            }
+        case Example(task=task) if task in source.yields:
+            inputs = dump(record.inputs)
+            return {
+                "kind": task,
+                "id": identity(source.name, f"{task}/{record.key}"),
+                "inputs": inputs,
+                "target": record.target,
+                "size": 0 if "documents" in source.yields else len(inputs.encode()),
+            }
+        case Document():
+            return {"kind": "documents"}
+        case _:
+            return {"kind": record.task}
+
+
+class _Fresh:
+    """Rows that were just made, until there are enough for a batch."""
+
+    def __init__(self) -> None:
+        self.made = 0  # in all
+        self._rows: list[Row] = []
+        self._characters = 0
+
+    def add(self, row: Row) -> Iterator[pa.RecordBatch]:
+        self.made += 1
+        self._rows.append(row)
+        self._characters += len(row.get("text") or "") + len(row.get("inputs") or "")
+        if len(self._rows) == ROWS_AT_ONCE or self._characters > CHARACTERS_AT_ONCE:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[pa.RecordBatch]:
+        if self._rows:
+            batch = pa.RecordBatch.from_pylist(self._rows, RECORDS)
+            self._rows, self._characters = [], 0
+            yield batch
+
+
+class _Reader:
+    """What the last run kept; nothing where it kept none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.places: dict[bytes, Extent] = {}
+        self.path: Path | None = None
+        with suppress(FileNotFoundError):  # also where another run has replaced it just now
+            found = pa.ipc.open_file((folder / PLACES).read_bytes()).read_all()
+            path = folder / _rows_of(found)
+            self._rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            self.path = path
+            self.places = {row["portion"]: Extent(row["start"], row["end"]) for row in found.to_pylist()}
+
+    def batches(self, place: Extent) -> Iterator[pa.RecordBatch]:
+        if place.end > place.start:
+            yield from self._rows.slice(place.start, place.end - place.start).to_batches()
+
+
+def _rows_of(found: pa.Table) -> str:
+    """The name of the file in which places are."""
+    return str(found.schema.metadata[b"rows"].decode())
+
+
+class _Writer:
+    """Writes what the next run can read; of portions whose rows were not all written nothing is known then.
+
+    Worktrees share the folder, so that each run has a file of rows of its own, and only the small file is replaced.
+    """
+
+    def __init__(self, folder: Path, before: Path | None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._name = f"{uuid4().hex}.rows.arrow"
+        self._rows = pa.ipc.new_file(folder / self._name, RECORDS)
+        self._written = 0
+        self._noted = 0
+        self._places: list[Row] = []
+        self._before = before
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._rows.close()
+        places = [place for place in self._places if place["end"] <= self._written]
+        part = self._folder / f"{self._name}.part"
+        schema = FOUND.with_metadata({"rows": self._name})
+        with pa.ipc.new_file(part, schema) as file:
+            file.write(pa.RecordBatch.from_pylist(places, schema))
+        part.replace(self._folder / PLACES)
+        self._remove_others()
+
+    def _remove_others(self) -> None:
+        """Remove the rows of earlier runs: at once those of the one before, after a day those of killed ones."""
+        for path in self._folder.glob("*.rows.arrow*"):
+            with suppress(FileNotFoundError):
+                if path.name != self._name and (path == self._before or time.time() - path.stat().st_mtime > DAY):
+                    path.unlink()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._rows.write(batch)
+        self._written += len(batch)
+
+    def note(self, portion: bytes, rows: int) -> None:
+        self._places.append({"portion": portion, "start": self._noted, "end": self._noted + rows})
+        self._noted += rows
