@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import fasttext
 
-SAMPLE = 150  # characters that are classified first, as the classifier is the slowest step of cleaning
+BEGINNING = 60  # characters that show that a text is in its declared language
+SAMPLE = 100  # characters that are classified first, as the classifier is the slowest step of cleaning
 LARGE_SAMPLE = 500  # where those do not tell
 PLACES = 5  # that a sample is taken from: a licence may stand before and behind a text, in another language
 MIN_CHARACTERS = 200  # a shorter text cannot overrule its publisher
@@ -47,7 +48,7 @@ def contradiction(text: str, declared: str) -> Identified | None:
     Most texts are in the declared one where they begin, and no more of those is classified.
     docs/decisions.md, "Publishers are believed about language"
     """
-    if len(text) < MIN_CHARACTERS or _classify(text[:SAMPLE]).language == primary(declared):
+    if len(text) < MIN_CHARACTERS or _classify(text[:BEGINNING]).language == primary(declared):
         return None
     found = _classify(sample(text, LARGE_SAMPLE))
     return found if found.language != primary(declared) and found.confidence >= CERTAIN else None

@@ -24,14 +24,14 @@ class Shortened(NamedTuple):
     """A text without the lines that left it, and how many did for what."""
 
     text: str
-    dropped: Counter[str]
+    dropped: Mapping[str, int]
 
 
 def shortened(text: str, source: str, rules: Mapping[str, Any], boilerplate: Boilerplate | None) -> Shortened:
     """The text without the lines that a rule drops or that are boilerplate of its source."""
-    dropped = Counter[str]()
     if not rules and not boilerplate:
-        return Shortened(text, dropped)
+        return Shortened(text, {})
+    dropped = Counter[str]()
     kept = []
     for line in text.split("\n"):
         rule = _rule(line, source, rules, boilerplate)

@@ -53,7 +53,7 @@ def alphabetic_words(text: Text) -> float:
 
 
 def stop_words(text: Text) -> float:
-    return len(STOP_WORDS.intersection(text.lower.split()))
+    return len(STOP_WORDS.intersection(text.text.lower().split()))
 
 
 def repeated(parts: Sequence[str]) -> float:
@@ -109,7 +109,7 @@ MEASURES: dict[str, Measure] = {
     **{f"gopher_max_top_{n}_gram": partial(top_gram, length=n) for n in range(2, 5)},
     **{f"gopher_max_repeated_{n}_grams": partial(repeated_grams, length=n) for n in range(5, 11)},
     "c4_min_sentences": sentences,
-    "c4_max_lorem_ipsum": lambda text: text.lower.count("lorem ipsum"),
+    "c4_max_lorem_ipsum": lambda text: text.text.lower().count("lorem ipsum"),
     "c4_max_curly_brackets": lambda text: text.text.count("{"),
     "fineweb_min_punctuated_lines": punctuated_lines,
     "fineweb_max_short_lines": short_lines,

@@ -11,6 +11,7 @@ from components.data.cleaning.text import Text
 from components.data.settings import OTHER, WITHOUT_SPACES, DocumentLimits, QualityRules, counts_words
 
 _SYMBOL = re.compile(r"[^\w\s]")
+_NO_SYMBOLS = bytes(code for code in range(128) if not _SYMBOL.match(chr(code)))  # among those of ASCII
 UNREADABLE = "\ufffd"  # what decoders substitute for bytes that they cannot decode
 
 
@@ -76,7 +77,8 @@ def broken(text: str, limits: DocumentLimits) -> Broken | None:
 
 def symbols(text: str) -> float:
     """The share of characters that are neither letters, digits nor white space: markup, tables, noise."""
-    return len(_SYMBOL.findall(text)) / len(text)
+    found = text.encode().translate(None, _NO_SYMBOLS) if text.isascii() else _SYMBOL.findall(text)
+    return len(found) / len(text)
 
 
 def unreadable(text: str) -> float:

@@ -1,8 +1,7 @@
-"""A normalised text as rules look at it: lines, paragraphs, words and n-grams of words, made when they are needed."""
+"""A normalised text as rules look at it: lines, paragraphs, words and n-grams of words."""
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import pairwise
 
 
@@ -11,25 +10,14 @@ class Text:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.words = text.split()
+        self.lines = [line for line in text.split("\n") if line and not line.isspace()]  # those that are not blank
         self._places: dict[int, list[int]] = {}
 
-    @cached_property
-    def lines(self) -> list[str]:
-        """The lines that are not blank."""
-        return [line for line in self.text.split("\n") if line and not line.isspace()]
-
-    @cached_property
+    @property
     def paragraphs(self) -> list[str]:
         """What stands between empty lines."""
         return [paragraph for paragraph in self.text.split("\n\n") if paragraph]
-
-    @cached_property
-    def words(self) -> list[str]:
-        return self.text.split()
-
-    @cached_property
-    def lower(self) -> str:
-        return self.text.lower()
 
     def top_gram(self, length: int) -> int:
         """The characters of the most frequent n-gram, everywhere that it is; 0 when none repeats another."""
