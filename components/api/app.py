@@ -163,7 +163,7 @@ def _add_state(app: FastAPI, house: House) -> None:
     @app.get("/ready", responses=ERRORS)
     async def ready() -> Response:
         """Whether it has a model to answer with; and what of the registry's it has, and could not load."""
-        state = house.live.state()
+        state = house.live.state() | {"keeps_answers": house.log is not None}
         return JSONResponse(state, 200 if state["ready"] else 503)
 
     @app.get("/metrics")

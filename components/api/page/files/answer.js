@@ -2,15 +2,17 @@
 
 import { explain } from "./alternatives.js";
 import { element } from "./dom.js";
+import { feedback } from "./feedback.js";
 import { Tokens } from "./tokens.js";
 
-const ENDS = { stop: "", length: "cut at max tokens", stopped: "stopped" };
+const ENDS = { stop: "", length: "cut at max tokens", stopped: "stopped", failed: "" };
 
 export class Answer {
   /** An answer of a model; `named` when others stand beside it. */
   constructor(model, named) {
     this.model = model;
     this.version = null;
+    this.id = null; // of the response
     this.problem = "";
     this.#tokens = new Tokens();
     explain(this.#tokens.element, `Answer of ${model}`);
@@ -23,7 +25,6 @@ export class Answer {
   #foot;
   #began = performance.now();
   #count = 0;
-  #first = null;
   #reason = "stop";
 
   get text() {
@@ -32,12 +33,12 @@ export class Answer {
 
   /** Take in an event of the stream. */
   add(event) {
+    this.id = event.id;
     // lmforge-RECIPE-NUMBER-DIGEST
     this.version = Number(event.system_fingerprint.split("-").at(-2));
     for (const choice of event.choices) {
       const told = choice.logprobs?.content ?? [];
       this.#count += told.length;
-      if (this.#count) this.#first ??= performance.now();
       this.#tokens.add(choice.delta.content ?? "", told);
       this.#reason = choice.finish_reason ?? this.#reason;
     }
@@ -47,16 +48,18 @@ export class Answer {
   end(reason = this.#reason) {
     this.#tokens.end();
     this.element.classList.remove("writing");
-    const seconds = (performance.now() - (this.#first ?? this.#began)) / 1000;
-    const speed = this.#count > 1 ? [`${this.#count} tokens`, `${Math.round((this.#count - 1) / seconds)} a second`] : [];
-    const empty = this.text || reason === "stopped" ? "" : "no text"; // or white space alone, which does not show
-    const parts = [this.version && `version ${this.version}`, ...speed, ENDS[reason], empty];
+    const seconds = ((performance.now() - this.#began) / 1000).toFixed(1);
+    const took = this.#count ? `${this.#count} tokens in ${seconds} s` : "";
+    const whole = reason === "stop" || reason === "length";
+    const empty = whole && !this.text ? "no text" : ""; // or white space alone, which does not show
+    const parts = [this.version && `version ${this.version}`, took, ENDS[reason], empty];
     this.#foot.textContent = parts.filter(Boolean).join(" · ");
+    if (whole && this.text) this.element.append(...feedback(this.id, this.text));
   }
 
   /** It ended with an error. */
   fail(message) {
-    this.end();
+    this.end("failed");
     this.problem = message;
     this.element.append(element("p", { class: "problem", role: "alert" }, message));
   }

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, element, notice } from "./dom.js";
+import { askForFeedback } from "./feedback.js";
 
 const RETRY = 3000; // milliseconds between two looks while there is no model
 
@@ -23,6 +24,7 @@ export async function refresh() {
   const models = (await get("v1/models")).data;
   const state = await get("ready").catch(() => null);
   notice(fault(state, models));
+  askForFeedback(Boolean(state?.keeps_answers));
   clearTimeout(waiting);
   if (!models.length) waiting = setTimeout(again, RETRY);
   if (JSON.stringify(models) === JSON.stringify(listed)) return;

@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from components.api import keys
+from components.traffic import files, log
+from components.traffic.settings import KeepAnswers
 from tests.components.support import serving
 from tests.components.support.serving import LABELLER, SETTINGS, WRITER
 from tests.components.support.tiny import TASKS
@@ -45,7 +47,7 @@ def test_an_answer_is_that_of_the_api_with_the_settings_and_what_was_said_before
     ask(page, "And then?")
     turns = [system, user("The quick brown fox"), {"role": "assistant", "content": first}, user("And then?")]
     assert answers.nth(1).inner_text() == said(address, messages=turns, **options)
-    foot = re.compile(r"version 1 · 20 tokens · \d+ a second · cut at max tokens")
+    foot = re.compile(r"version 1 · 20 tokens in [\d.]+ s · cut at max tokens")
     expect(page.locator(".foot").last).to_have_text(foot)
     page.get_by_role("button", name="New chat").click()
     expect(answers).to_have_count(0)
@@ -250,3 +252,23 @@ def test_it_waits_for_the_first_model(browser):
         page.get_by_label("Message", exact=True).fill("fox")
         page.get_by_role("button", name="Send").click()
         assert page.get_by_label("Message", exact=True).input_value() == "fox"
+
+
+def test_answers_are_judged_where_they_are_kept(browser, registry):  # noqa: ARG001
+    keeping = replace(SETTINGS, log=KeepAnswers(share=1, file_megabytes=1, max_megabytes=2))
+    with serving.running([WRITER], keeping) as address, browser.new_context() as context:
+        serving.await_version(address, WRITER, 1)
+        page = context.new_page()
+        page.goto(address)
+        ask(page, "fox", max_tokens=5)
+        page.get_by_role("button", name="Bad").click()
+        expect(page.get_by_text("Kept: bad")).to_be_visible()
+        page.get_by_role("button", name="Correct").click()
+        page.keyboard.press("Control+A")
+        page.keyboard.type("A quick one.")
+        page.get_by_label("A model may be trained on it").check()
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Kept: corrected")).to_be_visible()
+    rows = files.rows(log.FOLDER, log.FEEDBACK).to_pylist()
+    told = [(row["thumb"], row["corrected"], row["consent"]) for row in rows]
+    assert told == [("down", None, False), (None, "A quick one.", True)]
