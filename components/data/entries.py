@@ -23,36 +23,36 @@ class NewSource:
     labels: Mapping[str, str]  # names of labels or tags that are numbers in the rows
 
 
-def source_entry(new: NewSource, found: Recognised) -> dict[str, Any]:
+def source_entry(new: NewSource, recognised: Recognised) -> dict[str, Any]:
     """The entry for the catalogue of sources."""
-    section = dict(found.columns)
+    section = dict(recognised.columns)
     if new.labels:
         section["labels"] = dict(new.labels)
-    if found.form != "documents":
+    if recognised.form != "documents":
         section = {"task": new.task, **section}
     return {
         "name": new.name,
         **new.location,
         "license": new.license,
         "languages": list(new.languages),
-        "yields": ["documents" if found.form == "documents" else new.task],
-        found.section: section,
+        "yields": ["documents" if recognised.form == "documents" else new.task],
+        recognised.section: section,
     }
 
 
-def task_entry(new: NewSource, found: Recognised, rows: Sequence[RawRow]) -> dict[str, Any] | None:
+def task_entry(new: NewSource, recognised: Recognised, rows: Sequence[RawRow]) -> dict[str, Any] | None:
     """The entry for the list of tasks; None for documents, which no task reads."""
-    if found.form == "documents":
+    if recognised.form == "documents":
         return None
-    fields = _FIELDS[found.form]
+    fields = _FIELDS[recognised.form]
     entry = {"name": new.task, **fields}
-    if found.form == "classification":
-        names = list(dict.fromkeys(new.labels.get(label, label) for label in found.labels))
+    if recognised.form == "classification":
+        names = list(dict.fromkeys(new.labels.get(label, label) for label in recognised.labels))
         labels = "from data" if len(names) > MANY_LABELS else names
-        return entry | _classification(found, rows) | {"labels": labels, **_CLASSIFIER}
-    if found.form == "instruction":
-        return entry | _instruction(found, rows)
-    if found.form == "question answering" and _is_extractive(found, rows):
+        return entry | _classification(recognised, rows) | {"labels": labels, **_CLASSIFIER}
+    if recognised.form == "instruction":
+        return entry | _instruction(recognised, rows)
+    if recognised.form == "question answering" and _is_extractive(recognised, rows):
         return entry | {"extractive": True}
     return entry
 
@@ -98,27 +98,27 @@ _FIELDS: dict[Form, dict[str, Any]] = {
 }
 
 
-def _classification(found: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
+def _classification(recognised: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
     """The template, with the field that may be cut at its end."""
-    longest = _longest(found, rows)
-    others = [name for name in found.columns["inputs"] if name != longest]
+    longest = _longest(recognised, rows)
+    others = [name for name in recognised.columns["inputs"] if name != longest]
     return {"template": "\n".join(f"{{{name}}}" for name in (*others, longest)), "long_field": longest}
 
 
-def _instruction(found: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
+def _instruction(recognised: Recognised, rows: Sequence[RawRow]) -> dict[str, str]:
     """The template, and the field that may be cut."""
-    template = "{instruction}[\n{input}]" if "input" in found.columns["inputs"] else "{instruction}"
-    return {"template": template, "long_field": _longest(found, rows)}
+    template = "{instruction}[\n{input}]" if "input" in recognised.columns["inputs"] else "{instruction}"
+    return {"template": template, "long_field": _longest(recognised, rows)}
 
 
-def _longest(found: Recognised, rows: Sequence[RawRow]) -> str:
+def _longest(recognised: Recognised, rows: Sequence[RawRow]) -> str:
     """The input that is longest in some row: the one to cut."""
-    columns: Mapping[str, str] = found.columns["inputs"]
+    columns: Mapping[str, str] = recognised.columns["inputs"]
     return max(columns, key=lambda name: max((len(str(row.get(columns[name]) or "")) for row in rows), default=0))
 
 
-def _is_extractive(found: Recognised, rows: Sequence[RawRow]) -> bool:
+def _is_extractive(recognised: Recognised, rows: Sequence[RawRow]) -> bool:
     """Whether each answer stands in its passage word for word."""
-    context, target = found.columns["inputs"]["context"], found.columns["target"]
+    context, target = recognised.columns["inputs"]["context"], recognised.columns["target"]
     read = [Row("", "", 0, row) for row in rows]
     return all((row.label(target, {}) or "") in (row.text(context) or "") for row in read)

@@ -37,7 +37,7 @@ class Exported:
     """A written export: its folder, and what was found about each of its model files."""
 
     folder: Path
-    found: dict[str, Comparison]
+    comparisons: dict[str, Comparison]
 
 
 def export(
@@ -58,12 +58,12 @@ def export(
     with replacing(target) as folder:
         model = _Written(package, folder, name, ours, collect(prepared, ours.tokenizer, texts, window))
         if kind == "gguf":
-            found = model.gguf() if quantize is None else model.quantized(quantize)
+            comparisons = model.gguf() if quantize is None else model.quantized(quantize)
         else:
-            found = model.onnx() if kind == "onnx" else model.safetensors()
+            comparisons = model.onnx() if kind == "onnx" else model.safetensors()
         files = {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
-        write_json(folder / PROOF, _proof(name, kind, files, found))
-    return Exported(target, found)
+        write_json(folder / PROOF, _proof(name, kind, files, comparisons))
+    return Exported(target, comparisons)
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class _Written:
 
     def gguf(self) -> dict[str, Comparison]:
         """GGUF in f32, which computes the same, and in f16, which is half as large."""
-        found = {}
+        comparisons = {}
         for half in (False, True):
             file = self.folder / f"{self.name}-{'f16' if half else 'f32'}.gguf"
             self._write_gguf(file, half=half)
-            found[file.name] = self._read_gguf(file, HALF if half else EXACT)
+            comparisons[file.name] = self._read_gguf(file, HALF if half else EXACT)
         self._write_modelfile(file)
-        return found
+        return comparisons
 
     def quantized(self, kind: Type) -> dict[str, Comparison]:
         """GGUF in the type `kind`, made by llama.cpp of the weights in f32."""
@@ -93,9 +93,9 @@ class _Written:
             exact = Path(scratch) / "f32.gguf"
             self._write_gguf(exact, half=False)
             quantization.quantize(exact, file, kind)
-        found = {file.name: self._read_gguf(file, None)}
+        comparisons = {file.name: self._read_gguf(file, None)}
         self._write_modelfile(file)
-        return found
+        return comparisons
 
     def onnx(self) -> dict[str, Comparison]:
         """ONNX in f32, beside the tokenizer."""
@@ -129,9 +129,9 @@ class _Written:
         (self.folder / "Modelfile").write_text(text, encoding="utf-8")
 
     def _compare(self, theirs: ExportReader, what: str, most: float | None) -> Comparison:
-        found = compare(self.ours, theirs, self.material)
-        check(found, what, most)
-        return found
+        comparison = compare(self.ours, theirs, self.material)
+        check(comparison, what, most)
+        return comparison
 
     def _transformer(self) -> Transformer:
         assert isinstance(self.ours.model, Transformer)  # or it was refused
@@ -168,7 +168,7 @@ def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _proof(name: str, kind: Format, files: dict[str, str], found: dict[str, Comparison]) -> dict[str, object]:
+def _proof(name: str, kind: Format, files: dict[str, str], comparisons: dict[str, Comparison]) -> dict[str, object]:
     readers = {"gguf": "llama-cpp-python", "onnx": "onnxruntime", "safetensors": "transformers"}
     reader = readers[kind]
     return {
@@ -177,24 +177,23 @@ def _proof(name: str, kind: Format, files: dict[str, str], found: dict[str, Comp
         "sha256": files,
         "read_by": f"{reader} {importlib.metadata.version(reader)}",
         "lmforge": importlib.metadata.version("lmforge"),
-        "found": {file: comparison.to_json() for file, comparison in found.items()},
+        "comparisons": {file: comparison.to_json() for file, comparison in comparisons.items()},
     }
 
 
 def lines(made: Exported) -> list[str]:
     """What a person wants to know about an export."""
     shown = [f"{made.folder} is proved: {made.folder / PROOF}"]
-    for file, found in made.found.items():
-        texts = found.texts.values()
+    for file, one in made.comparisons.items():
+        texts = one.texts.values()
         equal, compared = sum(count.equal for count in texts), sum(count.compared for count in texts)
-        answers = found.answers
+        ties = f", {one.answers.ties} part at a tie" if one.answers.ties else ""
         shown += [
-            f"{file}",
-            f"  token ids     equal in {equal:,} of {compared:,} texts, {found.conversations.equal} of "
-            f"{found.conversations.compared} conversations",
-            f"  answers       {answers.equal} of {answers.compared} equal"
-            + (f", {answers.ties} part at a tie" if answers.ties else ""),
-            f"  logits        differ by at most {found.largest_difference:.1e} in {found.logits:,}",
-            f"  perplexity    {found.perplexity:.3f}, here {found.our_perplexity:.3f} ({found.change:+.4%})",
+            file,
+            f"  token ids     equal in {equal:,} of {compared:,} texts, {one.conversations.equal} of "
+            f"{one.conversations.compared} conversations",
+            f"  answers       {one.answers.equal} of {one.answers.compared} equal{ties}",
+            f"  logits        differ by at most {one.largest_difference:.1e} in {one.logits:,}",
+            f"  perplexity    {one.perplexity:.3f}, here {one.our_perplexity:.3f} ({one.change:+.4%})",
         ]
     return shown

@@ -108,8 +108,8 @@ def exists(name: str, number: int) -> bool:
 
 def aliases(name: str) -> dict[str, int]:
     """The version number of each alias; empty for an unknown model."""
-    found = _registered(tracking.client(), name)
-    return {alias: int(number) for alias, number in found.aliases.items()} if found else {}
+    model = _registered(tracking.client(), name)
+    return {alias: int(number) for alias, number in model.aliases.items()} if model else {}
 
 
 def move(name: str, targets: Mapping[str, int | None]) -> None:
@@ -129,8 +129,8 @@ def move(name: str, targets: Mapping[str, int | None]) -> None:
 
 def head(name: str) -> Head | None:
     """The last ledger entry about a model that the registry knows."""
-    found = _registered(tracking.client(), name)
-    return Head.parse(found.tags[HEAD]) if found and HEAD in found.tags else None
+    model = _registered(tracking.client(), name)
+    return Head.parse(model.tags[HEAD]) if model and HEAD in model.tags else None
 
 
 def set_head(name: str, known: Head) -> None:
@@ -143,8 +143,8 @@ def attach(version: Version, folder: Path, name: str) -> None:
     store = tracking.client()
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    found = store.get_model_version(version.name, str(version.number))
-    artifacts: Any = get_artifact_repository(str(found.source), tracking_uri=store.tracking_uri)
+    model_version = store.get_model_version(version.name, str(version.number))
+    artifacts: Any = get_artifact_repository(str(model_version.source), tracking_uri=store.tracking_uri)
     artifacts.log_artifacts(str(folder), name)
 
 
@@ -165,16 +165,16 @@ def fetch(name: str, ref: str) -> Path:
     store = tracking.client()
     from mlflow.artifacts import download_artifacts
 
-    found = _get(store, name, ref)
-    wanted = _version(found)
+    model_version = _get(store, name, ref)
+    wanted = _version(model_version)
     folder = STATE / "packages" / f"{name}-{wanted.digest[:16]}"
     if folder.exists():
         return folder
     if not has_files(name, wanted.number):
-        raise BadData(f"the files of {name} version {wanted.number} are gone from {found.source}: restore them")
+        raise BadData(f"the files of {name} version {wanted.number} are gone from {model_version.source}: restore them")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        source = f"{found.source}/{mlflow_model.ARTIFACTS}"
+        source = f"{model_version.source}/{mlflow_model.ARTIFACTS}"
         part = Path(download_artifacts(source, dst_path=scratch, tracking_uri=store.tracking_uri))
         if digest(part) != wanted.digest:
             raise BadData(f"{name} {wanted.number} came out of the registry changed: its files do not match its digest")
@@ -193,8 +193,8 @@ def has_files(name: str, number: int) -> bool:
 
 def versions(name: str) -> list[Version]:
     """All versions of a model, the oldest first."""
-    found = tracking.client().search_model_versions(f"name = '{name}'")
-    return sorted((_version(version) for version in found), key=lambda version: version.number)
+    versions = tracking.client().search_model_versions(f"name = '{name}'")
+    return sorted((_version(version) for version in versions), key=lambda version: version.number)
 
 
 def kept(version: Version) -> Path:
@@ -220,8 +220,8 @@ def kept(version: Version) -> Path:
 def _has_kept(store: "MlflowClient", version: Version) -> bool:
     from mlflow.artifacts import list_artifacts
 
-    found = store.get_model_version(version.name, str(version.number))
-    return bool(list_artifacts(f"{found.source}/{KEPT}", tracking_uri=store.tracking_uri))
+    model_version = store.get_model_version(version.name, str(version.number))
+    return bool(list_artifacts(f"{model_version.source}/{KEPT}", tracking_uri=store.tracking_uri))
 
 
 def _keep(version: Version, kept: Mapping[str, bytes]) -> None:
@@ -247,9 +247,9 @@ def _upload(store: "MlflowClient", model_id: str, package: Path, kept: Mapping[s
 
 def _run(store: "MlflowClient", name: str, tags: Mapping[str, str]) -> str:
     """The run that trained the model, or a new one when MLflow does not know it."""
-    found = tracking.find(tags["stage_key"]) if "stage_key" in tags else None
-    if found is not None:
-        return found
+    existing = tracking.find(tags["stage_key"]) if "stage_key" in tags else None
+    if existing is not None:
+        return existing
     log.warning("MLflow knows no run that trained this %s: the version gets a run of its own, without curves", name)
     run = store.create_run(tracking.experiment(store), tags=dict(tags), run_name=f"register {name}")
     store.set_terminated(run.info.run_id)
@@ -275,8 +275,8 @@ def _find(store: "MlflowClient", name: str, package_digest: str) -> Version | No
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    found = store.search_model_versions(f"name = '{name}' and tags.digest = '{package_digest}'")
-    return _version(found[0]) if found else None
+    versions = store.search_model_versions(f"name = '{name}' and tags.digest = '{package_digest}'")
+    return _version(versions[0]) if versions else None
 
 
 def _registered(store: "MlflowClient", name: str) -> "RegisteredModel | None":
@@ -302,10 +302,10 @@ def _get(store: "MlflowClient", name: str, ref: str) -> "ModelVersion":
         raise BadSettings(f"the registry has no {name} {ref}; it has {known}") from None
 
 
-def _version(found: "ModelVersion") -> Version:
+def _version(model_version: "ModelVersion") -> Version:
     return Version(
-        name=found.name,
-        number=int(found.version),
-        digest=found.tags["digest"],
-        created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        name=model_version.name,
+        number=int(model_version.version),
+        digest=model_version.tags["digest"],
+        created=datetime.fromtimestamp(model_version.creation_timestamp / 1000, UTC),
     )

@@ -38,11 +38,11 @@ def begin(name: str, unmoved: bool = False) -> Iterator[Ledger]:
     """
     seen = present(name)[CHAMPION]
     with ledger.opened(name) as book:
-        found = present(name)[CHAMPION]
-        if unmoved and found != seen:
+        champion = present(name)[CHAMPION]
+        if unmoved and champion != seen:
             raise TryAgain(
-                f"another command made version {found} the champion of {name} at the same moment, so this one changed "
-                "nothing: see `lmforge ledger`, then decide again"
+                f"another command made version {champion} the champion of {name} at the same moment, so this one "
+                "changed nothing: see `lmforge ledger`, then decide again"
             )
         _settle(book)
         yield book
@@ -74,8 +74,8 @@ def write(
 
 def present(name: str) -> Aliases:
     """The version of each of the three aliases."""
-    found = store.aliases(name)
-    return {alias: found.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
+    aliases = store.aliases(name)
+    return {alias: aliases.get(alias) for alias in (CHAMPION, PREVIOUS, CHALLENGER)}
 
 
 def examine(names: Collection[str]) -> LedgerCheck:
@@ -86,19 +86,19 @@ def examine(names: Collection[str]) -> LedgerCheck:
         known = {name: (store.head(name), present(name)) for name in models}
         faults = ledger.verify({name: head for name, (head, _) in known.items() if head})
     behind: list[Entry] = []
-    for name, (head, found) in known.items():
+    for name, (head, aliases) in known.items():
         mine = [entry for entry in entries if entry.model == name]
-        faults += _faults(mine, head, found)
+        faults += _faults(mine, head, aliases)
         behind += _behind(mine, head)
     return LedgerCheck(len(entries), faults, behind[0] if behind else None)
 
 
-def _faults(mine: list[Entry], head: Head | None, found: Aliases) -> Iterator[Fault]:
+def _faults(mine: list[Entry], head: Head | None, aliases: Aliases) -> Iterator[Fault]:
     """What the entries of a model, and what the registry has of it, say against each other."""
     yield from (Fault(entry.sequence, entry.details["reason"]) for entry in mine if "missing" in entry.details)
     stated = _stated(mine)
-    if stated and not _behind(mine, head) and stated != found:
-        yield Fault(mine[-1].sequence, f"the last one says {_words(stated)}, but the registry has {_words(found)}")
+    if stated and not _behind(mine, head) and stated != aliases:
+        yield Fault(mine[-1].sequence, f"the last one says {_words(stated)}, but the registry has {_words(aliases)}")
 
 
 def _carry_out(entry: Entry) -> None:
@@ -117,12 +117,12 @@ def _settle(book: Ledger) -> None:
     if head and not any((entry.sequence, entry.hash) == (head.sequence, head.hash) for entry in book.entries):
         reason = f"entry {head.sequence}, which the registry knows by the hash {head.hash}, is missing"
         write(book, "repair", {"reason": reason, "missing": str(head)})
-    stated, found = _stated(book.entries), present(book.model)
-    if stated is None and any(found.values()):
-        write(book, "start", {"reason": f"the ledger begins here, with {_words(found)}"}, found)
-    elif stated is not None and stated != found:
-        reason = f"the registry has {_words(found)}, moved by something else than lmforge from {_words(stated)}"
-        write(book, "repair", {"reason": reason}, found)
+    stated, aliases = _stated(book.entries), present(book.model)
+    if stated is None and any(aliases.values()):
+        write(book, "start", {"reason": f"the ledger begins here, with {_words(aliases)}"}, aliases)
+    elif stated is not None and stated != aliases:
+        reason = f"the registry has {_words(aliases)}, moved by something else than lmforge from {_words(stated)}"
+        write(book, "repair", {"reason": reason}, aliases)
 
 
 def _finish(behind: list[Entry], book: Ledger) -> None:

@@ -38,10 +38,10 @@ class Line:
 
 def look(names: Sequence[str]) -> list[Line]:
     """Run all checks; without a supervisor there are only a few."""
-    told = state.read()
-    lines = [*_of_services(told)]
-    if told:
-        lines += _of_runs(f"{told['services']['prefect']['url']}/api")
+    supervisor = state.read()
+    lines = [*_of_services(supervisor)]
+    if supervisor:
+        lines += _of_runs(f"{supervisor['services']['prefect']['url']}/api")
     lines += map(_champion, map(model_name, names))
     return [*lines, *served(), *_last_decision(), _disk()]
 
@@ -57,28 +57,29 @@ def memory(pid: int) -> float:
     return total
 
 
-def _of_services(told: Mapping[str, Any]) -> Iterator[Line]:
-    if not told:
+def _of_services(supervisor: Mapping[str, Any]) -> Iterator[Line]:
+    if not supervisor:
         yield Line("services", "are starting" if state.is_up() else "are not up: `lmforge up` starts them", False)
         return
-    everything = psutil.Process(told["pid"]).memory_full_info().pss / 1e6
-    for name, found in told["services"].items():
-        used = memory(found["pid"]) if found["pid"] else 0.0
+    everything = psutil.Process(supervisor["pid"]).memory_full_info().pss / 1e6
+    for name, entry in supervisor["services"].items():
+        used = memory(entry["pid"]) if entry["pid"] else 0.0
         everything += used
-        yield _of_service(name, found, used)
-    yield Line("supervisor", f"pid {told['pid']}, since {_time(told['since'])}; all together {everything:.0f} MB")
+        yield _of_service(name, entry, used)
+    since = _time(supervisor["since"])
+    yield Line("supervisor", f"pid {supervisor['pid']}, since {since}; all together {everything:.0f} MB")
 
 
-def _of_service(name: str, found: Mapping[str, Any], used: float) -> Line:
-    if found["pid"] is None and not (found["url"] and network.answers(found["url"] + found["health"])):
-        return Line(name, f"is being started again, {_times(found['restarts'] + 1)}: see {_log(name)}", False)
-    if found["url"] and not network.answers(found["url"] + found["health"]):
-        return Line(name, f"does not answer at {found['url']}: see {_log(name)}", False)
-    where = f"{found['page']}, " if found["page"] else ""
-    if found["pid"] is None:
+def _of_service(name: str, entry: Mapping[str, Any], used: float) -> Line:
+    if entry["pid"] is None and not (entry["url"] and network.answers(entry["url"] + entry["health"])):
+        return Line(name, f"is being started again, {_times(entry['restarts'] + 1)}: see {_log(name)}", False)
+    if entry["url"] and not network.answers(entry["url"] + entry["health"]):
+        return Line(name, f"does not answer at {entry['url']}: see {_log(name)}", False)
+    where = f"{entry['page']}, " if entry["page"] else ""
+    if entry["pid"] is None:
         return Line(name, f"{where}not started by `lmforge up`")
-    again = f", started again {_times(found['restarts'])}" if found["restarts"] else ""
-    return Line(name, f"{where}pid {found['pid']}, since {_time(found['since'])}{again}, {used:.0f} MB")
+    again = f", started again {_times(entry['restarts'])}" if entry["restarts"] else ""
+    return Line(name, f"{where}pid {entry['pid']}, since {_time(entry['since'])}{again}, {used:.0f} MB")
 
 
 def _of_runs(api: str) -> Iterator[Line]:
@@ -136,13 +137,13 @@ def served() -> Iterator[Line]:
     """What the servers of models of this folder answer with, and what could not take over."""
     for address in answering.addresses():
         try:
-            found = network.read_json(f"{address}/ready")
+            ready = network.read_json(f"{address}/ready")
         except (OSError, ValueError):
             yield Line("serve", f"does not answer at {address}", False)
             continue
-        if found["registry"]:
-            yield Line("serve", f"{address} cannot read the registry: {found['registry']}", False)
-        for name, model in found["models"].items():
+        if ready["registry"]:
+            yield Line("serve", f"{address} cannot read the registry: {ready['registry']}", False)
+        for name, model in ready["models"].items():
             yield _of_model(address, name, model)
             yield from _of_challenger(name, model["challenger"])
 
@@ -154,32 +155,32 @@ def _of_model(address: str, name: str, model: Mapping[str, Any]) -> Line:
     return Line("serve", f"{address} {now}")
 
 
-def _of_challenger(name: str, found: Mapping[str, Any] | None) -> Iterator[Line]:
+def _of_challenger(name: str, challenger: Mapping[str, Any] | None) -> Iterator[Line]:
     """What a challenger does beside the champion, and how the two compare."""
-    if found is None:
+    if challenger is None:
         return
-    what = f"{name} version {found['version']}"
-    if found["problem"]:
-        yield Line("challenger", f"{what}: {found['problem']}", False)
-    elif canary := found["canary"]:
+    what = f"{name} version {challenger['version']}"
+    if challenger["problem"]:
+        yield Line("challenger", f"{what}: {challenger['problem']}", False)
+    elif canary := challenger["canary"]:
         counts = f"{canary['answered']} so far, {canary['failed']} failed"
         yield Line("challenger", f"{what} answers {canary['share']:.1%} of the requests: {counts}")
-    if shadow := found["shadow"]:
+    if shadow := challenger["shadow"]:
         yield Line("shadow", f"{what} {_compared(shadow)}")
 
 
-def _compared(found: Mapping[str, Any]) -> str:
-    if not found["answers"]:
-        return f"was asked {found['requests']} requests beside the champion, and failed in {found['failed']}"
-    sides = [found[side] for side in ("champion", "challenger")]
+def _compared(comparison: Mapping[str, Any]) -> str:
+    if not comparison["answers"]:
+        return f"was asked {comparison['requests']} requests beside the champion, and failed in {comparison['failed']}"
+    sides = [comparison[side] for side in ("champion", "challenger")]
     seconds, characters, refused = (
         " and ".join(form.format(side[name]) for side in sides)
         for name, form in (("seconds", "{:.3f}"), ("characters", "{:.0f}"), ("refused", "{:.1%}"))
     )
     return (
-        f"agrees in {found['agreement']:.1%} of {found['answers']} answers; champion and challenger take {seconds} s, "
-        f"write {characters} characters, refuse {refused}; labels differ by {found['label_difference']:.1%}; "
-        f"{found['failed']} failed"
+        f"agrees in {comparison['agreement']:.1%} of {comparison['answers']} answers; champion and challenger take "
+        f"{seconds} s, write {characters} characters, refuse {refused}; labels differ by {comparison['label_difference']:.1%}; "
+        f"{comparison['failed']} failed"
     )
 
 

@@ -118,15 +118,15 @@ def settings(content: Mapping[str, Any], defaults: Mapping[str, Any], neutral: M
     return {key: content.get(key, default) for key, default in defaults.items()}
 
 
-def whole(found: Mapping[str, Any], *keys: str) -> None:
+def whole(raw: Mapping[str, Any], *keys: str) -> None:
     """Raise `Unknown` unless these settings are whole numbers above zero."""
     for key in keys:
-        if type(found[key]) is not int or found[key] < 1:
-            raise Unknown(f"{key} = {found[key]!r}")
+        if type(raw[key]) is not int or raw[key] < 1:
+            raise Unknown(f"{key} = {raw[key]!r}")
 
 
-def one_of(found: Mapping[str, Any], key: str, choices: Mapping[Any, Any]) -> Any:
+def one_of(raw: Mapping[str, Any], key: str, choices: Mapping[Any, Any]) -> Any:
     """The choice that a setting names. Raises `Unknown` when it names none."""
-    if found[key] not in choices:
-        raise Unknown(f"{key} = {found[key]!r}")
-    return choices[found[key]]
+    if raw[key] not in choices:
+        raise Unknown(f"{key} = {raw[key]!r}")
+    return choices[raw[key]]

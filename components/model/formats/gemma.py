@@ -47,28 +47,28 @@ def _is_norm(name: str) -> bool:
     return "norm" in name
 
 
-def _number(found: Mapping[str, Any], key: str) -> float | None:
-    value = found[key]
+def _number(raw: Mapping[str, Any], key: str) -> float | None:
+    value = raw[key]
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
         raise Unknown(f"{key} = {value!r}")
     return value
 
 
-def _fields(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {"norm_position": "both", "logit_soft_cap": _number(found, "final_logit_softcapping")}
+def _fields(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {"norm_position": "both", "logit_soft_cap": _number(raw, "final_logit_softcapping")}
 
 
-def _traits(found: Mapping[str, Any], every: int) -> Traits:
+def _traits(raw: Mapping[str, Any], every: int) -> Traits:
     """The traits of both versions; without `layer_types` every second or sixth layer sees all tokens."""
-    sliding = layers.sliding(found, [(layer + 1) % every != 0 for layer in range(found["num_hidden_layers"])])
-    scalar = _number(found, "query_pre_attn_scalar")
+    sliding = layers.sliding(raw, [(layer + 1) % every != 0 for layer in range(raw["num_hidden_layers"])])
+    scalar = _number(raw, "query_pre_attn_scalar")
     if scalar is None:
         raise Unknown("query_pre_attn_scalar = None")
     return Traits(
-        biased=biased(found),
-        embedding_scale=found["hidden_size"] ** 0.5,
+        biased=biased(raw),
+        embedding_scale=raw["hidden_size"] ** 0.5,
         attention_scale=scalar**-0.5,
-        sliding_window=found["sliding_window"] if sliding else None,
+        sliding_window=raw["sliding_window"] if sliding else None,
         sliding_layers=sliding,
     )
 
@@ -101,7 +101,7 @@ _gemma2 = Family(
     activation="hidden_activation",
     block=_BLOCK,
     fields=_fields,
-    traits=lambda found: replace(_traits(found, 2), attention_soft_cap=_number(found, "attn_logit_softcapping")),
+    traits=lambda raw: replace(_traits(raw, 2), attention_soft_cap=_number(raw, "attn_logit_softcapping")),
     extra=_extra,
     ours=_ours,
     theirs=_theirs,
@@ -111,30 +111,30 @@ _gemma2 = Family(
 # Gemma 3: norms of queries and keys, and a base of the rotary positions for each kind of layer.
 
 
-def _rotation(found: Mapping[str, Any], default_theta: float) -> rotary.Rotary:
+def _rotation(raw: Mapping[str, Any], default_theta: float) -> rotary.Rotary:
     """The rotary positions of the layers that see all tokens, which alone are scaled."""
-    theta = default_theta if found["rope_theta"] is None else found["rope_theta"]
-    given = _given(found, layers.FULL)
+    theta = default_theta if raw["rope_theta"] is None else raw["rope_theta"]
+    given = _given(raw, layers.FULL)
     if given.get("truncate", True) is not True:  # which `transformers` looks for in another place
         raise Unknown(f"truncate = {given['truncate']!r}")
-    return rotary.parse(given, theta, found["max_position_embeddings"])
+    return rotary.parse(given, theta, raw["max_position_embeddings"])
 
 
-def _given(found: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    parameters = found["rope_parameters"] or {}
+def _given(raw: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    parameters = raw["rope_parameters"] or {}
     for key, value in parameters.items():
         if key not in (layers.FULL, layers.SLIDING):
             raise Unknown(f"{key} = {value!r} in rope_parameters")
-    older = found["rope_scaling"] if kind == layers.FULL else None
+    older = raw["rope_scaling"] if kind == layers.FULL else None
     return {"rope_type": "default"} | (parameters.get(kind) or {}) | (older or {})
 
 
-def _gemma3_traits(found: Mapping[str, Any]) -> Traits:
-    whole(found, "sliding_window_pattern")
-    traits = _traits(found, found["sliding_window_pattern"])
-    local = rotary.parse(_given(found, layers.SLIDING), found["rope_local_base_freq"], found["max_position_embeddings"])
+def _gemma3_traits(raw: Mapping[str, Any]) -> Traits:
+    whole(raw, "sliding_window_pattern")
+    traits = _traits(raw, raw["sliding_window_pattern"])
+    local = rotary.parse(_given(raw, layers.SLIDING), raw["rope_local_base_freq"], raw["max_position_embeddings"])
     if local.scaling is not None or local.share != 1:
-        raise Unknown(f"rope_parameters = {found['rope_parameters']!r}")
+        raise Unknown(f"rope_parameters = {raw['rope_parameters']!r}")
     return replace(traits, sliding_rope_theta=local.theta if traits.sliding_layers else None)
 
 

@@ -8,17 +8,17 @@ from components.model.formats.form import Unknown
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 
-def sliding(found: Mapping[str, Any], default: Sequence[bool]) -> tuple[int, ...]:
+def sliding(raw: Mapping[str, Any], default: Sequence[bool]) -> tuple[int, ...]:
     """The layers that see only `sliding_window` tokens, by `layer_types` or else by default.
 
     Raises `Unknown` for other kinds of layers, and for such layers without a window.
     """
-    types = found["layer_types"]
+    types = raw["layer_types"]
     if types is None:
         types = [SLIDING if slides else FULL for slides in default]
-    if len(types) != found["num_hidden_layers"] or not {SLIDING, FULL}.issuperset(types):
+    if len(types) != raw["num_hidden_layers"] or not {SLIDING, FULL}.issuperset(types):
         raise Unknown(f"layer_types = {types!r}")
-    window = found["sliding_window"]
+    window = raw["sliding_window"]
     layers = tuple(layer for layer, kind in enumerate(types) if kind == SLIDING)
     if layers and (type(window) is not int or window < 1):
         raise Unknown(f"sliding_window = {window!r} with layer_types = {types!r}")

@@ -53,32 +53,32 @@ def _names(config: ModelConfig, block: Names) -> Names:
             theirs = tuple(name.replace(".weight", ".bias") for name in block[ours])
             block[ours.replace(".weight", ".bias")] = theirs
     stack = "encoder" if config.architecture == "encoder" else "decoder"
-    found: Names = {"embedding.weight": ("model.embed_tokens.weight",)}
+    raw: Names = {"embedding.weight": ("model.embed_tokens.weight",)}
     for layer in range(config.num_layers):
         for ours, theirs in block.items():
-            found[f"{stack}.blocks.{layer}.{ours}"] = tuple(f"model.layers.{layer}.{name}" for name in theirs)
-    found[f"{stack}.norm.weight"] = ("model.norm.weight",)
+            raw[f"{stack}.blocks.{layer}.{ours}"] = tuple(f"model.layers.{layer}.{name}" for name in theirs)
+    raw[f"{stack}.norm.weight"] = ("model.norm.weight",)
     if config.labels:
-        found["head.weight"] = ("classifier.weight",)
+        raw["head.weight"] = ("classifier.weight",)
     elif not config.tie_embeddings:
-        found["head.weight"] = ("lm_head.weight",)
-    return found
+        raw["head.weight"] = ("lm_head.weight",)
+    return raw
 
 
-def _sizes(found: Mapping[str, Any]) -> dict[str, Any]:
+def _sizes(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `ModelConfig` that all families of this layout have under the same keys."""
     kept = {"norm_eps": "rms_norm_eps", "tie_embeddings": "tie_word_embeddings"}
-    whole(found, *(key for key in SIZES.values() if key not in kept.values()))
-    heads = found["num_attention_heads"]
-    kv_heads = heads if found["num_key_value_heads"] is None else found["num_key_value_heads"]
-    head_dim = found["hidden_size"] // heads if found["head_dim"] is None else found["head_dim"]
+    whole(raw, *(key for key in SIZES.values() if key not in kept.values()))
+    heads = raw["num_attention_heads"]
+    kv_heads = heads if raw["num_key_value_heads"] is None else raw["num_key_value_heads"]
+    head_dim = raw["hidden_size"] // heads if raw["head_dim"] is None else raw["head_dim"]
     whole({"num_key_value_heads": kv_heads, "head_dim": head_dim}, "num_key_value_heads", "head_dim")
     if heads % kv_heads:
         raise Unknown(f"num_key_value_heads = {kv_heads!r} beside num_attention_heads = {heads!r}")
-    if not isinstance(found["rms_norm_eps"], float):
-        raise Unknown(f"rms_norm_eps = {found['rms_norm_eps']!r}")
-    one_of(found, "tie_word_embeddings", {True: True, False: False})
-    return {ours: found[theirs] for ours, theirs in SIZES.items()} | {"num_kv_heads": kv_heads, "head_dim": head_dim}
+    if not isinstance(raw["rms_norm_eps"], float):
+        raise Unknown(f"rms_norm_eps = {raw['rms_norm_eps']!r}")
+    one_of(raw, "tie_word_embeddings", {True: True, False: False})
+    return {ours: raw[theirs] for ours, theirs in SIZES.items()} | {"num_kv_heads": kv_heads, "head_dim": head_dim}
 
 
 def _is_plain(config: ModelConfig) -> bool:
@@ -128,12 +128,12 @@ class Family:
         return self.natural and _is_plain(config) and kind == (self.architecture, self.qk_norm)
 
     def _read(self, content: Mapping[str, Any]) -> ModelConfig:
-        found = settings(content, DEFAULTS | self.defaults, self.neutral)
+        raw = settings(content, DEFAULTS | self.defaults, self.neutral)
         kind = (content.get("architectures") or self.classes)[0]
         if kind not in self.classes:
             raise Unknown(f"architectures = {content['architectures']!r}")
-        sizes = _sizes(found)
-        rotation = self.rotation(found, self.rope_theta)
+        sizes = _sizes(raw)
+        rotation = self.rotation(raw, self.rope_theta)
         rotated = rotary.rotated(rotation, sizes["head_dim"])
         if rotated is not None and not self.partial:
             raise Unknown(f"partial_rotary_factor = {rotation.share!r}")
@@ -142,13 +142,13 @@ class Family:
             sizes["max_sequence_length"] = min(sizes["max_sequence_length"], window)
         style = {"norm": "rms", "norm_position": "pre", "positions": "rotary", "logit_soft_cap": None}
         return ModelConfig(
-            **sizes | style | self.fields(found),
+            **sizes | style | self.fields(raw),
             architecture=self.architecture,
             labels=tuple(content["id2label"].values()) if kind.endswith("ForTokenClassification") else (),
             rope_theta=rotation.theta,
-            activation=one_of(found, self.activation, ACTIVATIONS),
+            activation=one_of(raw, self.activation, ACTIVATIONS),
             qk_norm=self.qk_norm,
-            traits=replace(self.traits(found), rope_scaling=rotation.scaling, rotary_dim=rotated),
+            traits=replace(self.traits(raw), rope_scaling=rotation.scaling, rotary_dim=rotated),
         )
 
     def _write(self, config: ModelConfig) -> dict[str, object]:
@@ -185,12 +185,12 @@ NO_TOKENS: dict[str, object] = dict.fromkeys(("bos_token_id", "eos_token_id", "p
 """Else they default to ids of the family's own vocabulary; ours are in `generation_config.json`."""
 
 
-def biased(found: Mapping[str, Any]) -> tuple[Matrices, ...]:
+def biased(raw: Mapping[str, Any]) -> tuple[Matrices, ...]:
     """The matrices with biases, by `attention_bias` and `mlp_bias`."""
-    attention: tuple[Matrices, ...] = ("qkv", "out") if flag(found, "attention_bias") else ()
-    return (*attention, "mlp") if flag(found, "mlp_bias") else attention
+    attention: tuple[Matrices, ...] = ("qkv", "out") if flag(raw, "attention_bias") else ()
+    return (*attention, "mlp") if flag(raw, "mlp_bias") else attention
 
 
-def flag(found: Mapping[str, Any], key: str) -> bool:
+def flag(raw: Mapping[str, Any], key: str) -> bool:
     """A setting that is true or false; one that the family does not have is false."""
-    return key in found and bool(one_of(found, key, {True: True, False: False}))
+    return key in raw and bool(one_of(raw, key, {True: True, False: False}))

@@ -34,7 +34,7 @@ _llama = Family(
         "num_attention_heads": 32,
         "max_position_embeddings": 2048,
     },
-    traits=lambda found: Traits(biased=biased(found)),
+    traits=lambda raw: Traits(biased=biased(raw)),
     extra=_write_biases,
 )
 _eurobert = Family(
@@ -52,7 +52,7 @@ _eurobert = Family(
     },
     architecture="encoder",
     natural=True,
-    traits=lambda found: Traits(biased=biased(found)),
+    traits=lambda raw: Traits(biased=biased(raw)),
     extra=lambda config: NO_TOKENS | _write_biases(config),
 )
 
@@ -60,12 +60,12 @@ _eurobert = Family(
 # Mistral: every layer sees the window alone.
 
 
-def _of_mistral(found: Mapping[str, Any]) -> Traits:
-    slides = found["sliding_window"] is not None
-    sliding = layers.sliding(found, [slides] * found["num_hidden_layers"])
-    if len(sliding) != slides * found["num_hidden_layers"]:  # `transformers` goes by the window alone
-        raise Unknown(f"layer_types = {found['layer_types']!r} with sliding_window = {found['sliding_window']!r}")
-    return Traits(sliding_window=found["sliding_window"], sliding_layers=sliding)
+def _of_mistral(raw: Mapping[str, Any]) -> Traits:
+    slides = raw["sliding_window"] is not None
+    sliding = layers.sliding(raw, [slides] * raw["num_hidden_layers"])
+    if len(sliding) != slides * raw["num_hidden_layers"]:  # `transformers` goes by the window alone
+        raise Unknown(f"layer_types = {raw['layer_types']!r} with sliding_window = {raw['sliding_window']!r}")
+    return Traits(sliding_window=raw["sliding_window"], sliding_layers=sliding)
 
 
 _mistral = Family(
@@ -105,11 +105,11 @@ _QWEN = {
 }
 
 
-def _of_qwen(found: Mapping[str, Any], biased: tuple[Matrices, ...]) -> Traits:
-    window = found["sliding_window"] if flag(found, "use_sliding_window") else None
-    first = found["max_window_layers"]
-    default = [window is not None and layer >= first for layer in range(found["num_hidden_layers"])]
-    sliding = layers.sliding({**found, "sliding_window": window}, default)
+def _of_qwen(raw: Mapping[str, Any], biased: tuple[Matrices, ...]) -> Traits:
+    window = raw["sliding_window"] if flag(raw, "use_sliding_window") else None
+    first = raw["max_window_layers"]
+    default = [window is not None and layer >= first for layer in range(raw["num_hidden_layers"])]
+    sliding = layers.sliding({**raw, "sliding_window": window}, default)
     return Traits(biased=biased, sliding_window=window if sliding else None, sliding_layers=sliding)
 
 
@@ -126,7 +126,7 @@ _qwen2 = Family(
     classes=("Qwen2ForCausalLM",),
     defaults=_QWEN,
     neutral={"use_mrope": False, "attention_bias": True, "mlp_bias": False},
-    traits=lambda found: _of_qwen(found, ("qkv",)),
+    traits=lambda raw: _of_qwen(raw, ("qkv",)),
     extra=_write_sliding,
 )
 _qwen3 = Family(
@@ -136,7 +136,7 @@ _qwen3 = Family(
     defaults=_QWEN | {"head_dim": 128, "attention_bias": False},
     qk_norm=True,
     neutral={"mlp_bias": False},
-    traits=lambda found: _of_qwen(found, biased(found)),
+    traits=lambda raw: _of_qwen(raw, biased(raw)),
     extra=lambda config: _write_sliding(config) | _write_biases(config),
 )
 
@@ -144,19 +144,19 @@ _qwen3 = Family(
 # SmolLM3: some layers have no positions.
 
 
-def _of_smollm3(found: Mapping[str, Any]) -> Traits:
-    count, interval = found["num_hidden_layers"], found["no_rope_layer_interval"]
-    rotated = found["no_rope_layers"]  # 1 where there are positions
+def _of_smollm3(raw: Mapping[str, Any]) -> Traits:
+    count, interval = raw["num_hidden_layers"], raw["no_rope_layer_interval"]
+    rotated = raw["no_rope_layers"]  # 1 where there are positions
     if rotated is None:
-        whole(found, "no_rope_layer_interval")
+        whole(raw, "no_rope_layer_interval")
         rotated = [int((layer + 1) % interval != 0) for layer in range(count)]
     if len(rotated) != count or not {0, 1}.issuperset(rotated):
         raise Unknown(f"no_rope_layers = {rotated!r}")
-    window = found["sliding_window"] if flag(found, "use_sliding_window") else None
+    window = raw["sliding_window"] if flag(raw, "use_sliding_window") else None
     default = [window is not None and not turned for turned in rotated]
-    sliding = layers.sliding({**found, "sliding_window": window}, default)
+    sliding = layers.sliding({**raw, "sliding_window": window}, default)
     return Traits(
-        biased=biased(found),
+        biased=biased(raw),
         sliding_window=window if sliding else None,
         sliding_layers=sliding,
         unrotated_layers=tuple(layer for layer, turned in enumerate(rotated) if not turned),

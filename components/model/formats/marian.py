@@ -112,33 +112,33 @@ def _write(config: ModelConfig) -> dict[str, object]:
 
 
 def _read(content: Mapping[str, Any]) -> ModelConfig:
-    found = settings(content, _DEFAULTS | _NOT_READ, _NEUTRAL)
+    raw = settings(content, _DEFAULTS | _NOT_READ, _NEUTRAL)
     for ours, theirs in _HALVES:
-        if found[ours] != found[theirs]:
-            raise Unknown(f"{theirs} = {found[theirs]!r} beside {ours} = {found[ours]!r}")
+        if raw[ours] != raw[theirs]:
+            raise Unknown(f"{theirs} = {raw[theirs]!r} beside {ours} = {raw[ours]!r}")
     for key in ("scale_embedding", "share_encoder_decoder_embeddings", "tie_word_embeddings"):
-        if found[key] is not True:
-            raise Unknown(f"{key} = {found[key]!r}")
-    if found["decoder_vocab_size"] not in (None, found["vocab_size"]):
-        raise Unknown(f"decoder_vocab_size = {found['decoder_vocab_size']!r}")
-    whole(found, "vocab_size", "d_model", "max_position_embeddings", *(key for key, _ in _HALVES))
+        if raw[key] is not True:
+            raise Unknown(f"{key} = {raw[key]!r}")
+    if raw["decoder_vocab_size"] not in (None, raw["vocab_size"]):
+        raise Unknown(f"decoder_vocab_size = {raw['decoder_vocab_size']!r}")
+    whole(raw, "vocab_size", "d_model", "max_position_embeddings", *(key for key, _ in _HALVES))
     return ModelConfig(
         architecture="encoder_decoder",
-        vocab_size=found["vocab_size"],
+        vocab_size=raw["vocab_size"],
         labels=(),
-        hidden_size=found["d_model"],
-        num_layers=found["encoder_layers"],
-        num_heads=found["encoder_attention_heads"],
-        num_kv_heads=found["encoder_attention_heads"],
-        head_dim=found["d_model"] // found["encoder_attention_heads"],
-        intermediate_size=found["encoder_ffn_dim"],
-        max_sequence_length=found["max_position_embeddings"],
+        hidden_size=raw["d_model"],
+        num_layers=raw["encoder_layers"],
+        num_heads=raw["encoder_attention_heads"],
+        num_kv_heads=raw["encoder_attention_heads"],
+        head_dim=raw["d_model"] // raw["encoder_attention_heads"],
+        intermediate_size=raw["encoder_ffn_dim"],
+        max_sequence_length=raw["max_position_embeddings"],
         positions="sinusoidal",
         rope_theta=10_000.0,
         norm="layer",
         norm_position="post",
         norm_eps=_NORM_EPS,
-        activation=one_of(found, "activation_function", {name: name for name in _ACTIVATIONS}),
+        activation=one_of(raw, "activation_function", {name: name for name in _ACTIVATIONS}),
         qk_norm=False,
         tie_embeddings=True,
         logit_soft_cap=None,

@@ -22,29 +22,29 @@ _BLOCK: Names = BLOCK | {
 _WINDOW = "original_max_position_embeddings"
 
 
-def _rotation(found: Mapping[str, Any], default_theta: float) -> rotary.Rotary:
+def _rotation(raw: Mapping[str, Any], default_theta: float) -> rotary.Rotary:
     """The window of its first training stands beside `rope_scaling`, and is taken from there."""
-    whole(found, _WINDOW)
-    given = dict(found["rope_scaling"] or found["rope_parameters"] or {})
+    whole(raw, _WINDOW)
+    given = dict(raw["rope_scaling"] or raw["rope_parameters"] or {})
     if {given.get("rope_type"), given.get("type")} & {"su", "yarn"}:
         raise Unknown(f"rope_scaling = {given!r}")
-    if found["partial_rotary_factor"] is not None:
-        given.setdefault("partial_rotary_factor", found["partial_rotary_factor"])
+    if raw["partial_rotary_factor"] is not None:
+        given.setdefault("partial_rotary_factor", raw["partial_rotary_factor"])
     if (given.get("rope_type") or given.get("type") or "default") != "default":
-        given[_WINDOW] = found[_WINDOW]
-        if found["head_dim"] not in (None, found["hidden_size"] // found["num_attention_heads"]):
-            raise Unknown(f"head_dim = {found['head_dim']!r} with rope_scaling = {given!r}")
-    if found["rope_scaling"] and found["rope_parameters"]:
+        given[_WINDOW] = raw[_WINDOW]
+        if raw["head_dim"] not in (None, raw["hidden_size"] // raw["num_attention_heads"]):
+            raise Unknown(f"head_dim = {raw['head_dim']!r} with rope_scaling = {given!r}")
+    if raw["rope_scaling"] and raw["rope_parameters"]:
         raise Unknown("rope_scaling beside rope_parameters")
-    theta = default_theta if found["rope_theta"] is None else found["rope_theta"]
-    return rotary.parse(given, theta, found["max_position_embeddings"])
+    theta = default_theta if raw["rope_theta"] is None else raw["rope_theta"]
+    return rotary.parse(given, theta, raw["max_position_embeddings"])
 
 
-def _traits(found: Mapping[str, Any]) -> Traits:
-    window, count = found["sliding_window"], found["num_hidden_layers"]
+def _traits(raw: Mapping[str, Any]) -> Traits:
+    window, count = raw["sliding_window"], raw["num_hidden_layers"]
     if window is None:
         return Traits()
-    whole(found, "sliding_window")
+    whole(raw, "sliding_window")
     return Traits(sliding_window=window, sliding_layers=tuple(range(count)))
 
 

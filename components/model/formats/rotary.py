@@ -24,13 +24,13 @@ class Rotary:
     share: float  # of the dimensions of a head
 
 
-def read(found: Mapping[str, Any], default_theta: float) -> Rotary:
+def read(raw: Mapping[str, Any], default_theta: float) -> Rotary:
     """The rotary positions of a model. Raises `Unknown` for those that are not supported."""
-    old, new = found["rope_scaling"], found["rope_parameters"]
+    old, new = raw["rope_scaling"], raw["rope_parameters"]
     if old and new and old != new:
         raise Unknown(f"rope_scaling = {old!r} beside rope_parameters = {new!r}")
-    theta = default_theta if found["rope_theta"] is None else found["rope_theta"]
-    return parse(old or new or {}, theta, found["max_position_embeddings"])
+    theta = default_theta if raw["rope_theta"] is None else raw["rope_theta"]
+    return parse(old or new or {}, theta, raw["max_position_embeddings"])
 
 
 def parse(given: Mapping[str, Any], theta: float, window: int) -> Rotary:

@@ -29,7 +29,7 @@ def test_safetensors_are_the_package(tiny_package: Path, tiny_data: Path, tmp_pa
     written = read_json(made.folder / "proof.json")
     assert written["sha256"]["model.safetensors"] == sha256(tiny_package / "model.safetensors")
     assert written["read_by"].startswith("transformers ")
-    found = written["found"]["model.safetensors"]
+    found = written["comparisons"]["model.safetensors"]
     assert found["texts"]["code"]["equal"] == found["texts"]["code"]["compared"] > 0
     assert found["largest_difference"] < 1e-3
     shown = "\n".join(exporting.lines(made))
@@ -64,7 +64,7 @@ def test_onnx_is_proved_with_its_runtime(tiny_package: Path, tiny_data: Path, tm
     assert {file.name for file in made.folder.iterdir()} == {
         "model.onnx", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "proof.json",
     }  # fmt: skip
-    assert made.found["model.onnx"].largest_difference < 1e-3
+    assert made.comparisons["model.onnx"].largest_difference < 1e-3
 
 
 @pytest.mark.slow(reason="a second graph; what a graph has to hold is shown by the one above")

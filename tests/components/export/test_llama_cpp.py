@@ -24,8 +24,8 @@ def test_it_is_asked_for_where_it_is_missing(
 def test_gguf_is_proved(tiny_package: Path, tiny_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp")
     made = export(tiny_package, tmp_path / "out", tiny_data)
-    assert set(made.found) == {"tiny-1-f32.gguf", "tiny-1-f16.gguf"}
-    exact = made.found["tiny-1-f32.gguf"]
+    assert set(made.comparisons) == {"tiny-1-f32.gguf", "tiny-1-f16.gguf"}
+    exact = made.comparisons["tiny-1-f32.gguf"]
     assert exact.answers.equal + exact.answers.ties == exact.answers.compared > 0
     assert exact.largest_difference < 1e-2
     proof = json.loads((made.folder / "proof.json").read_text())
@@ -40,4 +40,4 @@ def test_rounded_weights_have_the_same_tokens(
     pytest.importorskip("llama_cpp")
     made = export(tiny_package, tmp_path / "out", tiny_data, kind)
     assert sorted(file.name for file in made.folder.iterdir()) == ["Modelfile", "proof.json", f"tiny-1-{kind}.gguf"]
-    assert made.found[f"tiny-1-{kind}.gguf"].change != 0
+    assert made.comparisons[f"tiny-1-{kind}.gguf"].change != 0
