@@ -179,8 +179,8 @@ def _compared(comparison: Mapping[str, Any]) -> str:
     )
     return (
         f"agrees in {comparison['agreement']:.1%} of {comparison['answers']} answers; champion and challenger take "
-        f"{seconds} s, write {characters} characters, refuse {refused}; labels differ by {comparison['label_difference']:.1%}; "
-        f"{comparison['failed']} failed"
+        f"{seconds} s, write {characters} characters, refuse {refused}; labels differ by "
+        f"{comparison['label_difference']:.1%}; {comparison['failed']} failed"
     )
 
 
