@@ -11,7 +11,7 @@ const NEAR = 80; // pixels from the end of the conversation within which it foll
 
 const turns = []; // {prompt, answers}: those of the models at that time, by their place
 const labels = new Set(); // the models that answer with labels, which have no probabilities of tokens
-let cards = 0; // asked for; only the last one counts
+let reading = Promise.resolve(); // of what the chosen models are
 let stopping = null; // the AbortController of the answers under way
 
 async function ask(prompt) {
@@ -40,6 +40,7 @@ async function ask(prompt) {
 }
 
 async function write(answer, body, signal) {
+  await reading;
   const told = labels.has(answer.model) ? {} : { logprobs: true, top_logprobs: ALTERNATIVES };
   try {
     for await (const event of stream("v1/chat/completions", { model: answer.model, stream: true, ...told, ...body }, signal)) {
@@ -98,15 +99,12 @@ function grow() {
   field.style.height = `${field.scrollHeight}px`;
 }
 
-async function readDefaults() {
-  const number = ++cards;
-  for (const [place, model] of chosen().entries()) {
-    const found = await get(`v1/models/${encodeURIComponent(model)}/card`).catch(() => null);
-    if (number !== cards || !found) return;
-    if (found.defaults) labels.delete(model);
-    else labels.add(model);
-    if (place === 0) showDefaults(found.defaults);
-  }
+async function readCard(model) {
+  const found = await get(`v1/models/${encodeURIComponent(model)}/card`).catch(() => null);
+  if (!found) return; // a request to it will say why
+  if (found.defaults) labels.delete(model);
+  else labels.add(model);
+  if (model === chosen()[0]) showDefaults(found.defaults);
 }
 
 byId("ask").addEventListener("submit", submit);
@@ -124,5 +122,5 @@ byId("prompt").addEventListener("keydown", (event) => {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") stopping?.abort();
 });
-addEventListener("models", readDefaults);
+addEventListener("models", () => (reading = Promise.all(chosen().map(readCard))));
 clear();

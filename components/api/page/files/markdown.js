@@ -8,7 +8,7 @@ const BLOCKS = [
   [/^```[^\n]*\n([^]*?)\n```\s*(?:\n|$)/, (code) => element("pre", { tabindex: "0" }, code)],
   [/^(#{1,6}) +([^\n]+)(?:\n|$)/, (marks, text, level) => element(`h${Math.min(6, marks.length + level)}`, {}, ...inline(text))],
   [/^((?:\|[^\n]*(?:\n|$))+)/, (text) => table(text)],
-  [/^((?:[-*] [^\n]*(?:\n(?![-*] )[^\n]+)*(?:\n|$))+)/, (text) => list(text)],
+  [/^((?:[-*] [^\n]*(?:\n[ \t]+[^\n]+)*(?:\n|$))+)/, (text) => list(text)],
   [/^((?:(?!```|#{1,6} |\||[-*] )[^\n]+(?:\n|$))+)/, (text) => element("p", {}, ...inline(text))],
   [/^([^\n]+)(?:\n|$)/, (text) => element("p", {}, ...inline(text))],
 ];
@@ -41,10 +41,9 @@ function inline(text) {
   return text
     .trim()
     .split(/(`[^`]+`|\*\*[^*]+\*\*)/)
-    .filter(Boolean)
-    .map((part) => {
-      if (part.length > 2 && part.startsWith("`")) return element("code", {}, part.slice(1, -1));
-      if (part.length > 4 && part.startsWith("**")) return element("strong", {}, part.slice(2, -2));
-      return part;
+    .map((part, at) => {
+      if (at % 2 === 0) return part; // what stands between the marked parts
+      if (part.startsWith("`")) return element("code", {}, part.slice(1, -1));
+      return element("strong", {}, part.slice(2, -2));
     });
 }

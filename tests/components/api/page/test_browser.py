@@ -192,7 +192,6 @@ def test_tasks_are_forms(page, address):
 
 def test_a_model_that_labels_chats_too(page):
     page.get_by_label("Model", exact=True).select_option(LABELLER)
-    page.wait_for_load_state("networkidle")
     ask(page, "fox")
     expect(page.locator(".foot")).to_have_text("version 1")
     expect(page.locator(".problem")).to_have_count(0)
@@ -252,6 +251,28 @@ def test_it_waits_for_the_first_model(browser):
         page.get_by_label("Message", exact=True).fill("fox")
         page.get_by_role("button", name="Send").click()
         assert page.get_by_label("Message", exact=True).input_value() == "fox"
+
+
+MARKDOWN = """async (text) => {
+  const { markdown } = await import("./page/markdown.js");
+  const made = markdown(text, 1);
+  return [made.map((one) => one.tagName).join(" "), made.map((one) => one.textContent).join(" ")];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "shown"),
+    [
+        ("---\nlicense: MIT\n---\n# A\n\nb `c` **d**\n", "H2 P", "A b c d"),
+        ("| a | b |\n| --- | ---: |\n| 1 | 2 |\n", "DIV", "ab12"),
+        ("- a\n  b\n- <b>c</b>\n```\n# d\n```", "UL PRE", "a\n  b<b>c</b> # d"),
+        ("<script>alert(1)</script>\n```\nnever closed", "P P P", "<script>alert(1)</script> ``` never closed"),
+        ("|", "DIV", ""),
+        ("# ", "P", "#"),
+    ],
+)
+def test_a_card_is_shown_whatever_it_has(page, text, tags, shown):
+    assert page.evaluate(MARKDOWN, text) == [tags, shown]
 
 
 def test_answers_are_judged_where_they_are_kept(browser, registry):  # noqa: ARG001
