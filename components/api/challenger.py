@@ -48,6 +48,8 @@ class Challenger:
             await self._take_back(pair[0], self.trial.reason)
         if self.version is None and time.monotonic() > self._failed_at + AGAIN_AFTER:
             await self._load(pair[0], load)
+        if self.version is not None and self.trial is None and self.problem is None:
+            await self._begin(pair[0], self._settings.canary)
 
     def turn(self) -> TrialTurn | None:
         """Who answers the next request, while there is a canary."""
@@ -70,23 +72,24 @@ class Challenger:
 
     async def _load(self, number: int, load: Callable[[str], Awaitable[Loaded]]) -> None:
         try:
-            self.version = await load(str(number))
+            self.version, self.problem = await load(str(number)), None
         except ApiError as error:
             self.problem, self._failed_at = str(error), time.monotonic()
             log.error("the challenger of %s is asked nothing: %s", self._model, error)
-            return
-        self.problem = None
-        if self._settings.canary is not None:
-            await self._begin(number, self._settings.canary)
 
-    async def _begin(self, number: int, share: float) -> None:
+    async def _begin(self, number: int, share: float | None) -> None:
+        """Let it answer a share of the requests, unless that was tried before."""
+        if share is None:
+            return
         self.problem = await asyncio.to_thread(canary.refusal, self._model, number)
         if self.problem is None:
             await asyncio.to_thread(canary.begin, self._model, number, share)
             self.trial, self._noted = Trial(share), False
 
     async def _take_back(self, number: int, reason: str) -> None:
-        log.error("%s version %d is taken back: %s", self._model, number, reason)
-        self.problem = f"version {number} was taken back: {reason}"
+        """Say so in the ledger; where that cannot be written now, the next look tries again."""
+        if self.problem is None:
+            self.problem = f"version {number} was taken back: {reason}"
+            log.error("%s %s", self._model, self.problem)
         await asyncio.to_thread(canary.take_back, self._model, number, reason)
         self._noted = True

@@ -41,8 +41,8 @@ def forget(user: Annotated[str, typer.Argument(help="As requests name them in th
     from components.traffic import files, forgetting, learning
 
     removed = forgetting.forget(files.FOLDER, learning.EXPORTED, user)
-    print(f"{removed.answers} answers and {removed.feedback} judgements are removed from {files.FOLDER}")
-    print(f"{removed.examples} examples are removed from {learning.EXPORTED}")
+    print(f"removed from {files.FOLDER}: answers {removed.answers}, feedback {removed.feedback}")
+    print(f"removed from {learning.EXPORTED}: examples {removed.examples}")
     if removed.examples:
         print("`lmforge run` trains without them; what registered versions have learned stays learned")
 
