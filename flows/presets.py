@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.tokens import CommentToken
 
 from components.core import params
 from components.core.errors import BadSettings
@@ -101,11 +102,21 @@ def _overlay(content: CommentedMap, overlay: Mapping[str, Any]) -> None:
             continue
         if isinstance(value, Mapping) and isinstance(content.get(key), CommentedMap):
             _overlay(content[key], value)
+            if content[key].fa.flow_style():
+                beside(content, key)
         elif key not in content:
             content.insert(place, key, value)
         elif content[key] != value:
             content[key] = value
+            beside(content, key)
         place = list(content).index(key) + 1
+
+
+def beside(content: CommentedMap, key: str) -> None:
+    """Let the comment of a setting follow its new value after one space, not where the old value ended."""
+    for token in content.ca.items.get(key, ()):
+        if isinstance(token, CommentToken):
+            token.column = 0
 
 
 def _shown(value: object) -> object:

@@ -13,7 +13,7 @@ from components.core import params
 from components.core.errors import BadSettings
 from components.core.files import write_atomically
 from flows import settings
-from flows.presets import round_trip
+from flows.presets import beside, round_trip
 
 
 def with_entry(path: Path, entry: Mapping[str, Any]) -> str:
@@ -43,6 +43,7 @@ def with_settings(changes: Mapping[str, Any]) -> str:
             section[key].extend(item for item in value if item not in section[key])
         else:
             section[key] = value
+        beside(section, key)
     text = io.StringIO()
     yaml.dump(content, text)
     return text.getvalue()

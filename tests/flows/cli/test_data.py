@@ -55,6 +55,7 @@ def test_a_file_is_added_with_its_task_and_taught(project: Path) -> None:
     assert tasks.load()["reviews"].labels == ("bad", "good")
     content = params.load(params.PARAMS)
     assert "reviews" in content["ingest"]["take"]
+    assert ", reviews] # of what the sources yield\n" in params.PARAMS.read_text(), "the comment is elsewhere"
     assert content["validate"]["min_rows_per_task"] == 60, "the run would end in validate"
     assert content["finetune"]["assistant"]["tasks"]["reviews"] == 2
     settings.check()
