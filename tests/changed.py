@@ -2,7 +2,8 @@
 
 `pytest $(python -m tests.changed)` runs them. The tests mirror the tree, so that those of `components/stages/ingest.py`
 are `tests/components/stages/test_ingest.py`. Those of a file without such tests are all in the folder where they would
-be, or in the nearest one above. What holds of all files is among them every time.
+be, or in the nearest one above. Settings, catalogues and pages have those of `OF_OTHERS`. What holds of all files
+is among them every time.
 """
 
 import subprocess
@@ -11,6 +12,13 @@ from pathlib import Path
 
 TESTS = Path("tests")
 OF_ALL = TESTS / "test_architecture.py"
+OF_OTHERS = {
+    "*.md": TESTS / "test_docs.py",
+    "params.yaml": TESTS / "flows/cli/test_main.py",
+    "presets/*.yaml": TESTS / "flows/cli/test_main.py",
+    "data/*.yaml": TESTS / "components/data/sources/test_catalog.py",
+}
+"""A pattern of files that are not Python -> the tests that read them."""
 UPSTREAMS = ("@{upstream}", "origin/main", "main", "HEAD")
 
 
@@ -29,10 +37,12 @@ def changed() -> set[Path]:
 
 def belonging(files: Iterable[Path]) -> list[Path]:
     """The test files of these files, sorted."""
-    return sorted({OF_ALL}.union(*(_tests(path) for path in files if path.suffix == ".py")))
+    return sorted({OF_ALL}.union(*map(_tests, files)))
 
 
 def _tests(path: Path) -> set[Path]:
+    if path.suffix != ".py":
+        return {tests for pattern, tests in OF_OTHERS.items() if path.match(pattern)}
     if path.name.startswith("test_"):
         return {path} if path.exists() else set()
     folder = path.parent if path.is_relative_to(TESTS) else TESTS / path.parent
