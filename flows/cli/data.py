@@ -17,7 +17,10 @@ if TYPE_CHECKING:  # what they import takes seconds
     from components.data.survey import Survey
     from components.data.tables.records import Record
 
-app = typer.Typer(help="Add a source, and see what a model reads of one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Add a source, see what a model reads of one and what became of its rows, take rows out.",
+    no_args_is_help=True,
+)
 
 LOOKED_AT = 2000  # rows that decide the form
 OWN = "LicenseRef-own"
