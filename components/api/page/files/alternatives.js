@@ -66,7 +66,9 @@ function place(box, beside) {
 }
 
 function rows(told) {
-  const others = told.top_logprobs.filter((one) => one.token !== told.token || String(one.bytes) !== String(told.bytes));
+  const others = told.top_logprobs.filter(
+    (one) => one.token !== told.token || String(one.bytes) !== String(told.bytes),
+  );
   const all = [told, ...others].sort((a, b) => b.logprob - a.logprob);
   return all.map((one) => ({ label: visible(one), share: Math.exp(one.logprob), marked: one === told }));
 }
@@ -78,8 +80,12 @@ function table(told) {
 }
 
 function spoken(told) {
-  const [own, others] = [rows(told).find((row) => row.marked), rows(told).filter((row) => !row.marked)];
-  return `${own.label} ${percent(own.share)}; else ${others.map((row) => `${row.label} ${percent(row.share)}`).join(", ")}`;
+  const named = ({ label, share }) => `${label} ${percent(share)}`;
+  const all = rows(told);
+  return `${named(all.find((row) => row.marked))}; else ${all
+    .filter((row) => !row.marked)
+    .map(named)
+    .join(", ")}`;
 }
 
 /** A token with its white space to be seen; bytes that are no whole character as numbers. */

@@ -1,7 +1,7 @@
 // An answer as it is written: its text as tokens, and a line about who gave it, how long it took and why it ended.
 
 import { explain } from "./alternatives.js";
-import { element } from "./dom.js";
+import { element, problem } from "./dom.js";
 import { feedback } from "./feedback.js";
 import { Tokens } from "./tokens.js";
 
@@ -13,7 +13,7 @@ export class Answer {
     this.model = model;
     this.version = null;
     this.id = null; // of the response
-    this.problem = "";
+    this.failure = "";
     this.#tokens = new Tokens();
     explain(this.#tokens.element, `Answer of ${model}`);
     this.#foot = element("p", { class: "foot" });
@@ -60,7 +60,7 @@ export class Answer {
   /** It ended with an error. */
   fail(message) {
     this.end("failed");
-    this.problem = message;
-    this.element.append(element("p", { class: "problem", role: "alert" }, message));
+    this.failure = message;
+    this.element.append(problem(message));
   }
 }

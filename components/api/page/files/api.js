@@ -1,4 +1,4 @@
-// Requests to this server, and its errors in one line. Addresses are relative, so that a proxy may put the page below a path.
+// Requests to this server, and its errors in one line. Addresses are relative: a proxy may put the page below a path.
 
 const KEY = "lmforge-key"; // in sessionStorage: it is gone with the tab
 
@@ -53,7 +53,12 @@ async function* texts(body, signal) {
 }
 
 const send = (path, body, signal) =>
-  request(path, { method: "POST", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
+  request(path, {
+    method: "POST",
+    body: JSON.stringify(body),
+    signal,
+    headers: { "content-type": "application/json" },
+  });
 
 async function request(path, options = {}) {
   const headers = { ...options.headers, ...(key() && { authorization: `Bearer ${key()}` }) };

@@ -1,11 +1,18 @@
 // What the chosen versions are: how the gate judged them, what became of them, and their model cards.
 
 import { get } from "./api.js";
-import { byId, element } from "./dom.js";
+import { byId, element, problem } from "./dom.js";
 import { markdown } from "./markdown.js";
 import { chosen, title } from "./models.js";
 
-const GROUPS = { gain: "Is it better?", floors: "Is it good enough?", losses: "What gets worse?", safety: "Is it safe?", cost: "What does it cost?", lineage: "Where does it come from?" };
+const GROUPS = {
+  gain: "Is it better?",
+  floors: "Is it good enough?",
+  losses: "What gets worse?",
+  safety: "Is it safe?",
+  cost: "What does it cost?",
+  lineage: "Where does it come from?",
+};
 const VERDICTS = { holds: "good", fails: "bad", "not judged": "none" };
 
 let read = ""; // the models that are shown
@@ -21,10 +28,17 @@ async function refresh() {
 async function column(model) {
   try {
     const found = await get(`v1/models/${encodeURIComponent(model)}/card`);
-    return element("article", { class: "panel" }, ...facts(found), ...decision(found.decision), ...history(found.history), ...markdown(found.card, 2));
+    return element(
+      "article",
+      { class: "panel" },
+      ...facts(found),
+      ...decision(found.decision),
+      ...history(found.history),
+      ...markdown(found.card, 2),
+    );
   } catch (error) {
     read = "";
-    return element("article", { class: "panel" }, element("h2", {}, model), element("p", { class: "problem", role: "alert" }, error.message));
+    return element("article", { class: "panel" }, element("h2", {}, model), problem(error.message));
   }
 }
 
@@ -36,14 +50,19 @@ function facts({ id, version, digest, created, defaults }) {
     ["digest", digest],
     ["defaults", usual.join(" · ")],
   ];
-  const shown = rows.filter(([, value]) => value).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
+  const shown = rows
+    .filter(([, value]) => value)
+    .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
   return [element("h2", {}, id), element("dl", {}, ...shown)];
 }
 
 function decision(found) {
   if (!found) return [element("h3", {}, "Decision"), element("p", {}, "The gate has not judged this version.")];
   const against = found.against === null ? "the floors, as there was no champion" : `version ${found.against}`;
-  const groups = Object.keys(GROUPS).map((group) => [GROUPS[group], found.rules.filter((rule) => rule.group === group)]);
+  const groups = Object.keys(GROUPS).map((group) => [
+    GROUPS[group],
+    found.rules.filter((rule) => rule.group === group),
+  ]);
   return [
     element("h3", {}, "Decision"),
     element("p", { class: `verdict ${found.promote ? "good" : "bad"}` }, found.reason),
@@ -55,13 +74,25 @@ function decision(found) {
 function group(name, rules) {
   const failed = rules.filter((rule) => rule.verdict === "fails").length;
   const held = rules.filter((rule) => rule.verdict === "holds").length;
-  const counts = [failed && `${failed} fail`, held && `${held} hold`, rules.length - failed - held && `${rules.length - failed - held} not judged`];
-  const head = element("tr", {}, ...["Rule", "Figure", "Interval", "Condition", "Verdict"].map((text) => element("th", { scope: "col" }, text)));
+  const counts = [
+    failed && `${failed} fail`,
+    held && `${held} hold`,
+    rules.length - failed - held && `${rules.length - failed - held} not judged`,
+  ];
+  const head = element(
+    "tr",
+    {},
+    ...["Rule", "Figure", "Interval", "Condition", "Verdict"].map((text) => element("th", { scope: "col" }, text)),
+  );
   return element(
     "details",
     { open: failed > 0 },
     element("summary", {}, `${name} `, element("span", { class: "note" }, counts.filter(Boolean).join(", "))),
-    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rules.map(row)))),
+    element(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": name },
+      element("table", {}, element("thead", {}, head), element("tbody", {}, ...rules.map(row))),
+    ),
   );
 }
 

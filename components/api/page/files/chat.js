@@ -6,6 +6,9 @@ import { byId, element, say } from "./dom.js";
 import { answeredBy, chosen } from "./models.js";
 import { asked, showDefaults, system } from "./settings.js";
 
+const HINT =
+  "Point at a word of an answer, tap it, or reach it by the arrow keys: " +
+  "it shows how probable it was, and what else could have stood there.";
 const ALTERNATIVES = 5; // told with each token
 const NEAR = 80; // pixels from the end of the conversation within which it follows the answer
 
@@ -24,26 +27,39 @@ async function ask(prompt) {
   byId("turns").querySelector(".hint")?.remove();
   const parts = answers.map((answer) => answer.element);
   byId("turns").append(
-    element("section", { class: "turn" }, element("p", { class: "asked" }, prompt), element("div", { class: "answers" }, ...parts)),
+    element(
+      "section",
+      { class: "turn" },
+      element("p", { class: "asked" }, prompt),
+      element("div", { class: "answers" }, ...parts),
+    ),
   );
   byId("turns").scrollTop = byId("turns").scrollHeight;
   stopping = new AbortController();
   working(true);
   await Promise.all(
     answers.map((answer, place) =>
-      write(answer, { ...options, messages: [...system(), ...before[place], { role: "user", content: prompt }] }, stopping.signal),
+      write(
+        answer,
+        { ...options, messages: [...system(), ...before[place], { role: "user", content: prompt }] },
+        stopping.signal,
+      ),
     ),
   );
   stopping = null;
   working(false);
-  say(answers.map((answer) => `${answer.model}: ${answer.text || answer.problem}`).join("\n"));
+  say(answers.map((answer) => `${answer.model}: ${answer.text || answer.failure}`).join("\n"));
 }
 
 async function write(answer, body, signal) {
   await reading;
   const told = labels.has(answer.model) ? {} : { logprobs: true, top_logprobs: ALTERNATIVES };
   try {
-    for await (const event of stream("v1/chat/completions", { model: answer.model, stream: true, ...told, ...body }, signal)) {
+    for await (const event of stream(
+      "v1/chat/completions",
+      { model: answer.model, stream: true, ...told, ...body },
+      signal,
+    )) {
       const follows = atEnd();
       answer.add(event);
       if (follows) byId("turns").scrollTop = byId("turns").scrollHeight;
@@ -61,7 +77,10 @@ function messages(place) {
   const said = turns.map(({ prompt, answers }) => [prompt, answers[Math.min(place, answers.length - 1)]]);
   return said
     .filter(([, answer]) => answer.text)
-    .flatMap(([prompt, answer]) => [{ role: "user", content: prompt }, { role: "assistant", content: answer.text }]);
+    .flatMap(([prompt, answer]) => [
+      { role: "user", content: prompt },
+      { role: "assistant", content: answer.text },
+    ]);
 }
 
 function working(is) {
@@ -78,9 +97,7 @@ function atEnd() {
 function clear() {
   stopping?.abort();
   turns.length = 0;
-  byId("turns").replaceChildren(
-    element("p", { class: "hint" }, "Point at a word of an answer, tap it, or reach it by the arrow keys: it shows how probable it was, and what else could have stood there."),
-  );
+  byId("turns").replaceChildren(element("p", { class: "hint" }, HINT));
   byId("prompt").focus();
 }
 

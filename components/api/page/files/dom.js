@@ -15,6 +15,9 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A paragraph about what went wrong. */
+export const problem = (message) => element("p", { class: "problem", role: "alert" }, message);
+
 /** Say something to those who hear the page instead of seeing it. */
 export function say(text) {
   byId("said").textContent = text;

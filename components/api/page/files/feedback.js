@@ -21,7 +21,12 @@ export function feedback(id, text) {
     }
   };
   const form = correction(text, tell);
-  const thumb = (name, value) => element("button", { type: "button", class: "plain", click: () => tell({ thumb: value }, `Kept: ${name.toLowerCase()}`) }, name);
+  const thumb = (name, value) =>
+    element(
+      "button",
+      { type: "button", class: "plain", click: () => tell({ thumb: value }, `Kept: ${name.toLowerCase()}`) },
+      name,
+    );
   const correct = element("button", { type: "button", class: "plain", "aria-expanded": "false" }, "Correct");
   correct.addEventListener("click", () => {
     form.hidden = !form.hidden;
@@ -35,8 +40,18 @@ function correction(text, tell) {
   const form = element(
     "form",
     { hidden: true },
-    element("label", {}, "What the answer should have been ", element("textarea", { name: "corrected", rows: 3, required: true }, text)),
-    element("label", { class: "switch" }, element("input", { type: "checkbox", name: "consent" }), "A model may be trained on it"),
+    element(
+      "label",
+      {},
+      "What the answer should have been ",
+      element("textarea", { name: "corrected", rows: 3, required: true }, text),
+    ),
+    element(
+      "label",
+      { class: "switch" },
+      element("input", { type: "checkbox", name: "consent" }),
+      "A model may be trained on it",
+    ),
     element("button", {}, "Save"),
   );
   form.addEventListener("submit", (event) => {

@@ -6,7 +6,10 @@ import { element } from "./dom.js";
 const FRONT = /^---\n[^]*?\n---\n/; // the facts for the Hugging Face hub
 const BLOCKS = [
   [/^```[^\n]*\n([^]*?)\n```\s*(?:\n|$)/, (code) => element("pre", { tabindex: "0" }, code)],
-  [/^(#{1,6}) +([^\n]+)(?:\n|$)/, (marks, text, level) => element(`h${Math.min(6, marks.length + level)}`, {}, ...inline(text))],
+  [
+    /^(#{1,6}) +([^\n]+)(?:\n|$)/,
+    (marks, text, level) => element(`h${Math.min(6, marks.length + level)}`, {}, ...inline(text)),
+  ],
   [/^((?:\|[^\n]*(?:\n|$))+)/, (text) => table(text)],
   [/^((?:[-*] [^\n]*(?:\n[ \t]+[^\n]+)*(?:\n|$))+)/, (text) => list(text)],
   [/^((?:(?!```|#{1,6} |\||[-*] )[^\n]+(?:\n|$))+)/, (text) => element("p", {}, ...inline(text))],
@@ -28,14 +31,36 @@ export function markdown(text, level) {
 function table(text) {
   const lines = text.trim().split("\n").map(cells);
   const numbers = (lines[1] ?? []).map((cell) => /-:$/.test(cell));
-  const row = (name) => (found) => element("tr", {}, ...found.map((cell, at) => element(name, { class: numbers[at] ? "number" : null }, ...inline(cell))));
+  const row = (name) => (found) =>
+    element(
+      "tr",
+      {},
+      ...found.map((cell, at) => element(name, { class: numbers[at] ? "number" : null }, ...inline(cell))),
+    );
   const parts = [element("thead", {}, row("th")(lines[0])), element("tbody", {}, ...lines.slice(2).map(row("td")))];
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": lines[0].join(", ") }, element("table", {}, ...parts));
+  return element(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": lines[0].join(", ") },
+    element("table", {}, ...parts),
+  );
 }
 
-const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
+const cells = (line) =>
+  line
+    .trim()
+    .replace(/^\||\|$/g, "")
+    .split("|")
+    .map((cell) => cell.trim());
 
-const list = (text) => element("ul", {}, ...text.trim().split(/\n(?=[-*] )/).map((item) => element("li", {}, ...inline(item.slice(2)))));
+const list = (text) =>
+  element(
+    "ul",
+    {},
+    ...text
+      .trim()
+      .split(/\n(?=[-*] )/)
+      .map((item) => element("li", {}, ...inline(item.slice(2)))),
+  );
 
 function inline(text) {
   return text

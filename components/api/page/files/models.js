@@ -55,7 +55,8 @@ function fill(select, place) {
 function fault(state, models) {
   if (state?.registry) return `The registry does not answer: ${state.registry}`;
   const failed = Object.entries(state?.models ?? {}).find(([, model]) => model.failure);
-  if (failed) return `${failed[0]} version ${failed[1].failure.version} does not take over: ${failed[1].failure.reason}`;
+  if (failed)
+    return `${failed[0]} version ${failed[1].failure.version} does not take over: ${failed[1].failure.reason}`;
   return models.length ? "" : "No model answers yet: the first champion appears here by itself.";
 }
 

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { bars } from "./bars.js";
-import { byId, element } from "./dom.js";
+import { byId, element, problem } from "./dom.js";
 import { chosen, title } from "./models.js";
 
 const SHOWN = 8; // labels; the others are behind a click
@@ -28,7 +28,8 @@ async function refresh() {
   const before = byId("task-name").value;
   byId("task-name").replaceChildren(...tasks.map((task) => element("option", {}, task.name)));
   byId("task").hidden = !tasks.length;
-  if (!tasks.length) byId("results").replaceChildren(element("p", { class: "hint" }, `${model} was trained on no task.`));
+  if (!tasks.length)
+    byId("results").replaceChildren(element("p", { class: "hint" }, `${model} was trained on no task.`));
   if (tasks.some((task) => task.name === before)) byId("task-name").value = before;
   else showInputs();
 }
@@ -52,7 +53,10 @@ async function answer(event) {
   const { signal } = (asking = new AbortController());
   const inputs = Object.fromEntries(new FormData(byId("task")));
   const task = current();
-  const results = chosen().map((model) => ({ model, element: element("section", { class: "panel" }, element("h2", {}, title(model))) }));
+  const results = chosen().map((model) => ({
+    model,
+    element: element("section", { class: "panel" }, element("h2", {}, title(model))),
+  }));
   byId("results").replaceChildren(...results.map((result) => result.element));
   await Promise.all(
     results.map(async (result) => {
@@ -73,11 +77,11 @@ function shown({ label, probabilities, text }) {
   const sorted = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
   const rows = sorted.map(([name, share]) => ({ label: name, share, marked: name === label }));
   const more = rows.slice(SHOWN);
-  const rest = more.length ? [element("details", {}, element("summary", {}, `${more.length} more labels`), bars(more))] : [];
+  const rest = more.length
+    ? [element("details", {}, element("summary", {}, `${more.length} more labels`), bars(more))]
+    : [];
   return [element("p", { class: "said" }, label), bars(rows.slice(0, SHOWN)), ...rest];
 }
-
-const problem = (message) => element("p", { class: "problem", role: "alert" }, message);
 
 byId("task-name").addEventListener("change", showInputs);
 byId("task").addEventListener("submit", answer);
