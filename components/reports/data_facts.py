@@ -84,14 +84,14 @@ def reasons(data: Path) -> list[Fact]:
     found: dict[tuple[str, str], Fact] = {}
     for table in SCHEMAS:
         text = "text" if table == "documents" else "inputs"
-        for row in _batched(data / "rejected" / table, ["source", "reason", "same_as", "similarity", text]):
+        for row in _batched(data / "rejected" / table, ["source", "reason", "value", "similarity", text]):
             key = (table, row["reason"])
             fact = found.setdefault(key, dict(zip(("table", "reason"), key, strict=True)) | {"rows": 0, "examples": []})
             fact["rows"] += 1
             if len(fact["examples"]) < EXAMPLES and row["reason"] != takedown.REASON:
                 shown = row[text] if table == "documents" else main_text(json.loads(row[text])) or ""
                 fact["examples"].append(
-                    {"source": row["source"], "text": _excerpt(shown), "similarity": row["similarity"]}
+                    {name: row[name] for name in ("source", "value", "similarity")} | {"text": _excerpt(shown)}
                 )
     return sorted(found.values(), key=lambda fact: -fact["rows"])
 
@@ -161,10 +161,10 @@ def clusters(data: Path) -> Copies:
     )
 
 
-def masked(data: Path) -> dict[str, Counter[str]]:
-    """Source -> the pieces of each kind of personal data that placeholders stand for, in both tables."""
+def tally(file: Path) -> dict[str, Counter[str]]:
+    """Source -> how much of each kind was found in its rows, in both tables; the source with the most first."""
     found: dict[str, Counter[str]] = {}
-    for sources in read_json(data / "prepared/masked.json").values():
+    for sources in read_json(file).values():
         for source, kinds in sources.items():
             if kinds:
                 found.setdefault(source, Counter()).update(kinds)

@@ -57,7 +57,7 @@ def _unread(data: Path) -> Path:
 
 
 def _prepared(data: Path) -> dict[str, Any]:
-    texts, masked = data_facts.texts(data), data_facts.masked(data)
+    texts, masked = data_facts.texts(data), data_facts.tally(data / "prepared/masked.json")
     funnels = {table: data_facts.funnel(data, table) for table in SCHEMAS}
     reasons, clusters = data_facts.reasons(data), data_facts.clusters(data)
     lengths = data_facts.lengths(texts)
@@ -77,6 +77,7 @@ def _prepared(data: Path) -> dict[str, Any]:
         "clusters": clusters,
         "cluster_sizes": charts.columns(clusters.sizes, "clusters by their members", "copied"),
         "similarities": charts.columns(clusters.similarities, "near copies by their similarity", "copied"),
+        "changed": data_facts.tally(data / "prepared/changed.json"),
         "masked": masked,
         "kinds": kinds.most_common(),
         "kind_chart": charts.bars(

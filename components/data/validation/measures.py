@@ -66,7 +66,8 @@ def _rows(root: Path, table: str, needed: Needed, near: Collection, rules: Seque
             judged = {rule_column(rule): own_rules.judged(rule, batch) for rule in rules if rule.table == table}
             for number, row in enumerate(rows):
                 own = {column: found[number] for column, found in judged.items()}
-                yield (_document(row) if table == "documents" else _example(row, needed)) | {"split": split} | own
+                measures = _document(row, split) if table == "documents" else _example(row, needed, split)
+                yield measures | {"split": split} | own
 
 
 def rule_column(rule: OwnRule) -> str:
@@ -96,28 +97,29 @@ def _add_similarity(frames: dict[str, pd.DataFrame], near: Collection) -> None:
         start += len(frame)
 
 
-def _document(row: Measures) -> Measures:
+def _document(row: Measures, split: str) -> Measures:
     text = row.pop("text")
-    return row | _text(text) | {"content": _digest(text)}
+    return row | _text(text, split) | {"content": _digest(text)}
 
 
-def _example(row: Measures, needed: Needed) -> Measures:
+def _example(row: Measures, needed: Needed, split: str) -> Measures:
     inputs, problem = _inputs(row.pop("inputs"), needed.get(row["task"], ()))
     text = None if problem else main_text(inputs)
     target = row["target"]
     return row | {
-        **_text(text),
+        **_text(text, split),
         "inputs_problem": problem,
         "target_characters": None if target is None else len(target.strip()),
         "content": None if problem else _digest(f"{row['task']}\n{json.dumps(inputs, sort_keys=True)}"),
     }
 
 
-def _text(text: str | None) -> Measures:
+def _text(text: str | None, split: str) -> Measures:
+    """The measures of a text; raw rows, which have no split, may have personal data."""
     return {
         "characters": None if text is None else len(text.strip()),
         "bytes": len((text or "").encode()),
-        "emails": mask(text).counts["email"] if text else 0,
+        "emails": mask(text).counts["email"] if text and split else 0,
         "text": _digest(text),
     }
 
