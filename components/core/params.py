@@ -85,7 +85,7 @@ def _names(kind: Any, path: list[int | str]) -> list[str]:
     for part in path:
         inside = _options(get_type_hints(kind).get(str(part)))
         kind = next((option for option in inside if dataclasses.is_dataclass(option)), kind)
-    return list(get_type_hints(kind))
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def _options(kind: Any) -> list[Any]:

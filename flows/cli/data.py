@@ -252,7 +252,7 @@ def _print_changes(texts: Mapping[Path, Mapping[str, Any]], changes: Mapping[str
         print(f"\n{path} gets\n{additions.shown(entry)}")
     print("\nparams.yaml gets")
     for setting, value in changes.items():
-        print(f"  {setting}: {value}")
+        print(f"  {setting}: {'also ' + ', '.join(value) if isinstance(value, list) else value}")
     for line in advice:
         print(f"note: {line}")
 

@@ -43,6 +43,7 @@ def test_a_section_becomes_its_dataclass() -> None:
     [
         ({"modle": 1}, ["x.modle", "did you mean `model`?"]),
         ({"model": {"depth": 2, "widht": 3}}, ["x.model.widht", "did you mean `width`?"]),
+        ({"zzz": 1}, ["x.zzz is not a known setting; known: betas, kind, model, rate"]),
         ({"model": {"depth": 0}}, ["x.model.depth is 0", "greater than or equal to 1"]),
         ({"rate": -1.5}, ["x.rate is -1.5", "greater than 0"]),
         ({"rate": "fast"}, ["x.rate is 'fast'", "number"]),
