@@ -80,18 +80,24 @@ def unreadable(folder: Path) -> list[Fact]:
 
 
 def reasons(data: Path) -> list[Fact]:
-    """By table and reason: the rows that `prepare` dropped, and the first ones, without personal data."""
+    """By table and reason: the rows that `prepare` dropped, in which languages, and the first ones.
+
+    Their texts are without personal data.
+    """
     found: dict[tuple[str, str], Fact] = {}
     for table in SCHEMAS:
-        text = "text" if table == "documents" else "inputs"
-        for row in _batched(data / "rejected" / table, ["source", "reason", "value", "similarity", text]):
+        shown_columns = ["text", "language"] if table == "documents" else ["inputs"]
+        text = shown_columns[0]
+        for row in _batched(data / "rejected" / table, ["source", "reason", "value", "similarity", *shown_columns]):
             key = (table, row["reason"])
-            fact = found.setdefault(key, dict(zip(("table", "reason"), key, strict=True)) | {"rows": 0, "examples": []})
+            empty = {"table": table, "reason": row["reason"], "rows": 0, "languages": Counter(), "examples": []}
+            fact = found.setdefault(key, empty)
             fact["rows"] += 1
+            fact["languages"].update([row["language"]] if row.get("language") else [])
             if len(fact["examples"]) < EXAMPLES and row["reason"] != takedown.REASON:
                 shown = row[text] if table == "documents" else main_text(json.loads(row[text])) or ""
                 fact["examples"].append(
-                    {name: row[name] for name in ("source", "value", "similarity")} | {"text": _excerpt(shown)}
+                    {name: row[name] for name in ("source", "similarity", "value")} | {"text": _excerpt(shown)}
                 )
     return sorted(found.values(), key=lambda fact: -fact["rows"])
 

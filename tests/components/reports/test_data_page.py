@@ -120,6 +120,8 @@ def test_reasons_have_examples_without_personal_data(page: str) -> None:
     for expected in (
         "near duplicate",
         "too short",
+        "documents: en 1<",
+        "measured 5<",
         "a.csv, row 7: the text is missing",
         "text is &lt;long&gt;",
         "6</td>",
