@@ -41,7 +41,8 @@ def test_everything_is_registered_with_forms(team: Team) -> None:
         for found in team.ask("POST", "/deployments/filter", {})
         if found["entrypoint"].startswith("flows.")
     }
-    assert set(known) == {"train", "retrain-on-data", "watch-data", "promote", "rollback", "evaluate-champion"}
+    watching = {"retrain-on-data", "watch-data", "watch-requests"}
+    assert set(known) == {"train", "promote", "rollback", "evaluate-champion", *watching}
     for found in known.values():
         assert found["work_pool_name"] == "lmforge"
         assert found["description"], found["name"]
