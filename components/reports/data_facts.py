@@ -154,7 +154,8 @@ def clusters(data: Path) -> Copies:
     near = [row["similarity"] for row in copies.to_pylist() if row["reason"] == COPIES[1]]
     alike = Counter(min(19, int(value * 20 + 1e-9)) for value in near)
     first = dict(members.most_common(LARGEST))
-    kept = _documents(data).to_table(columns=["id", "source", "text"], filter=pc.field("id").isin(list(first)))
+    is_first = pc.field("id").isin(pa.array(list(first), pa.string()))  # typed, as there may be none
+    kept = _documents(data).to_table(columns=["id", "source", "text"], filter=is_first)
     shown = [
         {"members": first[row["id"]] + 1, "source": row["source"], "text": _excerpt(row["text"])}
         for row in kept.to_pylist()

@@ -4,6 +4,7 @@ import html.parser
 import json
 import re
 import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -52,21 +53,26 @@ def rows() -> dict[str, list[dict[str, str]]]:
     return {"documents": documents, "examples": examples}
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
-    """A repository behind `encode`."""
-    root = tmp_path_factory.mktemp("root")
+def prepare_rows(root: Path, tables: dict[str, list[dict[str, str]]]) -> None:
+    """Write raw tables into a folder, and prepare them there."""
     settings = YAML().load(REPOSITORY / "params.yaml")
     settings["prepare"]["splits"] |= {"validation": 0.2, "test": 0.3}
     YAML().dump(settings, root / "params.yaml")
     for table, schema in (SCHEMAS | {ROWS: REJECTED_ROWS}).items():
-        unread = {ROWS: [{"source": "notes", "file": "a.csv", "row": "7", "reason": "the text is missing"}]}
         with ShardWriter(root / "data/raw" / table, schema) as writer:
-            for row in (rows() | unread)[table]:
+            for row in tables.get(table, []):
                 writer.write(row)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
+    with chdir(root):
         prepare.main()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Path:
+    """A repository behind `encode`."""
+    root = tmp_path_factory.mktemp("root")
+    unread = {ROWS: [{"source": "notes", "file": "a.csv", "row": "7", "reason": "the text is missing"}]}
+    prepare_rows(root, rows() | unread)
+    with chdir(root):
         shutil.copytree(tokenizer_folder, encode.TOKENIZER)
         encode.main()
     report = {"table": "raw", "success": True, "rules": [RULE | {"observed": 0.5, "examples": [EXAMPLE]}]}
@@ -136,6 +142,13 @@ def test_figures_of_tokens_are_those_of_the_index(root: Path, page: str) -> None
     train = [shard for shard in manifest["shards"] if shard["split"] == "train"]
     assert f"{sum(shard['tokens'] for shard in train) / 1e6:.2f} M" in page
     assert "Bytes per token, by language" in page
+
+
+def test_a_page_can_be_made_where_nothing_was_left_out(tmp_path: Path) -> None:
+    prepare_rows(tmp_path, {"documents": rows()["documents"][3:40]})
+    page = data_page.render(tmp_path)
+    assert "37" in page
+    assert not data_facts.clusters(tmp_path / "data").largest
 
 
 def test_a_page_can_be_made_before_anything_is_prepared(tmp_path: Path) -> None:
