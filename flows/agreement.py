@@ -46,17 +46,36 @@ def check_mixtures(content: Mapping[str, Any], where: str) -> None:
         raise BadSettings("; ".join(problems))
 
 
+def check_yields(content: Mapping[str, Any], where: str) -> None:
+    """Raise `BadSettings` for tasks of mixtures in settings that no source of their catalogue has rows of."""
+    catalogue = content["ingest"]["sources"]
+    yielded = {kind for source in sources_catalog.load(Path(catalogue)) for kind in source.yields}
+    problems = [
+        f"{where}: {key}.{name} would have no rows: no source of {catalogue} yields {name}; "
+        f"add one, or take {name} out of {key}"
+        for key, mixture in _mixtures(content).items()
+        for name in mixture
+        if name not in yielded
+    ]
+    if problems:
+        raise BadSettings("; ".join(problems))
+
+
+def _mixtures(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The shares of tasks that the settings have, by the key that they stand under."""
+    recipes = {f"finetune.{name}.tasks": recipe["tasks"] for name, recipe in content.get("finetune", {}).items()}
+    return recipes | {"pretrain.tasks": content.get("pretrain", {}).get("tasks") or {}}
+
+
 def _unfit(content: Mapping[str, Any], tasks: Mapping[str, Task], where: str) -> Iterator[str]:
-    mixtures = {f"finetune.{recipe}.tasks": found["tasks"] for recipe, found in content.get("finetune", {}).items()}
-    mixtures["pretrain.tasks"] = content.get("pretrain", {}).get("tasks") or {}
-    for key, mixture in mixtures.items():
+    for key, mixture in _mixtures(content).items():
         try:
             tasks_catalog.pick(tasks, mixture, f"{where}: {key}")
         except BadSettings as error:
             yield str(error)
         for name in mixture:
             if name not in content["ingest"]["take"]:
-                yield f"{where}: {key}.{name} would have no rows: add {name} to ingest.take"
+                yield f"{where}: {key}.{name} would have no rows: add {name} to ingest.take, or take it out of {key}"
 
 
 def _unknown_baselines(tasks: Mapping[str, Task]) -> Iterator[str]:

@@ -49,6 +49,12 @@ def check(path: Path = params.PARAMS) -> None:
     agreement.check_rules(params.parse(content["validate"], Validate, f"{path}: validate"))
 
 
+def check_run(path: Path = params.PARAMS) -> None:
+    """The same, and with tasks that no source has rows of: what has to be right before a run, not before each edit."""
+    check(path)
+    agreement.check_yields(params.load(path), str(path))
+
+
 def check_content(content: Mapping[str, Any], where: str) -> None:
     """The same for the content of such a file."""
     problems = [

@@ -33,6 +33,8 @@ def is_kept(settings: TrainTokenizer, shards: list[Path]) -> bool:
             other = other or ["take tokenizer.start out"]
             raise BadSettings(f"params.yaml: {other[0]}: training goes on from {pinned}, with its tokenizer")
         return True
+    if other:
+        print(f"a new tokenizer is trained: to keep that of {pinned}, {' and '.join(other)}", flush=True)
     if settings.start or other or settings.retrain_below is None:
         return False
     now, before = training.bytes_per_token(found, shards), training.bytes_per_token_of(start.READ / "manifest.json")

@@ -56,10 +56,10 @@ def write(texts: Mapping[Path, str]) -> None:
         write_atomically(path, text)
     try:
         settings.check()
-    except BadSettings:
+    except BadSettings as error:
         for path, content in before.items():
             if content is None:
                 path.unlink()
             else:
                 write_atomically(path, content)
-        raise
+        raise BadSettings(f"nothing was written, as the settings would be wrong: {error}") from None

@@ -95,7 +95,7 @@ def show(
         raise BadData(f"the source `{source}` has fewer than {number} rows")
     if isinstance(record, Rejected):
         raise BadData(f"the row is rejected: {record}")
-    for token in reading.tokens(record, recipe):
+    for token in reading.tokens(source, record, recipe):
         print(f"{token.id:>7}  {token.text!r:<30} {token.learned}".rstrip())
 
 
@@ -250,7 +250,7 @@ def _print_changes(texts: Mapping[Path, Mapping[str, Any]], changes: Mapping[str
 
     for path, entry in texts.items():
         print(f"\n{path} gets\n{additions.shown(entry)}")
-    print("\nparams.yaml gets")
+    print("\nparams.yaml gets" if changes else "\nparams.yaml stays as it is")
     for setting, value in changes.items():
         print(f"  {setting}: {'also ' + ', '.join(value) if isinstance(value, list) else value}")
     for line in advice:
@@ -277,9 +277,9 @@ def _changes(new: "NewSource", form: str, figures: "Survey", recipe: str | None,
 
     documents = form == "documents"
     limits, ingest = params.read("validate", Validate), params.read("ingest", Ingest)
+    wanted = {"licenses": new.license, "take": "documents" if documents else new.task}
     changes: dict[str, Any] = {
-        "ingest.licenses": [new.license],
-        "ingest.take": ["documents" if documents else new.task],
+        f"ingest.{key}": [value] for key, value in wanted.items() if value not in getattr(ingest, key)
     }
     least = "min_rows_per_source" if documents else "min_rows_per_task"
     if figures.rows < getattr(limits, least):

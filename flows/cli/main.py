@@ -72,7 +72,7 @@ def run(
     from flows.services import recovery
     from flows.services.server import prefect_server
 
-    settings.check()
+    settings.check_run()
     recipes.chosen(recipe)
     with forecast.counting(), prefect_server() as server:
         from flows.cli import summary
@@ -99,7 +99,7 @@ def plan(
     from flows import recipes, settings
     from flows.pipeline import forecast
 
-    settings.check()
+    settings.check_run()
     with forecast.counting():
         from components.data import listing
         from flows import console

@@ -10,7 +10,7 @@ from components.core import params
 from components.core.errors import BadData, BadSettings
 from components.data.cleaning.rows import clean_examples, clean_text
 from components.data.settings import Prepare
-from components.data.tables.records import EXAMPLES, Document, Example, Record, dump
+from components.data.tables.records import EXAMPLES, Document, Example, Record, dump, row_id
 from components.model import hf
 from components.model.config import Architecture, ModelSettings
 from components.stages import finetune
@@ -23,8 +23,8 @@ from components.training.settings import Finetune
 TOKENIZER = Path("models/tokenizer")  # of a base that has not been trained yet
 
 
-def tokens(record: Record, recipe: str) -> Iterator[ShownToken]:
-    """The tokens of a record.
+def tokens(source: str, record: Record, recipe: str) -> Iterator[ShownToken]:
+    """The tokens of a record of a source.
 
     Raises `BadSettings` for a task that the recipe does not learn, or before there is a tokenizer, and `BadData` when
     `prepare` would reject the record.
@@ -40,7 +40,7 @@ def tokens(record: Record, recipe: str) -> Iterator[ShownToken]:
         raise BadSettings(
             f"the recipe {recipe} does not learn `{record.task}`; {params.suggest(record.task, list(tasks))}"
         )
-    inputs, target = _cleaned(record)
+    inputs, target = _cleaned(source, record)
     architecture = _architecture(base)
     labels = finetune.labels(finetune.read(recipe)[1]) if architecture == "encoder" else ()
     layout = mixture.layout(architecture, labels, tokenizer, settings.max_prompt_tokens, settings.max_answer_tokens)
@@ -65,9 +65,9 @@ def _architecture(base: Path) -> Architecture:
     return params.read("pretrain.model", ModelSettings).architecture
 
 
-def _cleaned(record: Example) -> tuple[dict[str, str], str]:
+def _cleaned(source: str, record: Example) -> tuple[dict[str, str], str]:
     """The inputs and the target as `prepare` keeps them."""
-    row = {"task": record.task, "inputs": dump(record.inputs), "target": record.target}
+    row = {"id": row_id(source, record), "task": record.task, "inputs": dump(record.inputs), "target": record.target}
     batch = pa.RecordBatch.from_pylist([row], EXAMPLES)
     [clean] = clean_examples(batch, params.read("prepare", Prepare)).to_pylist()
     if clean["reason"]:

@@ -23,4 +23,4 @@ def pin_start(names: Sequence[str]) -> None:
     past = next((model for model in models if store.CHAMPION in store.aliases(model)), models[0])
     pinned = continuation.follow(Path.cwd(), past)
     if pinned:
-        console.say("start", f"goes on from {pinned}" if pinned.has_weights else f"keeps the tokenizer of {pinned}")
+        console.say("start", f"goes on from {pinned}" if pinned.has_weights else f"has the tokenizer of {pinned}")

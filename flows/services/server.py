@@ -95,7 +95,10 @@ class OwnServer(Server):
     def _is_ready(self) -> bool:
         """Whether it accepts work, and no other process took the port while it started."""
         if self._first.poll() is not None:
-            raise TryAgain(f"the Prefect server ended as it started: see {LOG}")
+            raise TryAgain(
+                f"the Prefect server ended as it started at {self.url}, perhaps as another program took the port: "
+                f"run again, or see {LOG}"
+            )
         return network.listens(self._first.pid, self.url) and self._service.is_ready
 
 

@@ -90,3 +90,15 @@ def test_what_a_mixture_names_is_known_and_taken(monkeypatch: pytest.MonkeyPatch
         agreement.check_mixtures(content, "params.yaml")
     assert "finetune.a.tasks.sentiment_xx is not in data/tasks.yaml: did you mean `sentiment_" in str(error.value)
     assert "finetune.a.tasks.sentiment_en would have no rows: add sentiment_en to ingest.take" in str(error.value)
+
+
+def test_what_a_mixture_names_has_rows_in_the_catalogue(tmp_path: Path) -> None:
+    catalogue = tmp_path / "mine.yaml"
+    catalogue.write_text(
+        "sources: [{name: notes, kind: files, license: MIT, languages: [en], yields: [documents], files: [{path: x}]}]"
+    )
+    content = {"ingest": {"sources": str(catalogue)}, "pretrain": {}, "finetune": {"a": {"tasks": {"topic": 1.0}}}}
+    line = f"p: finetune.a.tasks.topic would have no rows: no source of {catalogue} yields topic"
+    with pytest.raises(BadSettings, match=re.escape(line)):
+        agreement.check_yields(content, "p")
+    agreement.check_yields(content | {"finetune": {}}, "p")

@@ -24,7 +24,7 @@ import components
 from components.core.errors import StageError
 from components.core.files import STATE, sha256
 from components.data.sources.source import Source
-from components.data.tables.records import Document, Example, Record, Rejected, dump, identity
+from components.data.tables.records import Document, Example, Record, Rejected, dump, row_id
 
 KEPT = STATE / "cache" / "ingest"
 PLACES = "places.arrow"
@@ -114,7 +114,7 @@ def _row(source: Source, record: Record | Rejected) -> Row:
             own = source.languages[0] if len(source.languages) == 1 else None
             return {
                 "kind": "documents",
-                "id": identity(source.name, record.key),
+                "id": row_id(source.name, record),
                 "text": record.text,
                 "language": record.language or own,
                 "origin": f"{source.origin}#{record.key}",
@@ -124,7 +124,7 @@ def _row(source: Source, record: Record | Rejected) -> Row:
             inputs = dump(record.inputs)
             return {
                 "kind": task,
-                "id": identity(source.name, f"{task}/{record.key}"),
+                "id": row_id(source.name, record),
                 "inputs": inputs,
                 "target": record.target,
                 "size": 0 if "documents" in source.yields else len(inputs.encode()),

@@ -74,6 +74,11 @@ def identity(source: str, key: str) -> str:
     return hashlib.sha256(f"{source}\n{key}".encode()).hexdigest()
 
 
+def row_id(source: str, record: Record) -> str:
+    """The id of the row that a record of a source becomes. A key has one example of each task."""
+    return identity(source, record.key if isinstance(record, Document) else f"{record.task}/{record.key}")
+
+
 def dump(inputs: Mapping[str, str | None]) -> str:
     """The inputs of an example as the JSON string that is stored in the table."""
     return json.dumps(inputs, ensure_ascii=False, sort_keys=True)

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -12,6 +14,8 @@ from components.core import params
 from components.data.sources import catalog
 from components.data.sources.files import FilesSource
 from components.tasks import catalog as tasks
+from components.tokenizer.tokenizer import SPECIAL_TOKENS
+from components.tokenizer_training import training
 from flows import settings
 from flows.cli import data
 from tests.flows.support.running import REPOSITORY
@@ -59,6 +63,16 @@ def test_a_file_is_added_with_its_task_and_taught(project: Path) -> None:
     assert content["validate"]["min_rows_per_task"] == 60, "the run would end in validate"
     assert content["finetune"]["assistant"]["tasks"]["reviews"] == 2
     settings.check()
+
+    before_tokenizer, problem = run("show", "reviews")
+    assert "has a tokenizer yet" in str(problem), before_tokenizer
+    texts = project / "texts.parquet"
+    pq.write_table(pa.table({"text": REVIEWS.splitlines()}), texts)
+    training.train([texts], 300, SPECIAL_TOKENS).save(project / "models/tokenizer")
+    rows, problem = run("show", "reviews", "2")
+    assert problem is None, rows
+    learned = [line.split()[1] for line in rows.splitlines() if line.endswith("learned")]
+    assert learned == ["'good'", "'<|im_end|>'"], rows
 
 
 def test_a_book_alone_is_divided_among_the_splits(project: Path) -> None:
