@@ -50,12 +50,11 @@ def check_yields(content: Mapping[str, Any], where: str) -> None:
     """Raise `BadSettings` for tasks of mixtures in settings that no source of their catalogue has rows of."""
     catalogue = content["ingest"]["sources"]
     yielded = {kind for source in sources_catalog.load(Path(catalogue)) for kind in source.yields}
+    missing = {key: [name for name in mixture if name not in yielded] for key, mixture in _mixtures(content).items()}
     problems = [
-        f"{where}: {key}.{name} would have no rows: no source of {catalogue} yields {name}; "
-        f"add one, or take {name} out of {key}"
-        for key, mixture in _mixtures(content).items()
-        for name in mixture
-        if name not in yielded
+        f"{where}: {key}: no source of {catalogue} yields {', '.join(names)}: add one, or take out what has no rows"
+        for key, names in missing.items()
+        if names
     ]
     if problems:
         raise BadSettings("; ".join(problems))

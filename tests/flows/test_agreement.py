@@ -98,7 +98,7 @@ def test_what_a_mixture_names_has_rows_in_the_catalogue(tmp_path: Path) -> None:
         "sources: [{name: notes, kind: files, license: MIT, languages: [en], yields: [documents], files: [{path: x}]}]"
     )
     content = {"ingest": {"sources": str(catalogue)}, "pretrain": {}, "finetune": {"a": {"tasks": {"topic": 1.0}}}}
-    line = f"p: finetune.a.tasks.topic would have no rows: no source of {catalogue} yields topic"
+    line = f"p: finetune.a.tasks: no source of {catalogue} yields topic: add one"
     with pytest.raises(BadSettings, match=re.escape(line)):
         agreement.check_yields(content, "p")
     agreement.check_yields(content | {"finetune": {}}, "p")
