@@ -1,11 +1,14 @@
 """How fast this machine computes the operations of a training run, measured in less than a second.
 
-A step consists of matrix products, and elementwise operations between them. On a processor one thread is timed by its
-own clock, which stops while others have the core, and scaled by the number of threads: servers start during the probe.
+A step consists of matrix products, and elementwise operations between them. On a processor each thread is timed by its
+own clock, which stops while others have the core: servers start during the probe. All threads work at the same time, as
+two that share a core, which virtual machines do not show, have half of its speed each.
 """
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import torch
@@ -63,7 +66,8 @@ def _products_of(width: int, inner: int, dtype: torch.dtype) -> float:
         torch.ones(shape, device=device, dtype=dtype) for shape in ((rows, width), (inner, width), (rows, inner))
     )
     products = (lambda: x @ weight.mT, lambda: gradient @ weight, lambda: gradient.mT @ x)
-    return len(products) * 2 * rows * width * inner / sum(_quickest(product, device) for product in products)
+    seconds = sum(_seconds(lambda product=product: product, device) for product in products)
+    return len(products) * 2 * rows * width * inner / seconds
 
 
 @cache
@@ -71,22 +75,34 @@ def _seconds_per_number() -> float:
     """Seconds per number of an elementwise operation."""
     device = hardware.device()
     numbers = torch.ones(NUMBERS if device.type == "cpu" else LARGER_ON_GPU * NUMBERS, device=device)
-    out = torch.empty_like(numbers)
-    return _quickest(lambda: torch.sigmoid(numbers, out=out), device) / len(numbers)
+
+    def own() -> Callable[[], object]:
+        out = torch.empty_like(numbers)  # threads that write to the same memory would wait for each other
+        return lambda: torch.sigmoid(numbers, out=out)
+
+    return _seconds(own, device) / len(numbers)
 
 
-def _quickest(work: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the fastest call within the time limit, on all threads; there are at least three calls."""
+def _seconds(make: Callable[[], Callable[[], object]], device: torch.device) -> float:
+    """Seconds of a call of the work that is made, with all threads at work."""
+    if device.type == "cuda":
+        return min(_times(make(), time.perf_counter))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    clock = time.thread_time if device.type == "cpu" else time.perf_counter
-    times: list[float] = []
-    end = clock() + LOOK
-    while len(times) < 3 or clock() < end:
+    with ThreadPoolExecutor(threads) as pool:
+        medians = pool.map(lambda _: statistics.median(_times(make(), time.thread_time)), range(threads))
+        each = list(medians)
+    torch.set_num_threads(threads)
+    return 1 / sum(1 / seconds for seconds in each)
+
+
+def _times(work: Callable[[], object], clock: Callable[[], float]) -> Iterator[float]:
+    """Seconds of each call within the time limit; there are at least three calls."""
+    end, calls = clock() + LOOK, 0
+    while calls < 3 or clock() < end:
         began = clock()
         work()
-        if device.type == "cuda":
+        if torch.cuda.is_initialized():
             torch.cuda.synchronize()
-        times.append(clock() - began)
-    torch.set_num_threads(threads)
-    return min(times) / (threads if device.type == "cpu" else 1)
+        yield clock() - began
+        calls += 1
