@@ -7,9 +7,9 @@ two that share a core, which virtual machines do not show, have half of its spee
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -20,6 +20,8 @@ ROWS = 512  # of a product: as fast as the thousands of a step, and done in mill
 NUMBERS = 1 << 18  # of an elementwise operation: 1 MB
 LARGER_ON_GPU = 64  # times as many rows and numbers, or the GPU would idle
 LOOK = 0.05  # seconds for each kind of work, by the clock of the thread
+
+Work = Callable[[], object]
 
 # How often a step passes over each number that its matrices read or write, in calls of a sigmoid: forward,
 # gradient, norms, rotary positions, attention and the loss.
@@ -66,7 +68,7 @@ def _products_of(width: int, inner: int, dtype: torch.dtype) -> float:
         torch.ones(shape, device=device, dtype=dtype) for shape in ((rows, width), (inner, width), (rows, inner))
     )
     products = (lambda: x @ weight.mT, lambda: gradient @ weight, lambda: gradient.mT @ x)
-    seconds = sum(_seconds(lambda product=product: product, device) for product in products)
+    seconds = sum(_seconds([product] * _threads(device), device) for product in products)
     return len(products) * 2 * rows * width * inner / seconds
 
 
@@ -76,33 +78,35 @@ def _seconds_per_number() -> float:
     device = hardware.device()
     numbers = torch.ones(NUMBERS if device.type == "cpu" else LARGER_ON_GPU * NUMBERS, device=device)
 
-    def own() -> Callable[[], object]:
-        out = torch.empty_like(numbers)  # threads that write to the same memory would wait for each other
-        return lambda: torch.sigmoid(numbers, out=out)
+    # Threads that write to the same memory would wait for each other.
+    outs = [torch.empty_like(numbers) for _ in range(_threads(device))]
+    works: list[Work] = [partial(torch.sigmoid, numbers, out=out) for out in outs]
+    return _seconds(works, device) / len(numbers)
 
-    return _seconds(own, device) / len(numbers)
+
+def _threads(device: torch.device) -> int:
+    return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def _seconds(make: Callable[[], Callable[[], object]], device: torch.device) -> float:
-    """Seconds of a call of the work that is made, with all threads at work."""
+def _seconds(works: Sequence[Work], device: torch.device) -> float:
+    """Seconds of a call of some work, which all threads do at the same time, each its own."""
     if device.type == "cuda":
-        return min(_times(make(), time.perf_counter))
+        return min(_times(works[0], time.perf_counter, device))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with ThreadPoolExecutor(threads) as pool:
-        medians = pool.map(lambda _: statistics.median(_times(make(), time.thread_time)), range(threads))
-        each = list(medians)
+    with ThreadPoolExecutor(len(works)) as pool:
+        medians = list(pool.map(lambda work: statistics.median(_times(work, time.thread_time, device)), works))
     torch.set_num_threads(threads)
-    return 1 / sum(1 / seconds for seconds in each)
+    return 1 / sum(1 / seconds for seconds in medians)
 
 
-def _times(work: Callable[[], object], clock: Callable[[], float]) -> Iterator[float]:
+def _times(work: Work, clock: Callable[[], float], device: torch.device) -> Iterator[float]:
     """Seconds of each call within the time limit; there are at least three calls."""
     end, calls = clock() + LOOK, 0
     while calls < 3 or clock() < end:
         began = clock()
         work()
-        if torch.cuda.is_initialized():
+        if device.type == "cuda":
             torch.cuda.synchronize()
         yield clock() - began
         calls += 1
