@@ -1,15 +1,12 @@
 """How fast this machine computes the operations of a training run, measured in less than a second.
 
-A step consists of matrix products, and elementwise operations between them. On a processor each thread is timed by its
-own clock, which stops while others have the core: servers start during the probe. All threads work at the same time, as
-two that share a core, which virtual machines do not show, have half of its speed each.
+A step consists of matrix products, and elementwise operations between them. On a processor one thread is timed by its
+own clock, which stops while others have the core, and scaled by the number of threads: servers start during the probe.
 """
 
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache
 
 import torch
 
@@ -20,8 +17,6 @@ ROWS = 512  # of a product: as fast as the thousands of a step, and done in mill
 NUMBERS = 1 << 18  # of an elementwise operation: 1 MB
 LARGER_ON_GPU = 64  # times as many rows and numbers, or the GPU would idle
 LOOK = 0.05  # seconds for each kind of work, by the clock of the thread
-
-Work = Callable[[], object]
 
 # How often a step passes over each number that its matrices read or write, in calls of a sigmoid: forward,
 # gradient, norms, rotary positions, attention and the loss.
@@ -68,8 +63,7 @@ def _products_of(width: int, inner: int, dtype: torch.dtype) -> float:
         torch.ones(shape, device=device, dtype=dtype) for shape in ((rows, width), (inner, width), (rows, inner))
     )
     products = (lambda: x @ weight.mT, lambda: gradient @ weight, lambda: gradient.mT @ x)
-    seconds = sum(_seconds([product] * _threads(device), device) for product in products)
-    return len(products) * 2 * rows * width * inner / seconds
+    return len(products) * 2 * rows * width * inner / sum(_quickest(product, device) for product in products)
 
 
 @cache
@@ -77,36 +71,22 @@ def _seconds_per_number() -> float:
     """Seconds per number of an elementwise operation."""
     device = hardware.device()
     numbers = torch.ones(NUMBERS if device.type == "cpu" else LARGER_ON_GPU * NUMBERS, device=device)
-
-    # Threads that write to the same memory would wait for each other.
-    outs = [torch.empty_like(numbers) for _ in range(_threads(device))]
-    works: list[Work] = [partial(torch.sigmoid, numbers, out=out) for out in outs]
-    return _seconds(works, device) / len(numbers)
+    out = torch.empty_like(numbers)
+    return _quickest(lambda: torch.sigmoid(numbers, out=out), device) / len(numbers)
 
 
-def _threads(device: torch.device) -> int:
-    return torch.get_num_threads() if device.type == "cpu" else 1
-
-
-def _seconds(works: Sequence[Work], device: torch.device) -> float:
-    """Seconds of a call of some work, which all threads do at the same time, each its own."""
-    if device.type == "cuda":
-        return min(_times(works[0], time.perf_counter, device))
+def _quickest(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest call within the time limit, on all threads; there are at least three calls."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with ThreadPoolExecutor(len(works)) as pool:
-        medians = list(pool.map(lambda work: statistics.median(_times(work, time.thread_time, device)), works))
-    torch.set_num_threads(threads)
-    return 1 / sum(1 / seconds for seconds in medians)
-
-
-def _times(work: Work, clock: Callable[[], float], device: torch.device) -> Iterator[float]:
-    """Seconds of each call within the time limit; there are at least three calls."""
-    end, calls = clock() + LOOK, 0
-    while calls < 3 or clock() < end:
+    clock = time.thread_time if device.type == "cpu" else time.perf_counter
+    times: list[float] = []
+    end = clock() + LOOK
+    while len(times) < 3 or clock() < end:
         began = clock()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        yield clock() - began
-        calls += 1
+        times.append(clock() - began)
+    torch.set_num_threads(threads)
+    return min(times) / (threads if device.type == "cpu" else 1)
