@@ -77,6 +77,7 @@ def run(
     with forecast.counting(), prefect_server() as server:
         from flows.cli import summary
         from flows.pipeline import train
+        from flows.pipeline.release import Unfinished
 
         server.wait_until_ready()
         recovery.close_lost(f"{server.url}/api")
@@ -84,7 +85,7 @@ def run(
         failure = None
         try:
             releases = train.train_by_hand(recipe)
-        except train.Unfinished as error:
+        except Unfinished as error:
             releases, failure = error.releases, error
     summary.show(releases)
     if failure:

@@ -8,7 +8,7 @@ from components.core.recipe import model_name
 from components.registry import store
 from components.reports.score_table import read_scores, rows
 from flows import recipes
-from flows.pipeline.train import Release
+from flows.pipeline.release import Release
 from flows.services import pages
 
 SHOWN = 3  # rules of the gate that fail

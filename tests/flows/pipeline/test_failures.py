@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.core.errors import BadData, BadSettings
-from flows.pipeline.train import Unfinished
+from flows.pipeline.release import Unfinished
 from tests.flows.support import toy
 from tests.flows.support.running import Flow
 

@@ -14,7 +14,7 @@ from components.evaluation.statistics import Interval
 from components.registry.decision import Decision, Group, Rule
 from components.registry.store import Version
 from flows.pipeline import train
-from flows.pipeline.train import Release
+from flows.pipeline.release import Release
 from flows.processes import locks
 from flows.retraining import decision_log
 from flows.retraining.usage import UsageMeter
