@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import datasets
 import numpy as np
 import torch
 
@@ -24,6 +24,9 @@ from components.training.data import windows
 from components.training.data.batches import Batch
 from components.training.data.batches import Rows as AnyRows
 from components.training.data.data_order import Reading, Taken
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True)
@@ -217,11 +220,13 @@ def taken(rows: AnyRows, reading: Reading) -> Iterator[Taken]:
             yield Taken(step, example["id"], example["source"], example["task"], tokens)
 
 
-def load(folder: Path, tasks: Mapping[str, float], without: Set[str] = frozenset()) -> dict[str, datasets.Dataset]:
+def load(folder: Path, tasks: Mapping[str, float], without: Set[str] = frozenset()) -> dict[str, "datasets.Dataset"]:
     """The examples of each task in the Parquet files of a folder, but for those with the ids `without`.
 
     Raises `BadData` when a task has none.
     """
+    import datasets  # half a second, which pretraining on documents alone does not spend
+
     files = sorted(map(str, folder.glob("*.parquet")))
     datasets.disable_progress_bars()
     table = datasets.Dataset.from_parquet(files, cache_dir=str(STATE / "datasets"), keep_in_memory=False)
@@ -234,8 +239,10 @@ def load(folder: Path, tasks: Mapping[str, float], without: Set[str] = frozenset
     return parts
 
 
-def mix(parts: Mapping[str, datasets.Dataset], shares: Mapping[str, float], seed: int) -> datasets.Dataset:
+def mix(parts: Mapping[str, "datasets.Dataset"], shares: Mapping[str, float], seed: int) -> "datasets.Dataset":
     """One dataset that samples each task by its share; the smaller ones are repeated."""
+    import datasets
+
     total = sum(shares.values())
     return datasets.interleave_datasets(
         [parts[task].shuffle(seed=seed) for task in shares],
@@ -273,7 +280,7 @@ def pack_row(pieces: Sequence[Segment], shape: Shape) -> Batch:
 
 
 def _endless(
-    parts: Mapping[str, datasets.Dataset],
+    parts: Mapping[str, "datasets.Dataset"],
     tasks: Mapping[str, Task],
     shares: Mapping[str, float],
     layout: Layout,

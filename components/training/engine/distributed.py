@@ -7,22 +7,24 @@ docs/decisions.md, "DDP and FSDP2, and no pipeline"
 
 import copy
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # exported at run time
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.rendezvous import rendezvous
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from components.model.interface import LanguageModel
 from components.training.engine import hardware
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
 Loss = Callable[..., Tensor]
 
@@ -79,9 +81,11 @@ def broadcast(number: int) -> int:
     return int(shared)
 
 
-def is_sharded(weight: Tensor) -> TypeGuard[DTensor]:
+def is_sharded(weight: Tensor) -> TypeGuard["DTensor"]:
     """Whether a weight is sharded, so that each process holds some of its rows (FSDP)."""
-    return isinstance(weight, DTensor)
+    # Its import takes half a second, which only a run that shards spends.
+    sharding = sys.modules.get("torch.distributed.tensor")
+    return sharding is not None and isinstance(weight, sharding.DTensor)
 
 
 def local_shard(weight: Tensor) -> Tensor:
@@ -103,6 +107,8 @@ def shard_rows(all_rows: Tensor, weight: Tensor) -> Tensor:
     """The rows of this process, from a tensor that is shaped like a weight and whole in each process."""
     if not is_sharded(weight):
         return all_rows
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(all_rows, weight.device_mesh, weight.placements, src_data_rank=None).to_local()
 
 
@@ -122,8 +128,10 @@ def place_like(weight: Tensor, state: Tensor) -> Tensor:
     return _sharded_as(weight, mine, state.shape, state.stride())
 
 
-def _sharded_as(weight: DTensor, rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
+def _sharded_as(weight: "DTensor", rows: Tensor, shape: torch.Size, stride: tuple[int, ...]) -> Tensor:
     """A tensor sharded like the weight, from the rows of each process."""
+    from torch.distributed.tensor import DTensor
+
     return DTensor.from_local(rows, weight.device_mesh, weight.placements, shape=shape, stride=stride)
 
 
@@ -187,8 +195,11 @@ class _Loss(nn.Module):
         return self.model.loss(*tensors, z_loss=z_loss)  # type: ignore[arg-type]
 
 
-def _shard(model: LanguageModel, device: torch.device) -> FSDPModule:
+def _shard(model: LanguageModel, device: torch.device) -> "FSDPModule":
     """Shard the rows of each weight over the processes; those of a block are gathered while it computes."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+
     mesh = init_device_mesh(device.type, (world_size(),))
     for block in model.blocks():
         fully_shard(block, mesh=mesh)

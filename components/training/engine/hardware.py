@@ -64,6 +64,7 @@ def prepare_compiler() -> None:
     cpp_extension.TORCH_LIB_PATH = shlex.quote(str(Path(torch.__file__).parent / "lib"))
     # Otherwise it tries each vector extension with a program of its own, 7 s; compilers with C++20 support them all.
     config.cpp.vec_isa_ok = True
+    config.deterministic = torch.are_deterministic_algorithms_enabled()
     print("compiling the model: the first step takes longer", flush=True)
 
 

@@ -78,7 +78,8 @@ class Stepper:
 
     def __init__(self, model: LanguageModel, settings: Optimization, parallel: str) -> None:
         self._settings, self.device = settings, hardware.device()
-        torch.use_deterministic_algorithms(self.device.type == "cpu")
+        # As `use_deterministic_algorithms`, which imports the compiler, for a second, also where nothing is compiled.
+        torch.set_deterministic_debug_mode("error" if self.device.type == "cpu" else "default")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
         if self.device.type == "cpu":
             hardware.keep_memory()
