@@ -13,8 +13,7 @@ import pyarrow.dataset as ds
 from components.core.files import read_json
 from components.data import takedown
 from components.data.privacy.masking import mask
-from components.data.tables.records import ROWS, SCHEMAS, main_text
-from components.data.tables.split import SPLITS
+from components.data.tables.records import ROWS, SCHEMAS, SPLITS, main_text
 
 COPIES = ("duplicate", "near duplicate")
 TEST = "in "  # how the reason begins of rows that have the text of a test in them

@@ -10,8 +10,7 @@ from markupsafe import Markup
 
 from components.core import templates
 from components.core.files import STATE, read_json
-from components.data.tables.records import ROWS, SCHEMAS
-from components.data.tables.split import SPLITS
+from components.data.tables.records import ROWS, SCHEMAS, SPLITS
 from components.reports import charts, data_facts
 from components.reports.charts import BarPart
 from components.reports.data_facts import Funnel

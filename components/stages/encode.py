@@ -13,6 +13,7 @@ docs/decisions.md, "Pretraining depends on tasks where it reads examples"
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,8 +23,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tokenizers
 
-from components.core import id_index, params, stage, start
+from components.core import code, id_index, kept, params, stage, start
 from components.core.errors import StageError
+from components.core.files import sha256
+from components.core.kept import CACHE, KeptFiles, packed, unpacked
 from components.core.progress import track
 from components.tokenizer import vocabulary
 from components.tokenizer.tokenizer import Tokenizer
@@ -46,6 +49,16 @@ INDEX = pa.schema(
     ]
 )
 
+ENCODED = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "source", "language")),
+        ("bytes", pa.int32()),
+        ("tokens", pa.large_binary()),  # of the document, and those around it
+    ]
+)
+KEPT = CACHE / "encode"
+CODE = ("stages/encode.py", "tokenizer")  # that decides about the tokens
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -61,61 +74,70 @@ class Shard:
     new: bool  # the pinned start was not given its documents
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Documents (columns id, source, language, text), their tokens one after the other, and how many each has."""
+def encoded(parquet: Path, tokenizer: Tokenizer, compared: int) -> pa.RecordBatch:
+    """The documents of a Parquet file and their tokens (`ENCODED`); so many are compared, see `compare`."""
+    compare(parquet, tokenizer, tokenizer.library, compared)
+    ids, lengths = tokenizer.encode_column(parquet)
+    around = borders(tokenizer)
+    tokens = framed(ids, lengths, around).astype(token_type(tokenizer.vocab_size))
+    ends = np.cumsum([0, *(lengths + len(around)) * tokens.itemsize], dtype=np.int64)
+    table = pq.read_table(parquet, columns=["id", "source", "language", "text"])
+    columns = [
+        *(table[name].combine_chunks() for name in ("id", "source", "language")),
+        pc.binary_length(table["text"]).combine_chunks(),
+        pa.Array.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(tokens)]),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=ENCODED)
 
-    table: pa.Table
-    ids: np.ndarray
-    lengths: np.ndarray
 
-    def only(self, wanted: np.ndarray) -> "Encoded":
-        """Those documents for which `wanted`, a mask, is true."""
-        return Encoded(
-            self.table.filter(pa.array(wanted)), self.ids[np.repeat(wanted, self.lengths)], self.lengths[wanted]
-        )
-
-
-def encode_file(parquet: Path, split: str, tokenizer: Tokenizer, out: Path) -> list[tuple[Shard, pa.Table]]:
-    """Encode a Parquet file of documents into `out/<split>`; returns the entries of its shards and their index rows.
+def write_shards(
+    rows: pa.RecordBatch, split: str, name: str, tokenizer: Tokenizer, out: Path
+) -> Iterator[tuple[Shard, pa.Table]]:
+    """Write encoded documents into `out/<split>`; yields the entries of the shards and their index rows.
 
     The documents of the train split are in a shard for each source, and those to learn from after a pinned start apart.
     """
-    ids, lengths = tokenizer.encode_column(parquet)
-    documents = Encoded(pq.read_table(parquet, columns=["id", "source", "language", "text"]), ids, lengths)
     if split != "train":
-        return [_write(documents, out / split / f"{parquet.stem}.bin", out, tokenizer, source=None, new=False)]
-    sources, new = np.array(documents.table["source"].to_pylist()), _new(documents.table)
-    shards = []
+        yield _write(rows, out / split / f"{name}.bin", out, tokenizer, source=None, new=False)
+        return
+    sources, new = np.array(rows["source"].to_pylist()), _new(rows)
     for number, source in enumerate(dict.fromkeys(sources.tolist()), start=1):
         for among, suffix in ((~new, ""), (new, ".new")):
             if (chosen := (sources == source) & among).any():
-                path = out / split / f"{parquet.stem}.{number}{suffix}.bin"
-                shards.append(_write(documents.only(chosen), path, out, tokenizer, source=source, new=bool(suffix)))
-    return shards
+                path = out / split / f"{name}.{number}{suffix}.bin"
+                yield _write(rows.filter(pa.array(chosen)), path, out, tokenizer, source=source, new=bool(suffix))
 
 
-def _new(table: pa.Table) -> np.ndarray:
+def _new(rows: pa.RecordBatch) -> np.ndarray:
     """Which documents a pinned start was not given; none where there is no start."""
     lookup = start.READ / "lookup.npy"
     if not lookup.exists():
-        return np.zeros(len(table), bool)
-    return ~id_index.known(lookup, table["id"].to_pylist())
+        return np.zeros(len(rows), bool)
+    return ~id_index.known(lookup, rows["id"].to_pylist())
 
 
 def _write(
-    documents: Encoded, path: Path, out: Path, tokenizer: Tokenizer, *, source: str | None, new: bool
+    rows: pa.RecordBatch, path: Path, out: Path, tokenizer: Tokenizer, *, source: str | None, new: bool
 ) -> tuple[Shard, pa.Table]:
-    ids, lengths, split = documents.ids, documents.lengths, path.parent.name
-    around = borders(tokenizer)
-    tokens = framed(ids, lengths, around).astype(token_type(tokenizer.vocab_size))
+    split, place, kind = path.parent.name, str(path.relative_to(out)), token_type(tokenizer.vocab_size)
+    lengths = pc.binary_length(rows["tokens"]).to_numpy() // np.dtype(kind).itemsize
+    tokens = np.frombuffer(rows["tokens"].buffers()[2] or b"", kind, lengths.sum())
     path.parent.mkdir(parents=True, exist_ok=True)
     tokens.tofile(path)
-    offsets = np.cumsum(lengths + len(around)) - (lengths + 1)
-    index = _index(documents.table, split, str(path.relative_to(out)), offsets, lengths)
-    digest = hashlib.sha256(tokens.tobytes()).hexdigest()
-    sizes = (len(lengths), len(tokens), pc.sum(index["bytes"]).as_py() or 0)
-    return Shard(str(path.relative_to(out)), split, *sizes, digest, source, new), index
+    around = len(borders(tokenizer))
+    columns = [
+        rows["id"],
+        pa.repeat(pa.scalar(split), len(rows)),
+        rows["source"],
+        rows["language"],
+        pa.repeat(pa.scalar(place), len(rows)),
+        np.cumsum(lengths) - lengths + around - 1,
+        lengths - around,
+        rows["bytes"],
+    ]
+    index = pa.table(dict(zip(INDEX.names, columns, strict=True)), INDEX)
+    sizes = (len(rows), len(tokens), pc.sum(rows["bytes"]).as_py() or 0)
+    return Shard(place, split, *sizes, hashlib.sha256(tokens.tobytes()).hexdigest(), source, new), index
 
 
 def borders(tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -161,35 +183,28 @@ def compare(parquet: Path, tokenizer: Tokenizer, reference: tokenizers.Tokenizer
             raise StageError(f"gigatoken and tokenizers differ on document {row['id']} of {parquet}")
 
 
-def _index(table: pa.Table, split: str, shard: str, offsets: np.ndarray, lengths: np.ndarray) -> pa.Table:
-    columns = [
-        table["id"],
-        pa.repeat(pa.scalar(split), len(table)),
-        table["source"],
-        table["language"],
-        pa.repeat(pa.scalar(shard), len(table)),
-        offsets,
-        lengths,
-        pc.binary_length(table["text"]),
-    ]
-    return pa.table(dict(zip(INDEX.names, columns, strict=True)), INDEX)
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def main() -> None:
     settings = params.read("encode", Encode)
     tokenizer = Tokenizer.load(TOKENIZER)
     files = [(split, file) for split in SPLITS for file in sorted((DOCUMENTS / split).glob("*.parquet"))]
+    known, made_from = KeptFiles(KEPT), (code.digest(*CODE), sha256(*_files(TOKENIZER)), settings.compared_documents)
     shards: list[Shard] = []
     documents: list[str] = []
     TOKENS.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(TOKENS / "index.parquet", INDEX, compression="zstd") as writer:
         for split, file in track(files, "encode", len(files), "shards"):
-            compare(file, tokenizer, tokenizer.library, settings.compared_documents)
-            for shard, index in encode_file(file, split, tokenizer, TOKENS):
+            key = kept.key(*made_from, sha256(file))
+            rows = known.find(key) or known.add(key, packed(encoded(file, tokenizer, settings.compared_documents)))
+            for shard, index in write_shards(unpacked(rows), split, file.stem, tokenizer, TOKENS):
                 shards.append(shard)
                 documents += index["document"].to_pylist()
                 if len(index):
                     writer.write_table(index, row_group_size=ROWS_PER_GROUP)
+    known.forget_others()
     id_index.write(TOKENS / "lookup.npy", documents, np.arange(len(documents)))
     np.save(TOKENS / USAGE, count_tokens(TOKENS, shards, tokenizer.vocab_size))
     manifest = {

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from components.core import params, stage
 from components.core.errors import BadData, BadSettings
+from components.core.kept import CACHE, KeptFiles
 from components.core.params import suggest
 from components.core.progress import track
 from components.data import listing
@@ -22,6 +23,7 @@ from components.data.tables.records import REJECTED_ROWS, ROWS, SCHEMAS, Rejecte
 from components.data.tables.shards import ShardWriter, replacing
 
 RAW = Path("data/raw")
+SHARDS = CACHE / "raw"
 MEGABYTE = 1_000_000
 BYTES, BAD = "bytes", "bad"  # what is counted beside the rows of each kind
 BAD_SHOWN = 3  # of the rows of a source that end a run
@@ -69,12 +71,17 @@ def ingest(sources: list[Source], listed: listing.Listing, folder: Path, max_bad
 
     Of local files only the listed ones are read. Raises `BadData` for a source with a larger share of bad rows.
     """
-    schemas = {**SCHEMAS, ROWS: REJECTED_ROWS}
+    shards = KeptFiles(SHARDS)
     with ExitStack() as stack:
-        tables = {table: stack.enter_context(ShardWriter(folder / table, schema)) for table, schema in schemas.items()}
+        tables = {
+            table: stack.enter_context(ShardWriter(folder / table, schema, shards))
+            for table, schema in {**SCHEMAS, ROWS: REJECTED_ROWS}.items()
+        }
         for source in track(sources, "ingest", len(sources), "sources"):
             limit = max_bad_rows if source.max_bad_rows is None else source.max_bad_rows
             print(f"{source.name}: {_summary(_copy(source, listed.get(source.name, {}), tables, limit))}", flush=True)
+    shards.forget_others()
+    kept.forget_others(sources)
 
 
 def _copy(
@@ -176,7 +183,6 @@ def main() -> None:
     check_files(listed, sources)
     with replacing(RAW) as folder:
         ingest(sources, listed, folder, settings.max_bad_rows)
-    kept.forget_others(sources)
 
 
 if __name__ == "__main__":

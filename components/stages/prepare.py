@@ -1,78 +1,81 @@
-"""Stage `prepare`: raw tables become clean ones, each row in its split; dropped rows are stored with the reason."""
+"""Stage `prepare`: raw tables become clean ones, each row in its split; dropped rows are stored with the reason.
 
+What is made of a row group is kept from run to run, and so are the shards whose rows and splits stay.
+docs/decisions.md, "Results are kept by what they follow from"
+"""
+
+import bisect
+import itertools
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from functools import partial
+from dataclasses import asdict, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from components.core import id_index, params, stage
+from components.core import code, kept, params, stage
 from components.core.errors import BadData
-from components.core.files import STATE, write_json
-from components.core.progress import track
-from components.data.cleaning.boilerplate import Boilerplate, LineCounts
-from components.data.cleaning.boilerplate import count as count_lines
-from components.data.cleaning.parts import parts
-from components.data.cleaning.rows import (
-    CHANGES,
-    CONFIDENCE,
-    PERSONAL,
-    REASON,
-    VALUE,
-    clean_documents,
-    clean_examples,
-    clean_text,
-)
+from components.core.files import STATE, sha256, write_json
+from components.core.kept import CACHE, KeptFiles, packed, unpacked
+from components.data import takedown
+from components.data.cleaning import chunks
+from components.data.cleaning.chunks import STORED, Tally
+from components.data.cleaning.lines import Boilerplate, LineCounts, count_lines
+from components.data.cleaning.rows import REASON, VALUE, clean_text
 from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item
-from components.data.duplicates.decide import Decisions, Rejection, RowFacts, decide
+from components.data.duplicates.decide import Decisions, Rejection, decide
 from components.data.duplicates.passages import Passages
-from components.data.duplicates.sketches import sketch
 from components.data.settings import Prepare
-from components.data.tables.parallel import ordered
-from components.data.tables.records import DOCUMENTS, EXAMPLES, ROWS, SCHEMAS, all_texts, main_text, split_text
+from components.data.tables.parallel import remembered
+from components.data.tables.records import ROWS, SCHEMAS, SPLITS, main_text
 from components.data.tables.shards import (
     RowGroup,
-    ShardWriter,
     emptied,
+    large,
     read,
-    read_batch,
     replacing,
     row_groups,
-    write_batch,
+    shard_name,
+    write_shard,
 )
-from components.data.tables.split import SPLITS, split_of
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 REJECTED = Path("data/rejected")
 MASKED = "masked.json"
 CHANGED = "changed.json"
+KEPT = CACHE / "prepare"
 SCRATCH = STATE / "prepare"
 PASSAGES = "passages.npz"
-STORED = {"documents": DOCUMENTS.append(CONFIDENCE), "examples": EXAMPLES}
 # Of a copy the id of the row that is kept, of a text of a benchmark its place there; and how much they have in common.
 REJECTION = [REASON, VALUE, pa.field("same_as", pa.string()), pa.field("similarity", pa.float64())]
-BETWEEN = "\u241e"  # texts of a row, so that none ends within the next
-
-TableRow = dict[str, Any]
-Tally = dict[str, Counter[str]]
-"""Source -> how much of each kind was found in its rows, kept or not."""
+DROPPED = len(SPLITS)  # in place of the number of a split
 
 
 class Chunk(NamedTuple):
-    """The unit of work: a batch of rows of a table, and its number among those of both tables."""
+    """The unit of work: a row group of a raw table."""
 
-    number: int
     table: str
     group: RowGroup
+
+
+class CleanChunk(NamedTuple):
+    """The file with the clean rows of a chunk."""
+
+    table: str
+    shard: str  # the name of the raw one, and of those that its rows are stored in
+    path: Path
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        return unpacked(self.path)
 
 
 class Prepared(NamedTuple):
@@ -83,145 +86,119 @@ class Prepared(NamedTuple):
     changed: dict[str, Tally]
 
 
-class Piece(NamedTuple):
-    """A row to be stored: a whole row of the raw table, or a part of a long document."""
+class Fates(NamedTuple):
+    """What becomes of some rows, one behind the other: the split of each or `DROPPED`, and why copies are dropped."""
 
-    row: TableRow
-    key: str  # two rows with equal ones are duplicates; of a document its text
-    text: str  # rows with near ones are in one split
-    decides: str  # the text that decides the split of the row alone
-    whole: int  # the number of the text in the batch that has to be in one split
+    splits: NDArray[np.uint8]
+    rejections: dict[int, Rejection]
 
 
-def _pieces(table: str, batch: pa.RecordBatch, settings: Prepare) -> Iterator[Piece]:
-    for number, row in enumerate(batch.to_pylist()):
-        if table == "documents":
-            yield from _of_document(row, number, settings)
-        else:
-            inputs = json.loads(row["inputs"])
-            text = split_text(inputs)
-            yield Piece(row, BETWEEN.join([row["task"], *all_texts(inputs)]), text, text, number)
-
-
-def _of_document(row: TableRow, whole: int, settings: Prepare) -> Iterator[Piece]:
-    text = row["text"]
-    texts = [text] if row["reason"] else parts(text, settings.documents.max_characters)
-    for number, part in enumerate(texts, start=1):
-        stored = row if part == text else _part(row, part, number, len(texts))
-        yield Piece(stored, part, part, text if settings.splits.unit == "document" else part, whole)
-
-
-def _part(row: TableRow, text: str, number: int, count: int) -> TableRow:
-    """The row of a part of a document. Its id leads to the document's: `lmforge lineage document` takes either."""
-    origin = f"{row['origin']}, part {number} of {count}"
-    return row | {"id": id_index.part(row["id"], number), "text": text, "origin": origin}
-
-
-def _find_boilerplate(chunks: Sequence[Chunk], settings: Prepare, scratch: Path) -> Boilerplate | None:
-    """The lines that many documents of a source have, once cleaned; None where they stay."""
-    if settings.boilerplate is None:
-        return None
-    documents = [chunk for chunk in chunks if chunk.table == "documents"]
-    counts = LineCounts(scratch / "lines")
-    counted = ordered(partial(_count_lines, settings=settings), documents)
-    for part in track(counted, "prepare", len(documents), "batches of lines"):
-        counts.add(part)
-    return counts.boilerplate(settings.boilerplate)
-
-
-def _count_lines(chunk: Chunk, settings: Prepare) -> NDArray[Any]:
-    assert settings.boilerplate
-    batch = read(chunk.group)
-    texts = (clean_text(text, settings) for text in batch["text"].to_pylist())
-    return count_lines(zip(batch["source"].to_pylist(), texts, strict=True), settings.boilerplate.min_characters)
-
-
-def _clean(
-    chunk: Chunk, settings: Prepare, boilerplate: Boilerplate | None, scratch: Path
-) -> tuple[RowFacts, Tally, Tally]:
-    """Clean the rows of a chunk, leave them in the scratch folder, and return what decides about them."""
-    raw = read(chunk.group)
-    is_documents = chunk.table == "documents"
-    clean = clean_documents(raw, settings, boilerplate) if is_documents else clean_examples(raw, settings)
-    pieces = list(_pieces(chunk.table, clean, settings))
-    stored = pa.schema([*STORED[chunk.table], REASON, VALUE])
-    write_batch(_scratch(scratch, chunk), [piece.row for piece in pieces], stored)
-    wholes = [piece.whole if settings.splits.unit == "document" else number for number, piece in enumerate(pieces)]
-    sketches = sketch(["" if piece.row["reason"] else piece.text for piece in pieces], settings.duplicates)
-    keys = None if is_documents else sketch([piece.key for piece in pieces], None)
-    facts = RowFacts(
-        ids=np.array([piece.row["id"] for piece in pieces], "S64"),
-        documents=np.full(len(pieces), is_documents),
-        dropped=np.array([bool(piece.row["reason"]) for piece in pieces]),
-        keys=(keys or sketches).digests,
-        wholes=np.array(wholes) + (chunk.number << 32),
-        splits=np.array([SPLITS.index(split_of(piece.decides, settings.splits)) for piece in pieces], np.uint8),
-        sketches=sketches,
-    )
-    return facts, _tally(clean, PERSONAL), _tally(clean, CHANGES)
-
-
-def _tally(batch: pa.RecordBatch, kinds: pa.Field) -> Tally:
-    tally: Tally = {}
-    for source, found in zip(batch["source"].to_pylist(), batch[kinds.name].to_pylist(), strict=True):
-        tally.setdefault(source, Counter()).update(dict(found))
-    return tally
-
-
-def _add(tally: Tally, more: Tally) -> None:
-    for source, kinds in more.items():
-        tally.setdefault(source, Counter()).update(kinds)
-
-
-def _scratch(folder: Path, chunk: Chunk) -> Path:
-    return folder / f"{chunk.number:06d}.arrow"
-
-
-def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path) -> Prepared:
-    """Clean, deduplicate, split and decontaminate both tables; a folder holds the cleaned rows meanwhile.
+def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path, known: KeptFiles) -> Prepared:
+    """Clean, deduplicate, split and decontaminate both tables; a folder holds what is compared meanwhile.
 
     Raises `BadData` when a table that had rows has none left, and `BadSettings` or `BadData` about a file of a
     benchmark.
     """
     items = list(benchmarks.read(settings.benchmarks))
-    groups = [(table, group) for table in SCHEMAS for group in row_groups(raw / table)]
-    chunks = [Chunk(number, *group) for number, group in enumerate(groups)]
-    boilerplate = _find_boilerplate(chunks, settings, scratch)
-    cleaned = ordered(partial(_clean, settings=settings, boilerplate=boilerplate, scratch=scratch), chunks)
-    facts = []
-    masked, changed = ({table: Tally() for table in SCHEMAS} for _ in range(2))
-    for chunk, (part, *found) in zip(chunks, track(cleaned, "prepare", len(chunks), "batches"), strict=True):
-        facts.append(part)
-        for tally, more in zip((masked, changed), found, strict=True):
-            _add(tally[chunk.table], more)
+    groups = [Chunk(table, group) for table in SCHEMAS for group in row_groups(raw / table)]
+    cleaned = _clean_all(groups, settings, scratch, known)
+    facts = (chunks.facts(chunk.rows, chunk.table, place, settings) for place, chunk in enumerate(cleaned))
     decided = decide(facts, scratch, settings.duplicates)
-    items += _held_out(chunks, decided, scratch)
-    _decontaminate(chunks, decided, items, scratch, settings.max_overlap)
-    counts = _store(chunks, decided, prepared, rejected, scratch)
+    items += _held_out(cleaned, decided)
+    _decontaminate(cleaned, decided, items, scratch, settings.max_overlap, known)
+    counts = _store(cleaned, decided, prepared, rejected, known)
     for table, count in counts.items():
         if count and not set(count) & set(SPLITS):
             raise BadData(
                 f"{table}: no row is left: {_summary(count)}; change prepare.{table} of params.yaml, or the data"
             )
-    return Prepared(counts, masked, changed)
+    return Prepared(counts, *_tallies(cleaned))
 
 
-def _rows(chunks: Sequence[Chunk], scratch: Path) -> Iterator[tuple[int, str, TableRow]]:
-    """The cleaned rows of all chunks, each with its number and its table."""
-    tables = ((chunk.table, row) for chunk in chunks for row in read_batch(_scratch(scratch, chunk)).to_pylist())
-    return ((number, table, row) for number, (table, row) in enumerate(tables))
+def _clean_all(groups: Sequence[Chunk], settings: Prepare, scratch: Path, known: KeptFiles) -> list[CleanChunk]:
+    """The chunks with their rows cleaned, those that are kept as they are."""
+    listed = sha256(takedown.PATH) if takedown.PATH.exists() else ""
+    made_from = (code.digest(*chunks.CODE), asdict(replace(settings, benchmarks=(), max_overlap=None)), listed)
+    boilerplate = _boilerplate(groups, settings, scratch, known, made_from)
+    keys = [
+        kept.key(*made_from, chunk.table, chunk.group.digest, lines)
+        for chunk, lines in zip(groups, boilerplate, strict=True)
+    ]
+    tasks = list(zip(groups, boilerplate, strict=True))
+    paths = remembered(partial(_clean, settings=settings), tasks, keys, known, "batches")
+    return [CleanChunk(chunk.table, chunk.group.path.name, path) for chunk, path in zip(groups, paths, strict=True)]
 
 
-def _held_out(chunks: Sequence[Chunk], decided: Decisions, scratch: Path) -> Iterator[Item]:
+def _clean(task: tuple[Chunk, Boilerplate | None], settings: Prepare) -> bytes:
+    chunk, boilerplate = task
+    return packed(chunks.clean(read(chunk.group), chunk.table, settings, boilerplate))
+
+
+def _boilerplate(
+    groups: Sequence[Chunk], settings: Prepare, scratch: Path, known: KeptFiles, made_from: tuple[object, ...]
+) -> list[Boilerplate | None]:
+    """Of each chunk the lines that many documents of a source have, once cleaned; None where they stay."""
+    if settings.boilerplate is None:
+        return [None] * len(groups)
+    documents = [chunk for chunk in groups if chunk.table == "documents"]
+    keys = [kept.key("lines", *made_from, chunk.group.digest) for chunk in documents]
+    paths = remembered(partial(_count_lines, settings=settings), documents, keys, known, "batches of lines")
+    counted = [LineCounts.read(path) for path in paths]
+    total = LineCounts(scratch / "lines")
+    for counts in counted:
+        total.add(counts)
+    found = total.boilerplate(settings.boilerplate)
+    return [*(found.among(counts) for counts in counted), *[None] * (len(groups) - len(documents))]
+
+
+def _count_lines(chunk: Chunk, settings: Prepare) -> bytes:
+    assert settings.boilerplate
+    batch = read(chunk.group)
+    texts = (clean_text(text, settings) for text in batch["text"].to_pylist())
+    counts = count_lines(zip(batch["source"].to_pylist(), texts, strict=True), settings.boilerplate.min_characters)
+    return counts.tobytes()
+
+
+def _tallies(cleaned: Sequence[CleanChunk]) -> tuple[dict[str, Tally], dict[str, Tally]]:
+    """By table what was masked and what was changed in the rows of all chunks."""
+    totals: tuple[dict[str, Tally], dict[str, Tally]] = ({table: {} for table in SCHEMAS}, {t: {} for t in SCHEMAS})
+    for chunk in cleaned:
+        for total, found in zip(totals, chunks.tallies(chunk.rows), strict=True):
+            for source, kinds in found.items():
+                total[chunk.table].setdefault(source, Counter()).update(kinds)
+    return totals
+
+
+def _fates(cleaned: Sequence[CleanChunk], decided: Decisions) -> Iterator[tuple[CleanChunk, Fates]]:
+    """The chunks, each with what becomes of its rows."""
+    numbers, start = sorted(decided.rejections), 0
+    for chunk in cleaned:
+        reasons = chunk.rows[REASON.name]
+        end = start + len(reasons)
+        mine = numbers[bisect.bisect_left(numbers, start) : bisect.bisect_left(numbers, end)]
+        rejections = {number - start: decided.rejections[number] for number in mine}
+        splits = np.where(reasons.is_valid(), DROPPED, decided.splits[start:end]).astype(np.uint8)
+        splits[list(rejections)] = DROPPED
+        yield chunk, Fates(splits, rejections)
+        start = end
+
+
+def _held_out(cleaned: Sequence[CleanChunk], decided: Decisions) -> Iterator[Item]:
     """The texts of the examples in the test split."""
-    for number, table, row in _rows(chunks, scratch):
-        is_kept = table == "examples" and not row["reason"] and number not in decided.rejections
-        if is_kept and SPLITS[decided.splits[number]] == "test":
-            yield Item(f"the test split of {row['task']}", row["id"], main_text(json.loads(row["inputs"])) or "")
+    for chunk, fates in _fates(cleaned, decided):
+        if chunk.table == "examples":
+            rows = chunk.rows.select(["id", "task", "inputs"])
+            for row in rows.filter(pa.array(fates.splits == SPLITS.index("test"))).to_pylist():
+                yield Item(f"the test split of {row['task']}", row["id"], main_text(json.loads(row["inputs"])) or "")
 
 
 def _decontaminate(
-    chunks: Sequence[Chunk], decided: Decisions, items: Sequence[Item], scratch: Path, least: float | None
+    cleaned: Sequence[CleanChunk],
+    decided: Decisions,
+    items: Sequence[Item],
+    scratch: Path,
+    least: float | None,
+    known: KeptFiles,
 ) -> None:
     """Reject the rows outside of the test split that have a text of a benchmark in them."""
     if least is None or not items:
@@ -230,47 +207,86 @@ def _decontaminate(
     passages.save(scratch / PASSAGES)
     short = np.count_nonzero(passages.totals == 0)
     print(f"decontamination: {len(items):,} texts of tests, {short:,} of them too short or too common to look for")
-    found = ordered(partial(_overlaps, scratch=scratch, least=least), chunks)
-    overlaps = (overlap for chunk in track(found, "prepare", len(chunks), "batches compared") for overlap in chunk)
-    for number, (item, share) in enumerate(overlaps):
-        if item >= 0 and SPLITS[decided.splits[number]] != "test" and number not in decided.rejections:
-            benchmark, place, _ = items[item]
-            decided.rejections[number] = Rejection(f"in {benchmark}", place, share)
+    sought = sha256(scratch / PASSAGES)
+    keys = [kept.key("overlaps", sought, least, chunk.path.stem) for chunk in cleaned]
+    work = partial(_overlaps, passages=scratch / PASSAGES, sought=sought, least=least)
+    start = 0
+    for path in remembered(work, cleaned, keys, known, "batches compared"):
+        rows = unpacked(path)
+        for place, item, share in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            number = start + place
+            if SPLITS[decided.splits[number]] != "test" and number not in decided.rejections:
+                benchmark, at, _ = items[item]
+                decided.rejections[number] = Rejection(f"in {benchmark}", at, share)
+        start += int(rows.schema.metadata[b"rows"])
 
 
-def _overlaps(chunk: Chunk, scratch: Path, least: float) -> list[tuple[int, float]]:
-    """Of each row of a chunk the item that stands in it, -1 for none, and the share of the item."""
-    rows = read_batch(_scratch(scratch, chunk)).to_pylist()
-    found = Passages.load(scratch / PASSAGES).find([_everything(chunk.table, row) for row in rows], least)
-    return list(zip(found.item.tolist(), found.share.tolist(), strict=True))
+def _overlaps(chunk: CleanChunk, passages: Path, sought: str, least: float) -> bytes:
+    """Which rows of a chunk have an item in them, and the share of the item."""
+    rows = chunk.rows
+    item, share = _passages(passages, sought).find(chunks.everything(rows, chunk.table), least)
+    found = np.flatnonzero(item >= 0)
+    columns = {"row": found, "item": item[found], "share": share[found]}
+    batch = pa.RecordBatch.from_pydict(columns)
+    return packed(batch.replace_schema_metadata({"rows": str(len(rows))}))
 
 
-def _everything(table: str, row: TableRow) -> str:
-    if row["reason"]:
-        return ""
-    return row["text"] if table == "documents" else BETWEEN.join([*all_texts(json.loads(row["inputs"])), row["target"]])
+@lru_cache(1)
+def _passages(path: Path, digest: str) -> Passages:
+    """The index in a file; the digest of its content tells one from the next."""
+    del digest
+    return Passages.load(path)
 
 
 def _store(
-    chunks: Sequence[Chunk], decided: Decisions, prepared: Path, rejected: Path, scratch: Path
+    cleaned: Sequence[CleanChunk], decided: Decisions, prepared: Path, rejected: Path, known: KeptFiles
 ) -> dict[str, Counter[str]]:
     """Write each row where it belongs; returns the number of rows of each split and each reason."""
     counts: dict[str, Counter[str]] = {table: Counter() for table in SCHEMAS}
-    with ExitStack() as stack:
-        writers = {
-            (table, split): stack.enter_context(ShardWriter(prepared / table / split, schema))
-            for table, schema in STORED.items()
-            for split in SPLITS
-        }
-        dropped = {
-            table: stack.enter_context(ShardWriter(rejected / table, pa.schema([*schema, *REJECTION])))
-            for table, schema in STORED.items()
-        }
-        for number, table, row in _rows(chunks, scratch):
-            row |= decided.rejections[number]._asdict() if number in decided.rejections else {}
-            place = row["reason"] or SPLITS[decided.splits[number]]
-            counts[table][place] += 1
-            (dropped[table] if row["reason"] else writers[table, place]).write(row)
+    folders = {table: [*(prepared / table / split for split in SPLITS), rejected / table] for table in SCHEMAS}
+    writer = code.digest(*chunks.CODE, "stages/prepare.py")
+    for (table, shard), group in itertools.groupby(_fates(cleaned, decided), lambda pair: pair[0][:2]):
+        rows = list(group)
+        key = kept.key(writer, [(chunk.path.stem, fates.splits.tobytes(), fates.rejections) for chunk, fates in rows])
+        for number, folder in enumerate(folders[table]):
+            if any((fates.splits == number).any() for _, fates in rows):
+                name = f"{key}-{number}"
+                kept.put(known.find(name) or known.add(name, partial(_write, rows=rows, number=number)), folder / shard)
+        for chunk, fates in rows:
+            counts[table] += _counted(chunk, fates)
+    for table in SCHEMAS:
+        for number, folder in enumerate(folders[table]):
+            if not folder.exists():  # so that readers find the columns
+                folder.mkdir(parents=True)
+                write_shard(folder / shard_name(0), [], _schema(table, number))
+    return counts
+
+
+def _schema(table: str, number: int) -> pa.Schema:
+    return pa.schema([*STORED[table], *REJECTION]) if number == DROPPED else STORED[table]
+
+
+def _write(path: Path, rows: Sequence[tuple[CleanChunk, Fates]], number: int) -> None:
+    """Write the rows of some chunks that go to a split, or those that are dropped."""
+    schema = _schema(rows[0][0].table, number)
+    write_shard(path, list(large(_chosen(chunk, fates, number, schema) for chunk, fates in rows)), schema)
+
+
+def _chosen(chunk: CleanChunk, fates: Fates, number: int, schema: pa.Schema) -> pa.RecordBatch:
+    chosen = np.flatnonzero(fates.splits == number)
+    batch = chunk.rows.select([name for name in schema.names if name in chunk.rows.schema.names]).take(pa.array(chosen))
+    if number != DROPPED:
+        return batch.replace_schema_metadata(None)
+    copies = [fates.rejections[row]._asdict() if row in fates.rejections else {} for row in chosen.tolist()]
+    return pa.RecordBatch.from_pylist([row | copy for row, copy in zip(batch.to_pylist(), copies, strict=True)], schema)
+
+
+def _counted(chunk: CleanChunk, fates: Fates) -> Counter[str]:
+    """The rows of each split and each reason."""
+    splits = np.bincount(fates.splits, minlength=DROPPED + 1).tolist()
+    counts = Counter({split: rows for split, rows in zip(SPLITS, splits, strict=False) if rows})
+    counts.update(chunk.rows[REASON.name].drop_null().to_pylist())
+    counts.update(rejection.reason for rejection in fates.rejections.values())
     return counts
 
 
@@ -280,11 +296,13 @@ def _summary(counts: Counter[str]) -> str:
 
 def main() -> None:
     settings = params.read("prepare", Prepare)
+    known = KeptFiles(KEPT)
     with replacing(PREPARED) as prepared, replacing(REJECTED) as rejected, emptied(SCRATCH) as scratch:
-        rows, masked, changed = prepare(RAW, prepared, rejected, settings, scratch)
+        rows, masked, changed = prepare(RAW, prepared, rejected, settings, scratch, known)
         write_json(prepared / MASKED, masked)
         write_json(prepared / CHANGED, changed)
         shutil.copytree(RAW / ROWS, rejected / ROWS)  # the rows that `ingest` could not read
+    known.forget_others()
     for table, places in rows.items():
         totals = [_summary(sum(tally[table].values(), Counter())) for tally in (masked, changed)]
         print(f"{table}: {_summary(places)}; masked {totals[0]}; changed {totals[1]}", flush=True)

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from components.data import takedown
 from components.data.cleaning import language, quality
-from components.data.cleaning.boilerplate import Boilerplate
-from components.data.cleaning.lines import Shortened, shortened
+from components.data.cleaning.lines import Boilerplate, Shortened, shortened
 from components.data.cleaning.mojibake import repair
 from components.data.cleaning.normalise import normalise
 from components.data.cleaning.quality import Broken, LanguageRules, Rules

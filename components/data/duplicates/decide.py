@@ -4,7 +4,7 @@ Whatever the order of the rows, the same ones are kept: of copies the one with t
 docs/decisions.md, "One of each cluster of near copies"
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,15 +44,16 @@ class Decisions(NamedTuple):
     rejections: dict[int, Rejection]
 
 
-def decide(batches: Sequence[RowFacts], scratch: Path, settings: Duplicates | None) -> Decisions:
+def decide(batches: Iterable[RowFacts], scratch: Path, settings: Duplicates | None) -> Decisions:
     """The decisions about the rows of all batches, one behind the other; a file in a folder holds shingles."""
-    if not batches:
-        return Decisions(np.zeros(0, np.uint8), {})
-    *columns, sketches = zip(*batches, strict=True)
-    ids, documents, dropped, keys, wholes, splits = map(np.concatenate, columns)
     with Collection(scratch / "shingles", settings) as collection:
-        for part in sketches:
-            collection.add(part)
+        columns = []
+        for *column, sketches in batches:
+            columns.append(column)
+            collection.add(sketches)
+        if not columns:
+            return Decisions(np.zeros(0, np.uint8), {})
+        ids, documents, dropped, keys, wholes, splits = map(np.concatenate, zip(*columns, strict=True))
         texts = collection.texts()
         order = np.flatnonzero(~dropped)
         order = order[np.argsort(ids[order], kind="stable")]
@@ -76,10 +77,8 @@ def near_copies(texts: Texts, order: Indices) -> dict[int, tuple[int, float]]:
     A near copy has an earlier text that is kept, so that no two kept ones are near.
     """
     found: dict[int, tuple[int, float]] = {}
-    for earlier, later in texts.near(order[first_of(texts.digests, order)[order] == order]):
-        if later in found or earlier in found:
-            continue
-        if (similarity := texts.similarity(earlier, later)) >= texts.threshold:
+    for earlier, later, similarity in texts.near(order[first_of(texts.digests, order)[order] == order]):
+        if later not in found and earlier not in found:
             found[later] = earlier, similarity
     return found
 
@@ -96,10 +95,8 @@ def clusters(texts: Texts, order: Indices, together: Indices) -> Indices:
     for first in (equal, first_of(together, order)):
         for row in order[first[order] != order]:
             sets.join(place[first[row]], place[row])
-    for earlier, later in texts.near(order[equal[order] == order]):
-        one, other = int(place[earlier]), int(place[later])
-        if sets.find(one) != sets.find(other) and texts.similarity(earlier, later) >= texts.threshold:
-            sets.join(one, other)
+    for earlier, later, _ in texts.near(order[equal[order] == order]):
+        sets.join(int(place[earlier]), int(place[later]))
     first = np.arange(len(together))
     first[order] = order[sets.roots()]
     return first
@@ -108,7 +105,7 @@ def clusters(texts: Texts, order: Indices, together: Indices) -> Indices:
 def straddling(texts: Texts, order: Indices, splits: NDArray[Any]) -> dict[int, float]:
     """Those of some texts that are near one of another split, with the similarity of the two."""
     found: dict[int, float] = {}
-    for earlier, later in texts.near(order):
-        if splits[earlier] != splits[later] and (alike := texts.similarity(earlier, later)) >= texts.threshold:
-            found |= {earlier: alike, later: alike}
+    for earlier, later, similarity in texts.near(order):
+        if splits[earlier] != splits[later]:
+            found |= {earlier: similarity, later: similarity}
     return found

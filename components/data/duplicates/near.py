@@ -15,6 +15,7 @@ from components.data.settings import Duplicates
 COMPARISONS = 32  # of a text with others that share its band: more would take quadratic time where thousands do
 DOUBT = 3.5  # standard deviations of the estimate, below the threshold, from which a candidate is not verified
 _CHUNK = 1 << 18  # candidates whose signatures are compared at once
+_PAIRS = 1 << 14  # candidates whose shingles are compared at once
 
 
 class Collection:
@@ -57,36 +58,53 @@ class Texts:
         self._bands = bands(self.threshold)[0] if settings else 0
         self._row = np.full(len(sketches.digests), -1)
         self._row[sketches.long] = np.arange(len(sketches.long))
-        self._starts = np.concatenate([[0], np.cumsum(sketches.counts)])
+        self._counts = sketches.counts
+        self._starts = np.cumsum(sketches.counts) - sketches.counts
+        self._shingles_of_all = np.asarray(sketches.shingles)  # a memmap checks each access
 
-    def shingles(self, text: int) -> NDArray[np.uint32]:
-        """The distinct shingles of a long text, sorted."""
-        row = self._row[text]
-        return self._sketches.shingles[self._starts[row] : self._starts[row + 1]]
-
-    def similarity(self, one: int, other: int) -> float:
-        """The Jaccard similarity of the shingles of two long texts."""
-        first, second = self.shingles(one), self.shingles(other)
-        common = len(np.intersect1d(first, second, assume_unique=True))
-        return common / (len(first) + len(second) - common)
-
-    def near(self, texts: Indices) -> Iterator[tuple[int, int]]:
-        """Pairs (earlier, later) of these texts that may be near copies, for `similarity` to verify.
+    def near(self, texts: Indices) -> Iterator[tuple[int, int, float]]:
+        """Pairs (earlier, later) of these texts that are near copies, with the Jaccard similarity of their shingles.
 
         Of each text all pairs in which it is the later one come together, the most similar first by estimate, and the
         texts come in the order given, which is that of preference.
         """
         given = texts[self._row[texts] >= 0]
-        rows = self._row[given]
+        earlier, later = self._candidates(self._row[given])
+        for start in range(0, len(earlier), _PAIRS):
+            one, other = given[earlier[start : start + _PAIRS]], given[later[start : start + _PAIRS]]
+            similarity = self.similarity(self._row[one], self._row[other])
+            near = similarity >= self.threshold
+            yield from zip(one[near].tolist(), other[near].tolist(), similarity[near].tolist(), strict=True)
+
+    def similarity(self, one: Indices, other: Indices) -> NDArray[np.float64]:
+        """The similarity of the texts of some rows with those of others: a pair's equal shingles meet when sorted."""
+        pair = np.arange(len(one), dtype=np.uint64) << np.uint64(32)
+        keys = np.concatenate([self._shingles(rows) | np.repeat(pair, self._counts[rows]) for rows in (one, other)])
+        keys.sort()
+        twice = keys[1:][keys[1:] == keys[:-1]]
+        common = np.bincount((twice >> np.uint64(32)).astype(np.int64), minlength=len(one))
+        return np.asarray(common / (self._counts[one] + self._counts[other] - common))
+
+    def _shingles(self, rows: Indices) -> NDArray[np.uint64]:
+        """The shingles of some rows, one behind the other."""
+        counts = self._counts[rows]
+        places = np.arange(counts.sum()) + np.repeat(self._starts[rows] - (np.cumsum(counts) - counts), counts)
+        return np.asarray(self._shingles_of_all[places], np.uint64)
+
+    def _candidates(self, rows: Indices) -> tuple[Indices, Indices]:
+        """Places (earlier, later) among the rows that share a band, and enough minima to be near."""
         least = self.threshold - DOUBT * (self.threshold * (1 - self.threshold) / COMPARED) ** 0.5
-        found = [np.zeros((0, 3), np.int64)]
+        found = [np.zeros((3, 0), np.int64)]
         for band in range(self._bands):
             for earlier, later in _sharing(self._sketches.bands[rows, band]):
                 agreeing = self._agreeing(rows[earlier], rows[later])
                 likely = agreeing >= least * COMPARED
-                found.append(np.stack([later[likely], -agreeing[likely], earlier[likely]], 1))
-        for later, _, earlier in np.unique(np.concatenate(found), axis=0):
-            yield int(given[earlier]), int(given[later])
+                found.append(np.stack([later[likely], -agreeing[likely], earlier[likely]]))
+        pairs = np.concatenate(found, axis=1)
+        pairs = pairs[:, np.lexsort(pairs[::-1])]
+        is_new = np.r_[True, (pairs[:, 1:] != pairs[:, :-1]).any(0)] if pairs.shape[1] else np.zeros(0, np.bool_)
+        later, _, earlier = pairs[:, is_new]
+        return earlier, later
 
     def _agreeing(self, one: Indices, other: Indices) -> Indices:
         """How many of the minima agree of each pair of rows."""
@@ -98,16 +116,19 @@ class Texts:
 
 def _sharing(keys: NDArray[np.uint32]) -> Iterator[tuple[Indices, Indices]]:
     """Pairs (earlier, later) of places with the same key: each place with the first `COMPARISONS` of its key."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(keys) else np.zeros(0, np.int64)
-    sizes = np.diff(np.r_[begins, len(keys)])
-    starts = np.repeat(begins, sizes)
-    place = np.arange(len(keys))
-    for number in range(min(COMPARISONS, int(sizes.max(initial=0)))):
-        later = place[starts + number < place]
-        if len(later):
-            yield order[starts[later] + number], order[later]
+    packed = np.sort((keys.astype(np.uint64) << np.uint64(32)) | np.arange(len(keys), dtype=np.uint64))
+    same = packed >> np.uint64(32)
+    same = same[1:] == same[:-1]
+    shared = np.r_[same, False] | np.r_[False, same] if len(keys) else np.zeros(0, np.bool_)
+    order, ordered = (packed[shared] & np.uint64(2**32 - 1)).astype(np.int64), packed[shared] >> np.uint64(32)
+    place = np.arange(len(order))
+    begins = np.r_[True, ordered[1:] != ordered[:-1]] if len(order) else np.zeros(0, np.bool_)
+    starts = np.maximum.accumulate(np.where(begins, place, 0))
+    for number in range(COMPARISONS):
+        later = np.flatnonzero(starts + number < place)
+        if not len(later):
+            return
+        yield order[starts[later] + number], order[later]
 
 
 class Clusters:
@@ -135,8 +156,15 @@ class Clusters:
 
 
 def first_of(keys: NDArray[Any], order: Indices) -> Indices:
-    """For each of the rows in an order the first one with the same key; a row outside of the order has itself."""
-    _, first, inverse = np.unique(keys[order], return_index=True, return_inverse=True)
+    """For each of the rows in an order the first one with the same key; a row outside of the order has itself.
+
+    Keys are numbers or bytes of a multiple of 8.
+    """
+    columns = np.ascontiguousarray(keys[order]).view(np.uint64).reshape(len(order), keys.itemsize // 8).T
+    by = np.lexsort(columns)
+    is_new = np.r_[True, (columns[:, by[1:]] != columns[:, by[:-1]]).any(0)] if len(by) else np.zeros(0, np.bool_)
+    first = np.zeros(len(by), np.int64)
+    first[by] = by[np.maximum.accumulate(np.where(is_new, np.arange(len(by)), 0))]
     result = np.arange(len(keys))
-    result[order] = order[first[inverse]]
+    result[order] = order[first]
     return result

@@ -8,9 +8,11 @@ hashing, Indyk and Motwani 1998).
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rensa import RMinHash
 
@@ -22,6 +24,8 @@ MINIMA = 128  # hash functions, at most
 RECALL = 0.995  # of pairs at the threshold that share a band, at least
 COMPARED = 64  # minima whose last byte is kept, for an estimate of the similarity
 SEED = 1
+DIGEST = pa.field("digest", pa.binary(16))
+BANDS, SIGNATURE, SHINGLES = (pa.field(name, pa.binary()) for name in ("bands", "signature", "shingles"))
 
 
 class Sketches(NamedTuple):
@@ -60,6 +64,59 @@ def joined(parts: Sequence[Sketches], settings: Duplicates | None) -> Sketches:
     columns = zip(*parts, strict=True)
     digests, _, *others = (np.concatenate(column) for column in columns)
     return Sketches(digests, long, *others)
+
+
+def columns(sketches: Sketches) -> dict[pa.Field, pa.Array]:
+    """The sketches as columns of a table of the texts; short texts have a digest alone."""
+    counts = np.zeros(len(sketches.digests), np.int64)
+    counts[sketches.long] = sketches.counts
+    is_long = np.zeros(len(counts), np.bool_)
+    is_long[sketches.long] = True
+    return {
+        DIGEST: digest_column(sketches),
+        BANDS: _binary(sketches.bands, is_long * sketches.bands.shape[1] * 4, is_long),
+        SIGNATURE: _binary(sketches.signatures, is_long * COMPARED, is_long),
+        SHINGLES: _binary(sketches.shingles, counts * 4, is_long),
+    }
+
+
+def digest_column(sketches: Sketches) -> pa.Array:
+    """The digests as a column."""
+    content = pa.py_buffer(np.ascontiguousarray(sketches.digests))
+    return pa.Array.from_buffers(DIGEST.type, len(sketches.digests), [None, content])
+
+
+def digests(column: pa.Array) -> NDArray[np.bytes_]:
+    """The digests in a column."""
+    return np.frombuffer(column.buffers()[1], "S16", len(column))
+
+
+def of_columns(batch: pa.RecordBatch, settings: Duplicates | None) -> Sketches:
+    """The sketches in the columns of a table. They stay where the table has them."""
+    long = np.flatnonzero(batch[SHINGLES.name].is_valid())
+    sizes = pc.binary_length(batch[SHINGLES.name]).to_numpy(zero_copy_only=False)
+    return Sketches(
+        digests(batch[DIGEST.name]),
+        long,
+        _values(batch[BANDS.name], np.uint32).reshape(len(long), bands(settings.threshold)[0] if settings else 0),
+        _values(batch[SIGNATURE.name], np.uint8).reshape(len(long), COMPARED),
+        _values(batch[SHINGLES.name], np.uint32),
+        sizes[long].astype(np.int64) // 4,
+    )
+
+
+def _binary(values: NDArray[Any], sizes: Indices, is_valid: NDArray[np.bool_]) -> pa.Array:
+    """A column with so many bytes of the values in each row."""
+    ends = np.cumsum([0, *sizes], dtype=np.int32)
+    valid = np.packbits(is_valid, bitorder="little")
+    buffers = [pa.py_buffer(valid), pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.binary(), len(sizes), buffers)
+
+
+def _values(column: pa.Array, kind: type[Any]) -> NDArray[Any]:
+    _, ends, content = column.buffers()
+    size = np.frombuffer(ends, np.int32, len(column) + 1)[-1]
+    return np.frombuffer(content or b"", kind, size // np.dtype(kind).itemsize)
 
 
 def _sketch(texts: Sequence[str], settings: Duplicates | None) -> Sketches:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -20,13 +19,13 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-import components
+from components.core import code
 from components.core.errors import StageError
-from components.core.files import STATE, sha256
+from components.core.kept import CACHE
 from components.data.sources.source import Source
 from components.data.tables.records import Document, Example, Record, Rejected, dump, row_id
 
-KEPT = STATE / "cache" / "ingest"
+KEPT = CACHE / "ingest"
 PLACES = "places.arrow"
 DAY = 24 * 60 * 60
 ROWS_AT_ONCE = 1000
@@ -35,7 +34,13 @@ NAMES = ("kind", "id", "text", "language", "inputs", "target", "origin", "file",
 RECORDS = pa.schema([*((name, pa.string()) for name in NAMES), ("size", pa.int64())])
 """A row of each record: its kind is `documents` or a task, null for one that is rejected; a cap counts its size."""
 FOUND = pa.schema([("portion", pa.binary(32)), ("start", pa.int64()), ("end", pa.int64())])
-READERS = ("data/forms", "data/parsers", "data/sources", "data/tables/records.py")  # the code below `components`
+READERS = (
+    "data/forms",
+    "data/parsers",
+    "data/sources",
+    "data/settings.py",
+    "data/tables/records.py",
+)  # the code that makes rows
 
 Row = dict[str, Any]
 
@@ -71,7 +76,7 @@ def _in_order(
     source: Source, listed: Mapping[str, str], reader: "_Reader", writer: "_Writer"
 ) -> Iterator[pa.RecordBatch]:
     """Known portions that stand one behind the other come together, and so do small new ones."""
-    entry = _code() + repr(replace(source, cap_mb=None, max_bad_rows=None))
+    entry = code.digest(*READERS) + repr(replace(source, cap_mb=None, max_bad_rows=None))
     run, fresh = Extent(0, 0), _Fresh()
     for portion in source.portions(listed):
         digest = hashlib.sha256(f"{entry}\n{portion.content}".encode()).digest()
@@ -95,15 +100,6 @@ def _in_order(
         writer.note(digest, place.end - place.start)
     yield from reader.batches(run)
     yield from fresh.flush()
-
-
-@cache
-def _code() -> str:
-    """What else decides about the rows: the code that reads, and the versions of the libraries."""
-    (package,) = map(Path, components.__path__)
-    modules = [path for name in READERS for path in [package / name, *sorted((package / name).rglob("*.py"))]]
-    lock = package.parent / "requirements.lock"
-    return sha256(*(path for path in [*modules, lock] if path.is_file()))
 
 
 def _row(source: Source, record: Record | Rejected) -> Row:

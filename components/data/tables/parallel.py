@@ -5,9 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
+from components.core.kept import KeptFiles
 from components.core.process import cores, die_with_parent
+from components.core.progress import track
 
 FEW = 4  # tasks, which are done before other processes would have started
 
@@ -29,3 +32,14 @@ def ordered(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterat
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(function, task) for task in itertools.islice(remaining, 1))
+
+
+def remembered(
+    function: Callable[[Task], bytes], tasks: Sequence[Task], keys: Sequence[str], known: KeptFiles, label: str
+) -> list[Path]:
+    """The files with what a function makes of each task: those that are kept under its key, and new ones."""
+    missing = [number for number, key in enumerate(keys) if known.find(key) is None]
+    made = ordered(function, [tasks[number] for number in missing])
+    for number, content in zip(missing, track(made, "prepare", len(missing), label), strict=True):
+        known.add(keys[number], content)
+    return [path for key in keys if (path := known.find(key))]

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from components.data.settings import Shares
+
 DOCUMENTS = pa.schema([(name, pa.string()) for name in ("id", "source", "text", "language", "license", "origin")])
 EXAMPLES = pa.schema([(name, pa.string()) for name in ("id", "source", "task", "inputs", "target", "license")])
 SCHEMAS = {"documents": DOCUMENTS, "examples": EXAMPLES}
@@ -15,6 +17,7 @@ REJECTED_ROWS = pa.schema([(name, pa.string()) for name in ("source", "file", "r
 
 MESSAGES = "messages"  # the input of a conversation: the turns before the answer, as JSON
 REJECTED = "rejected"  # the input of a preference: the answer that is worse than the target
+SPLITS = ("train", "validation", "test")
 TEXTS = ("text", "context")  # inputs that are the whole text that an example is about, where they are not empty
 
 
@@ -112,6 +115,17 @@ def split_text(inputs: Mapping[str, str]) -> str:
         turns = json.loads(inputs[MESSAGES])
         return next((str(turn["content"]) for turn in turns if turn["role"] == "user"), inputs[MESSAGES])
     return main_text(inputs) or ""
+
+
+def split_of(text: str, shares: Shares) -> str:
+    """The split of a text, by its hash read as a number between 0 and 1: it never moves when others arrive.
+
+    docs/decisions.md, "The split is a hash of the text"
+    """
+    position = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
+    if position < shares.test:
+        return "test"
+    return "validation" if position < shares.test + shares.validation else "train"
 
 
 def all_texts(inputs: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from great_expectations.expectations import Expectation
 
 from components.data.settings import OwnRule, Validate
-from components.data.tables.split import SPLITS
+from components.data.tables.records import SPLITS
 from components.data.validation.measures import BROKEN, rule_column
 
 Labels = Mapping[str, tuple[str, ...]]

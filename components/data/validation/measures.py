@@ -19,9 +19,8 @@ from components.data.duplicates.near import Collection
 from components.data.duplicates.sketches import sketch
 from components.data.privacy.masking import mask
 from components.data.settings import Duplicates, OwnRule
-from components.data.tables.records import SCHEMAS, main_text, split_text
+from components.data.tables.records import SCHEMAS, SPLITS, main_text, split_text
 from components.data.tables.shards import batches
-from components.data.tables.split import SPLITS
 from components.data.validation import own_rules
 
 Measures = dict[str, Any]

@@ -5,7 +5,6 @@ done, the curves, what the run is made from, and the digest of each file. Traini
 docs/decisions.md, "Checkpoints are written by a thread"
 """
 
-import ast
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from components.core import code
 from components.core.errors import BadSettings
 from components.core.files import flush, sha256
 from components.core.nested import MISSING, differences, flat
@@ -48,7 +48,7 @@ def manifest(settings: Any, inputs: Sequence[Path]) -> Manifest:
         for path in inputs
         for file in ([path] if path.is_file() else sorted([*path.rglob("*.py"), *path.glob("*.parquet")]))
     ]
-    digests = {str(file): _code_digest(file) if file.suffix == ".py" else sha256(file) for file in files}
+    digests = {str(file): code.of_module(file) if file.suffix == ".py" else sha256(file) for file in files}
     made_from = {"settings": asdict(settings), "files": digests}
     plain: Manifest = json.loads(json.dumps(made_from))  # as it is read back from disk
     return plain
@@ -284,19 +284,3 @@ def _refuse_other(path: Path, old: Manifest, new: Manifest) -> None:
 
 def _shown(value: object) -> str:
     return "none" if value is MISSING else str(value)
-
-
-def _code_digest(path: Path) -> str:
-    """The digest of a module's syntax tree without comments, positions and docstrings.
-
-    docs/decisions.md, "Checkpoints know the code by its syntax tree"
-    """
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [part for part in node.body if not _is_text(part)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -26,7 +26,8 @@ def test_the_index_leads_to_documents_with_the_tokens_of_their_tokenizer_around(
     ids = [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
     few = ["s"] * len(TEXTS)
     pq.write_table(pa.table({"id": ids, "source": few, "language": few, "text": TEXTS}), tmp_path / "part.parquet")
-    [(shard, index)] = encode.encode_file(tmp_path / "part.parquet", "test", tokenizer, tmp_path / "tokens")
+    rows = encode.encoded(tmp_path / "part.parquet", tokenizer, 1)
+    [(shard, index)] = encode.write_shards(rows, "test", "part", tokenizer, tmp_path / "tokens")
     tokens = np.fromfile(tmp_path / "tokens" / shard.file, encode.token_type(tokenizer.vocab_size)).tolist()
     expected = tokenizer.encode_batch(TEXTS)
     before = [tokenizer.start_of_text] if around == 2 else []

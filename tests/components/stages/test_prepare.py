@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -19,12 +20,12 @@ from hypothesis import strategies as st
 
 from components.core import id_index
 from components.core.errors import BadData
+from components.core.kept import KeptFiles
 from components.data import takedown
 from components.data.duplicates import benchmarks
 from components.data.settings import BoilerplateLimits, Prepare, QualityRules
-from components.data.tables.records import SCHEMAS, dump, dump_turns, identity
+from components.data.tables.records import SCHEMAS, SPLITS, dump, dump_turns, identity, split_of
 from components.data.tables.shards import ShardWriter, emptied
-from components.data.tables.split import SPLITS, split_of
 from components.stages.prepare import prepare
 from tests.components.support.preparing import SETTINGS
 from tests.support.shared import on_cores
@@ -53,12 +54,16 @@ def example(key: str, text: str, target: str = "positive", task: str = "sentimen
 
 def run_both(folder: Path, tables: dict[str, list[Row]], settings: Prepare = SETTINGS) -> dict[str, Stored]:
     """By table the rows of each split, and the rejected ones."""
+    for name in ("raw", "prepared", "rejected"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for table, schema in SCHEMAS.items():
         with ShardWriter(folder / "raw" / table, schema) as writer:
             for row in tables.get(table, []):
                 writer.write(dict(row))
     with emptied(folder / "scratch") as scratch:
-        outcome = prepare(folder / "raw", folder / "prepared", folder / "rejected", settings, scratch)
+        outcome = prepare(
+            folder / "raw", folder / "prepared", folder / "rejected", settings, scratch, KeptFiles(folder / "kept")
+        )
     counts = outcome.rows
     (folder / "changed.json").write_text(json.dumps(outcome.changed))
     stored = {}
@@ -448,5 +453,7 @@ def test_what_was_masked_is_counted_by_source_and_kind(folder: Path) -> None:
         writer.write(document("a", "Ask jane@example.org or joe@example.org, or call (202) 265-2800."))
         writer.write(document("b", "<email> was masked before."))
     with emptied(folder / "scratch") as scratch:
-        outcome = prepare(folder / "raw", folder / "prepared", folder / "rejected", SETTINGS, scratch)
+        outcome = prepare(
+            folder / "raw", folder / "prepared", folder / "rejected", SETTINGS, scratch, KeptFiles(folder / "kept")
+        )
     assert outcome.masked == {"documents": {"s": {"email": 2, "phone": 1}}, "examples": {}}

@@ -122,7 +122,8 @@ def test_a_tokenizer_alone_is_kept_while_it_fits(
 def test_new_documents_have_shards_of_their_own(folder: Path, tokenizer_folder: Path) -> None:
     fast = Tokenizer.load(tokenizer_folder)
     part = documents(folder / "part.parquet", [OLD[0], NEW[0], OLD[1], NEW[1]])
-    found = encode.encode_file(part, "train", fast, folder / "tokens")
+    rows = encode.encoded(part, fast, 1)
+    found = list(encode.write_shards(rows, "train", "part", fast, folder / "tokens"))
     assert [(shard.file, shard.source, shard.new) for shard, _ in found] == [
         ("train/part.1.bin", "s", False),
         ("train/part.1.new.bin", "s", True),
@@ -130,6 +131,6 @@ def test_new_documents_have_shards_of_their_own(folder: Path, tokenizer_folder: 
     for (shard, index), texts in zip(found, (OLD, NEW), strict=True):
         tokens = np.fromfile(folder / "tokens" / shard.file, np.uint16)
         assert shard.tokens == len(tokens)
-        rows = index.to_pylist()
-        assert [fast.decode(tokens[row["offset"] : row["offset"] + row["length"]].tolist()) for row in rows] == texts
-    assert [shard.new for shard, _ in encode.encode_file(part, "test", fast, folder / "tokens")] == [False]
+        places = ((row["offset"], row["offset"] + row["length"]) for row in index.to_pylist())
+        assert [fast.decode(tokens[start:end].tolist()) for start, end in places] == texts
+    assert [shard.new for shard, _ in encode.write_shards(rows, "test", "part", fast, folder)] == [False]

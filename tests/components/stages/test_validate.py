@@ -17,9 +17,8 @@ from components.core.errors import BadData
 from components.core.stage import outcome
 from components.data import listing
 from components.data.settings import Duplicates, OwnRule, Validate
-from components.data.tables.records import SCHEMAS, dump
+from components.data.tables.records import SCHEMAS, SPLITS, dump
 from components.data.tables.shards import ShardWriter
-from components.data.tables.split import SPLITS
 from components.data.validation import expectations
 from components.stages.validate import blocking_failures, explain, validate
 from components.tasks.task import Task

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadData, BadSettings
-from components.stages.encode import compare, encode_file
+from components.stages.encode import compare, encoded, write_shards
 from components.tokenizer.tokenizer import END_OF_TEXT, END_OF_TURN, SENTINEL, SPECIAL_TOKENS, Message, Tokenizer
 from components.tokenizer_training import training
 from components.tokenizer_training.settings import Pinned
@@ -109,7 +109,8 @@ def test_byte_lengths_count_the_text(folder: Path) -> None:
 
 def test_a_shard_holds_the_documents_and_the_index_finds_them(folder: Path, tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(folder)
-    [(shard, index)] = encode_file(folder / "part.parquet", "train", tokenizer, tmp_path)
+    rows = encoded(folder / "part.parquet", tokenizer, 1)
+    [(shard, index)] = write_shards(rows, "train", "part", tokenizer, tmp_path)
     tokens = np.fromfile(tmp_path / shard.file, np.uint16)
     texts = pq.read_table(folder / "part.parquet")["text"].to_pylist()
     assert (shard.documents, shard.tokens) == (len(texts), len(tokens))

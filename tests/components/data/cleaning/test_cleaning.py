@@ -12,7 +12,7 @@ from components.data.cleaning.mojibake import repair
 from components.data.cleaning.normalise import normalise
 from components.data.cleaning.rows import Findings, cleaned
 from components.data.settings import DocumentLimits, Shares
-from components.data.tables.split import SPLITS, split_of
+from components.data.tables.records import SPLITS, split_of
 from tests.components.support.preparing import SETTINGS
 
 SHARES = Shares(unit="document", validation=0.1, test=0.2)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from components.core import params
 from components.core.errors import BadData
+from components.core.kept import CACHE
 from components.data.sources import kept, readers
 from components.data.sources.datafile import DataFile, Numbered
 from components.data.sources.digests import KEPT, digests
@@ -40,9 +41,9 @@ changes = st.lists(st.tuples(st.sampled_from(NAMES), st.one_of(st.none(), rows))
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches and shards of a few rows."""
     monkeypatch.setattr(kept, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(shards, "ROWS_PER_BATCH", 4)
-    monkeypatch.setattr(shards, "ROWS_PER_SHARD", 9)
-    monkeypatch.setattr(shards, "CHARACTERS_PER_BATCH", 150)
+    monkeypatch.setattr(shards, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(shards, "GROUPS_PER_SHARD", 2)
+    monkeypatch.setattr(shards, "BYTES_PER_GROUP", 900)
 
 
 def write(name: str, texts: list[str]) -> None:
@@ -62,12 +63,12 @@ def tables(**changed: Any) -> dict[str, bytes]:
 
 def anew(**changed: Any) -> dict[str, bytes]:
     """The same without anything kept."""
-    if kept.KEPT.exists():
-        kept.KEPT.rename("aside")
+    if CACHE.exists():
+        CACHE.rename("aside")
     found = tables(**changed)
-    shutil.rmtree(kept.KEPT)
+    shutil.rmtree(CACHE)
     if Path("aside").exists():
-        Path("aside").rename(kept.KEPT)
+        Path("aside").rename(CACHE)
     return found
 
 

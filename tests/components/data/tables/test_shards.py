@@ -1,5 +1,7 @@
 """Shards, and the executor that reads them."""
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,20 +22,41 @@ def write(folder: Path, rows: int) -> None:
             writer.write({"number": str(number)})
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(0, [0]), (1, [1]), (4, [4]), (5, [4, 1]), (9, [4, 4, 1])])
-def test_a_shard_has_at_most_so_many_rows(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, rows: int, expected: list[int]
-) -> None:
-    monkeypatch.setattr(shards, "ROWS_PER_SHARD", 4)
-    monkeypatch.setattr(shards, "ROWS_PER_BATCH", 2)
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row groups of five rows on average, and shards of two groups."""
+    monkeypatch.setattr(shards, "ROWS_PER_GROUP", 5)
+    monkeypatch.setattr(shards, "GROUPS_PER_SHARD", 2)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 300])
+def test_shards_have_all_rows_in_order_and_a_bound(folder: Path, rows: int) -> None:
     write(folder / "table", rows)
     files = sorted((folder / "table").iterdir())
-    assert [pq.read_metadata(path).num_rows for path in files] == expected
-    assert [path.name for path in files] == [f"part-{number:05d}.parquet" for number in range(len(expected))]
+    assert [path.name for path in files] == [f"part-{number:05d}.parquet" for number in range(len(files))]
+    groups = shards.row_groups(folder / "table")
+    assert [len(shards.read(group)) for group in groups] == [len(batch) for batch in batches(folder / "table")]
+    assert all(pq.read_metadata(path).num_row_groups <= 8 for path in files)
+    assert all(0 < len(shards.read(group)) <= 20 for group in groups)
     numbers = [row["number"] for batch in batches(folder / "table") for row in batch.to_pylist()]
     assert numbers == [str(number) for number in range(rows)]
-    groups = shards.row_groups(folder / "table")
-    assert sum(shards.read(group).num_rows for group in groups) == rows
+
+
+@pytest.mark.usefixtures("small")
+def test_a_row_that_arrives_changes_its_own_group_alone(folder: Path) -> None:
+    def digests(numbers: Iterable[int]) -> set[str]:
+        with ShardWriter(folder / "table", SCHEMA) as writer:
+            for number in numbers:
+                writer.write({"number": str(number)})
+        found = {group.digest for group in shards.row_groups(folder / "table")}
+        shutil.rmtree(folder / "table")
+        return found
+
+    before = digests(range(500))
+    after = digests([*range(250), 1000, *range(250, 500)])
+    assert len(before - after) <= 2
+    assert len(before) > 50
 
 
 def test_a_folder_is_replaced_only_when_all_went_well(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.data.cleaning.parts import parts
+from components.data.cleaning.chunks import parts
 
 TEXTS = st.text(st.sampled_from("ab. !\n\n\t。é"), max_size=400).map(str.strip) | st.text(max_size=300).map(str.strip)
 
