@@ -175,7 +175,7 @@ def compare(parquet: Path, tokenizer: Tokenizer, reference: tokenizers.Tokenizer
     docs/decisions.md, "gigatoken, checked"
     """
     table = pq.read_table(parquet, columns=["id", "text"])
-    rows = table.take(list(range(0, len(table), max(1, len(table) // documents)))).to_pylist()
+    rows = table.take(pa.array(range(0, len(table), max(1, len(table) // documents)), pa.int64())).to_pylist()
     ours = tokenizer.encode_batch([row["text"] for row in rows])
     theirs = reference.encode_batch([row["text"] for row in rows], add_special_tokens=False)
     for row, ids, other in zip(rows, ours, theirs, strict=True):
