@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from components.core import params
 from components.core.kept import CACHE, KeptFiles
@@ -35,8 +34,8 @@ from components.stages import encode, ingest, prepare
 FILES = 100
 OUTS = (ingest.RAW, prepare.PREPARED, prepare.REJECTED, encode.TOKENS)
 TASK = "topic"
+SOURCES = ("corpus", "topics")  # of documents and of examples, each in a folder of its name
 
-Row = dict[str, Any]
 Seconds = dict[str, float]
 """Stage -> seconds of the processor."""
 
@@ -61,7 +60,7 @@ def main() -> None:
         Path("params.yaml").write_text("encode: {compared_documents: 200, pairs: false}\n")
         shutil.copytree(tokenizer, encode.TOKENIZER)
         _write(texts, examples, arguments.megabytes, arguments.format)
-        rounds = [_round(arguments.format, bool(examples), settings) for _ in range(arguments.rounds)]
+        rounds = [_round(arguments.format, settings) for _ in range(arguments.rounds)]
     print(f"{arguments.megabytes} MB of {arguments.format} in {FILES} files, seconds of the processor")
     print(f"{'':10}{'from nothing':>14}{'nothing new':>14}{'1% more':>14}{'share':>8}")
     for stage in rounds[0][0]:
@@ -70,26 +69,31 @@ def main() -> None:
 
 
 def _write(texts: list[str], examples: list[str], megabytes: int, form: str) -> None:
-    """The files, and one more with the ending `.later`; a row in ten is an example where there are some."""
-    Path("corpus").mkdir()
-    rows = _numbered(itertools.cycle(texts), itertools.cycle(examples) if examples else None)
-    for number in range(FILES + 1):
-        ending = f"{form}.later" if number == FILES else form
-        chosen = list(_taken(rows, megabytes * 1_000_000 // FILES))
-        path = Path(f"corpus/{number * 37 % (FILES + 1):03}.{ending}")
-        if form == "jsonl":
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen))
-        else:
-            paragraphs = "".join(f"<p>{row['text']}</p>" for row in chosen)
-            path.write_text(f"<html><head><title>{number}</title></head><body><main>{paragraphs}</main></body></html>")
-
-
-def _numbered(texts: Iterator[str], examples: Iterator[str] | None) -> Iterator[Row]:
+    """The files, and one more with the ending `.later`; for ten documents an example where there are some."""
+    for folder in SOURCES:
+        Path(folder).mkdir()
     chosen = random.Random(1)
-    for number, text in enumerate(texts):
-        if examples and number % 10 == 0:
-            yield {"passage": _changed(next(examples), number, chosen), "label": "World"}
-        yield {"text": _changed(text, number, chosen)}
+    documents, topics = (
+        map(_changed, itertools.cycle(of), itertools.count(), itertools.repeat(chosen)) for of in (texts, examples)
+    )
+    for number in range(FILES + 1):
+        name, later = f"{number * 37 % (FILES + 1):03}", ".later" if number == FILES else ""
+        taken = list(_taken(documents, megabytes * 1_000_000 // FILES))
+        path = Path(f"corpus/{name}.{form}{later}")
+        if form == "jsonl":
+            path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in taken))
+        else:
+            paragraphs = "".join(f"<p>{text}</p>" for text in taken)
+            path.write_text(f"<html><head><title>{number}</title></head><body><main>{paragraphs}</main></body></html>")
+        rows = ({"text": text, "label": "World"} for text in itertools.islice(topics, len(taken) // 10))
+        Path(f"topics/{name}.jsonl{later}").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def _taken(texts: Iterator[str], size: int) -> Iterator[str]:
+    while size > 0:
+        text = next(texts)
+        size -= len(text.encode())
+        yield text
 
 
 def _changed(text: str, number: int, chosen: random.Random) -> str:
@@ -100,60 +104,63 @@ def _changed(text: str, number: int, chosen: random.Random) -> str:
     return " ".join(words)
 
 
-def _taken(rows: Iterator[Row], size: int) -> Iterator[Row]:
-    while size > 0:
-        row = next(rows)
-        size -= sum(len(value.encode()) for value in row.values())
-        yield row
-
-
-def _round(form: str, examples: bool, settings: Prepare) -> tuple[Seconds, Seconds, Seconds]:
+def _round(form: str, settings: Prepare) -> tuple[Seconds, Seconds, Seconds]:
     shutil.rmtree(CACHE, ignore_errors=True)
-    (later,) = Path("corpus").glob("*.later")
-    times = [_road(form, examples, settings), _road(form, examples, settings)]
-    arrived = later.rename(later.with_suffix(""))
-    times.append(_road(form, examples, settings))
+    later = [path for folder in SOURCES for path in Path(folder).glob("*.later")]
+    times = [_road(form, settings), _road(form, settings)]
+    arrived = [path.rename(path.with_suffix("")) for path in later]
+    times.append(_road(form, settings))
     found = _digest()
     shutil.rmtree(CACHE)
-    _road(form, examples, settings)
+    _road(form, settings)
     assert _digest() == found
-    arrived.rename(later)
+    for path, before in zip(arrived, later, strict=True):
+        path.rename(before)
     whole, same, more = times
     return whole, same, more
 
 
-def _road(form: str, examples: bool, settings: Prepare) -> Seconds:
+def _road(form: str, settings: Prepare) -> Seconds:
     for out in OUTS:
         shutil.rmtree(out, ignore_errors=True)
     seconds = {}
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         for name, stage in (("ingest", _ingest), ("prepare", _prepare), ("encode", _encode)):
             began = time.process_time()
-            stage(form, examples, settings)
+            stage(form, settings)
             seconds[name] = time.process_time() - began
     return seconds | {"all": sum(seconds.values())}
 
 
-def _ingest(form: str, examples: bool, settings: Prepare) -> None:
+def _ingest(form: str, settings: Prepare) -> None:
     del settings
-    entry = {"name": "corpus", "kind": "files", "license": "MIT", "languages": ["en"], "yields": ["documents"]}
-    entry |= {"files": [{"path": f"corpus/*.{form}"}], "documents": {"text": "text"}, "max_bad_rows": 1}
-    if examples:
-        entry |= {"examples": {"task": TASK, "inputs": {"text": "passage"}, "target": "label"}}
-        entry |= {"yields": ["documents", TASK]}
-    source = params.parse(entry, FilesSource, "corpus")
-    ingest.ingest([source], {"corpus": digests(source.local_files())}, ingest.RAW, 1)
+    entries = [
+        {"yields": ["documents"], "files": [{"path": f"corpus/*.{form}"}], "documents": {"text": "text"}},
+        {
+            "yields": [TASK],
+            "files": [{"path": "topics/*.jsonl"}],
+            "examples": {"task": TASK, "inputs": {"text": "text"}, "target": "label"},
+        },
+    ]
+    same = {"kind": "files", "license": "MIT", "languages": ["en"]}
+    sources = [
+        params.parse(same | entry | {"name": name}, FilesSource, name)
+        for name, entry in zip(SOURCES, entries, strict=True)
+        if any(path.stat().st_size for path in Path(name).iterdir())
+    ]
+    listed = {source.name: digests(source.local_files()) for source in sources}
+    ingest.ingest(sources, listed, ingest.RAW, 0)
 
 
-def _prepare(form: str, examples: bool, settings: Prepare) -> None:
-    del form, examples
+def _prepare(form: str, settings: Prepare) -> None:
+    del form
     with emptied(prepare.SCRATCH) as scratch:
         known = KeptFiles(prepare.KEPT)
         prepare.prepare(ingest.RAW, prepare.PREPARED, prepare.REJECTED, settings, scratch, known)
 
 
-def _encode(form: str, examples: bool, settings: Prepare) -> None:
-    del form, examples, settings
+def _encode(form: str, settings: Prepare) -> None:
+    del form, settings
     encode.main()
 
 

@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ from components.data.cleaning.rows import REASON, VALUE, clean_text
 from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item
 from components.data.duplicates.decide import Decisions, Rejection, decide
-from components.data.duplicates.passages import Passages
+from components.data.duplicates.passages import Passages, beginnings
 from components.data.settings import Prepare
 from components.data.tables.parallel import remembered
 from components.data.tables.records import ROWS, SCHEMAS, SPLITS, main_text
@@ -53,7 +53,6 @@ MASKED = "masked.json"
 CHANGED = "changed.json"
 KEPT = CACHE / "prepare"
 SCRATCH = STATE / "prepare"
-PASSAGES = "passages.npz"
 # Of a copy the id of the row that is kept, of a text of a benchmark its place there; and how much they have in common.
 REJECTION = [REASON, VALUE, pa.field("same_as", pa.string()), pa.field("similarity", pa.float64())]
 DROPPED = len(SPLITS)  # in place of the number of a split
@@ -105,7 +104,7 @@ def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratc
     facts = (chunks.facts(chunk.rows, chunk.table, place, settings) for place, chunk in enumerate(cleaned))
     decided = decide(facts, scratch, settings.duplicates)
     items += _held_out(cleaned, decided)
-    _decontaminate(cleaned, decided, items, scratch, settings.max_overlap, known)
+    _decontaminate(cleaned, decided, items, settings.max_overlap, known)
     counts = _store(cleaned, decided, prepared, rejected, known)
     for table, count in counts.items():
         if count and not set(count) & set(SPLITS):
@@ -193,49 +192,40 @@ def _held_out(cleaned: Sequence[CleanChunk], decided: Decisions) -> Iterator[Ite
 
 
 def _decontaminate(
-    cleaned: Sequence[CleanChunk],
-    decided: Decisions,
-    items: Sequence[Item],
-    scratch: Path,
-    least: float | None,
-    known: KeptFiles,
+    cleaned: Sequence[CleanChunk], decided: Decisions, items: Sequence[Item], least: float | None, known: KeptFiles
 ) -> None:
     """Reject the rows outside of the test split that have a text of a benchmark in them."""
     if least is None or not items:
         return
     passages = Passages.of([item.text for item in items])
-    passages.save(scratch / PASSAGES)
     short = np.count_nonzero(passages.totals == 0)
     print(f"decontamination: {len(items):,} texts of tests, {short:,} of them too short or too common to look for")
-    sought = sha256(scratch / PASSAGES)
-    keys = [kept.key("overlaps", sought, least, chunk.path.stem) for chunk in cleaned]
-    work = partial(_overlaps, passages=scratch / PASSAGES, sought=sought, least=least)
-    start = 0
-    for path in remembered(work, cleaned, keys, known, "batches compared"):
-        rows = unpacked(path)
-        for place, item, share in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            number = start + place
-            if SPLITS[decided.splits[number]] != "test" and number not in decided.rejections:
-                benchmark, at, _ = items[item]
-                decided.rejections[number] = Rejection(f"in {benchmark}", at, share)
-        start += int(rows.schema.metadata[b"rows"])
+    names = [chunk.path.stem for chunk in cleaned]
+    begins = remembered(_beginnings, cleaned, [kept.key("beginnings", name) for name in names], known, "batches read")
+    candidates = [passages.candidates(np.fromfile(path, np.uint32), least) for path in begins]
+    sought = [(number, passages.only(found)) for number, found in enumerate(candidates) if len(found)]
+    keys = [kept.key("overlaps", names[number], least, among) for number, among in sought]
+    tasks = [(cleaned[number], among) for number, among in sought]
+    paths = remembered(partial(_overlaps, least=least), tasks, keys, known, "batches compared")
+    starts = np.cumsum([0, *(len(chunk.rows) for chunk in cleaned)])
+    for (number, _), path in zip(sought, paths, strict=True):
+        for place, item, share in zip(*unpacked(path).to_pydict().values(), strict=True):
+            row = int(starts[number]) + place
+            if SPLITS[decided.splits[row]] != "test" and row not in decided.rejections:
+                benchmark, at, _ = items[candidates[number][item]]
+                decided.rejections[row] = Rejection(f"in {benchmark}", at, share)
 
 
-def _overlaps(chunk: CleanChunk, passages: Path, sought: str, least: float) -> bytes:
-    """Which rows of a chunk have an item in them, and the share of the item."""
-    rows = chunk.rows
-    item, share = _passages(passages, sought).find(chunks.everything(rows, chunk.table), least)
+def _beginnings(chunk: CleanChunk) -> bytes:
+    return beginnings(chunks.everything(chunk.rows, chunk.table)).tobytes()
+
+
+def _overlaps(task: tuple[CleanChunk, Passages], least: float) -> bytes:
+    """Which rows of a chunk have which item in them, and the share of the item."""
+    chunk, passages = task
+    item, share = passages.find(chunks.everything(chunk.rows, chunk.table), least)
     found = np.flatnonzero(item >= 0)
-    columns = {"row": found, "item": item[found], "share": share[found]}
-    batch = pa.RecordBatch.from_pydict(columns)
-    return packed(batch.replace_schema_metadata({"rows": str(len(rows))}))
-
-
-@lru_cache(1)
-def _passages(path: Path, digest: str) -> Passages:
-    """The index in a file; the digest of its content tells one from the next."""
-    del digest
-    return Passages.load(path)
+    return packed(pa.RecordBatch.from_pydict({"row": found, "item": item[found], "share": share[found]}))
 
 
 def _store(

@@ -98,10 +98,15 @@ def mixed(values: Hashes) -> Hashes:
 
 def windows(tokens: Tokens, length: int) -> Tokens:
     """The hashes of all stretches of `length` tokens of each text; none of a shorter text."""
+    found, starts = places(tokens, length)
+    return Tokens(spans(tokens.hashes, found, found + length), starts)
+
+
+def places(tokens: Tokens, length: int) -> tuple[Indices, Indices]:
+    """Where the stretches of `length` tokens of each text begin, and which of them are the first ones of the texts."""
     counts = np.maximum(np.diff(tokens.starts) - length + 1, 0)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    places = np.arange(starts[-1]) + np.repeat(tokens.starts[:-1] - starts[:-1], counts)
-    return Tokens(spans(tokens.hashes, places, places + length), starts)
+    return np.arange(starts[-1]) + np.repeat(tokens.starts[:-1] - starts[:-1], counts), starts
 
 
 def _fold(text: str) -> str:

@@ -4,12 +4,11 @@ import random
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from components.core.errors import BadSettings
 from components.data.duplicates import benchmarks
-from components.data.duplicates.passages import COMMON, Passages
+from components.data.duplicates.passages import COMMON, Passages, beginnings
 
 WORDS = [f"{first}{second}" for first in "bcdfghklmnprst" for second in ("ara", "edo", "inu", "ola", "upe")]
 
@@ -63,12 +62,20 @@ def test_short_items_and_common_phrases_are_not_looked_for() -> None:
     assert passages.find([f"a good film, and {instruction}"], 0.8).item.tolist() == [-1]
 
 
-def test_an_index_survives_its_file(folder: Path) -> None:
-    items = [text(1, 40), text(2, 9)]
-    Passages.of(items).save(folder / "passages.npz")
-    found = Passages.load(folder / "passages.npz").find([items[1], items[0]], 1.0)
-    assert found.item.tolist() == [1, 0]
-    assert np.all(found.share == 1.0)
+@pytest.mark.parametrize("least", [0.5, 0.8, 1.0])
+def test_candidates_have_all_that_is_found_and_little_else(least: float) -> None:
+    items = [text(seed, count) for seed, count in enumerate([8, 9, 12, 13, 14, 40, 100, 3])]
+    cut = [" ".join(item.split()[: 3 * len(item.split()) // 5]) for item in items]
+    passages = Passages.of(items)
+    for planted in (*items, *cut, "", text(50, 100)):
+        texts = [f"{text(100, 50)} {planted} {text(101, 50)}", text(102, 400)]
+        found = passages.find(texts, least)
+        candidates = passages.candidates(beginnings(texts), least)
+        assert set(found.item.tolist()) - {-1} <= set(candidates.tolist())
+        assert len(candidates) <= 1
+        among = passages.only(candidates).find(texts, least)
+        assert [candidates[item] if item >= 0 else -1 for item in among.item] == found.item.tolist()
+        assert among.share.tolist() == found.share.tolist()
 
 
 def test_files_of_benchmarks_are_read_text_by_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
