@@ -1,5 +1,6 @@
 """Stage `pretrain`: train the base model on the documents, or on pairs of texts."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 
 from components.core import context_window, params, stage, start
 from components.core.errors import BadSettings
+from components.core.language_tag import primary
 from components.model import hf
 from components.model.interface import LanguageModel
 from components.tasks import catalog
@@ -122,10 +124,15 @@ def mix(settings: Pretrain, steps: int, batch_size: int) -> Phases | None:
 
 
 def languages(tokens: Path) -> dict[str, str]:
-    """The language in which most of the tokens of each source are, "" where it is unknown."""
+    """The language in which most of the tokens of each source are, "" where it is unknown.
+
+    Scripts and regions are one language: `zh-Hans` and `zh-Hant` are `zh`, as where settings name a language.
+    """
     index = pq.read_table(tokens / "index.parquet", columns=["source", "language", "length"])
-    totals = index.group_by(["source", "language"]).aggregate([("length", "sum")]).sort_by("length_sum")
-    return {row["source"]: row["language"] or "" for row in totals.to_pylist()}
+    totals = Counter[tuple[str, str]]()
+    for row in index.group_by(["source", "language"]).aggregate([("length", "sum")]).to_pylist():
+        totals[row["source"], primary(row["language"] or "")] += row["length_sum"]
+    return {source: language for (source, language), _ in sorted(totals.items(), key=lambda item: (item[1], item[0]))}
 
 
 def shares(settings: Pretrain) -> dict[Table, float]:

@@ -27,6 +27,7 @@ WHOLE = pa.field("whole", pa.int64())  # the parts of a document have the same n
 KEY = pa.field("key", pa.binary(16))  # of equal rows the same one
 CODE = (  # what makes the rows of a chunk
     "core/id_index.py",
+    "core/language_tag.py",
     "data/cleaning",
     "data/duplicates",
     "data/privacy",

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import fasttext
 
+from components.core.language_tag import primary
+
 BEGINNING = 60  # characters that show that a text is in its declared language
 SAMPLE = 100  # characters that are classified first, as the classifier is the slowest step of cleaning
 LARGE_SAMPLE = 500  # where those do not tell
@@ -52,11 +54,6 @@ def contradiction(text: str, declared: str) -> Identified | None:
         return None
     found = _classify(sample(text, LARGE_SAMPLE))
     return found if found.language != primary(declared) and found.confidence >= CERTAIN else None
-
-
-def primary(tag: str) -> str:
-    """The language of a tag, without script and region: `zh` of `zh-Hant`, `pt` of `pt_BR`."""
-    return tag.replace("_", "-").partition("-")[0].lower()
 
 
 def with_script(tag: str, text: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from components.data.cleaning.language import primary
+from components.core.language_tag import primary
 from components.data.cleaning.lines import DROPS
 from components.data.cleaning.measures import MEASURES
 from components.data.cleaning.text import Text
