@@ -21,9 +21,8 @@ import yaml
 
 from components.core import params
 from components.data.cleaning import language, quality
-from components.data.cleaning.lines import shortened
-from components.data.cleaning.mojibake import repair
-from components.data.cleaning.normalise import normalise
+from components.data.cleaning.normalise import normalise, repair
+from components.data.cleaning.quality import shortened
 from components.data.cleaning.rows import clean_documents
 from components.data.privacy.masking import mask
 from components.data.settings import Prepare, QualityRules

@@ -26,7 +26,7 @@ from components.core.kept import CACHE, KeptFiles, packed, unpacked
 from components.data import takedown
 from components.data.cleaning import chunks
 from components.data.cleaning.chunks import STORED, Tally
-from components.data.cleaning.lines import Boilerplate, LineCounts, count_lines
+from components.data.cleaning.quality import Boilerplate, LineCounts, count_lines
 from components.data.cleaning.rows import REASON, VALUE, clean_text
 from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item

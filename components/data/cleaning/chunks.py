@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from components.core import id_index
-from components.data.cleaning.lines import Boilerplate
+from components.data.cleaning.quality import Boilerplate
 from components.data.cleaning.rows import CHANGES, CONFIDENCE, PERSONAL, REASON, VALUE, clean_documents, clean_examples
 from components.data.duplicates import sketches
 from components.data.duplicates.decide import RowFacts

@@ -9,10 +9,8 @@ import pyarrow as pa
 
 from components.data import takedown
 from components.data.cleaning import language, quality
-from components.data.cleaning.lines import Boilerplate, Shortened, shortened
-from components.data.cleaning.mojibake import repair
-from components.data.cleaning.normalise import normalise
-from components.data.cleaning.quality import Broken, LanguageRules, Rules
+from components.data.cleaning.normalise import normalise, repair
+from components.data.cleaning.quality import Boilerplate, Broken, LanguageRules, Rules, Shortened, shortened
 from components.data.privacy.masking import mask
 from components.data.settings import Prepare
 from components.data.tables.records import MESSAGES, dump, dump_turns, main_text

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.data.cleaning import quality
-from components.data.cleaning.mojibake import repair
-from components.data.cleaning.normalise import normalise
+from components.data.cleaning.normalise import normalise, repair
 from components.data.cleaning.rows import Findings, cleaned
 from components.data.settings import DocumentLimits, Shares
 from components.data.tables.records import SPLITS, split_of

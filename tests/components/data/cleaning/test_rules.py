@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from components.core import params
 from components.core.errors import BadSettings
-from components.data.cleaning.lines import DROPS, shortened
 from components.data.cleaning.measures import MEASURES
-from components.data.cleaning.quality import Rules, broken_rule
+from components.data.cleaning.quality import DROPS, Rules, broken_rule, shortened
 from components.data.cleaning.rows import clean_documents
 from components.data.cleaning.text import Text
 from components.data.settings import Prepare, QualityRules
