@@ -28,8 +28,7 @@ import pyarrow as pa
 
 from components.core import params
 from components.data.cleaning.rows import clean_documents
-from components.data.duplicates.decide import near_copies
-from components.data.duplicates.near import Collection
+from components.data.duplicates.near import Collection, near_copies
 from components.data.duplicates.passages import Passages
 from components.data.duplicates.sketches import sketch
 from components.data.settings import Duplicates, Prepare

@@ -87,7 +87,9 @@ def encoded(parquet: Path, tokenizer: Tokenizer, compared: int) -> pa.RecordBatc
         pc.binary_length(table["text"]).combine_chunks(),
         pa.Array.from_buffers(pa.large_binary(), len(lengths), [None, pa.py_buffer(ends), pa.py_buffer(tokens)]),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=ENCODED)
+    counts = np.bincount(tokens, minlength=tokenizer.vocab_size)
+    schema = ENCODED.with_metadata({USAGE: counts.astype(np.int64).tobytes()})
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def write_shards(
@@ -153,16 +155,6 @@ def framed(ids: np.ndarray, lengths: np.ndarray, around: tuple[int, ...]) -> np.
     return np.insert(ids, places.ravel(), np.tile(around, len(lengths)))
 
 
-def count_tokens(folder: Path, shards: list[Shard], vocab_size: int) -> np.ndarray:
-    """How often each id stands in the train split, [V]."""
-    counts = np.zeros(vocab_size, np.int64)
-    for shard in shards:
-        if shard.split == "train":
-            tokens = np.fromfile(folder / shard.file, token_type(vocab_size))
-            counts += np.bincount(tokens, minlength=vocab_size)
-    return counts
-
-
 def token_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
     """The smallest type of a shard that holds every id."""
     return np.uint16 if vocab_size <= 1 << 16 else np.uint32
@@ -194,19 +186,23 @@ def main() -> None:
     known, made_from = KeptFiles(KEPT), (code.digest(*CODE), sha256(*_files(TOKENIZER)), settings.compared_documents)
     shards: list[Shard] = []
     documents: list[str] = []
+    usage = np.zeros(tokenizer.vocab_size, np.int64)
     TOKENS.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(TOKENS / "index.parquet", INDEX, compression="zstd") as writer:
         for split, file in track(files, "encode", len(files), "shards"):
             key = kept.key(*made_from, sha256(file))
-            rows = known.find(key) or known.add(key, packed(encoded(file, tokenizer, settings.compared_documents)))
-            for shard, index in write_shards(unpacked(rows), split, file.stem, tokenizer, TOKENS):
+            path = known.find(key) or known.add(key, packed(encoded(file, tokenizer, settings.compared_documents)))
+            rows = unpacked(path)
+            if split == "train":
+                usage += np.frombuffer(rows.schema.metadata[USAGE.encode()], np.int64)
+            for shard, index in write_shards(rows, split, file.stem, tokenizer, TOKENS):
                 shards.append(shard)
                 documents += index["document"].to_pylist()
                 if len(index):
                     writer.write_table(index, row_group_size=ROWS_PER_GROUP)
     known.forget_others()
     id_index.write(TOKENS / "lookup.npy", documents, np.arange(len(documents)))
-    np.save(TOKENS / USAGE, count_tokens(TOKENS, shards, tokenizer.vocab_size))
+    np.save(TOKENS / USAGE, usage)
     manifest = {
         "vocab_size": tokenizer.vocab_size,
         "end_of_text": tokenizer.end_of_text,

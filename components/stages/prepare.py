@@ -30,7 +30,7 @@ from components.data.cleaning.quality import Boilerplate, LineCounts, count_line
 from components.data.cleaning.rows import REASON, VALUE, clean_text
 from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item
-from components.data.duplicates.decide import Decisions, Rejection, decide
+from components.data.duplicates.near import Decisions, Rejection, decide
 from components.data.duplicates.passages import Passages, beginnings
 from components.data.settings import Prepare
 from components.data.tables.parallel import remembered

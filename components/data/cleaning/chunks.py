@@ -16,7 +16,7 @@ from components.core import id_index
 from components.data.cleaning.quality import Boilerplate
 from components.data.cleaning.rows import CHANGES, CONFIDENCE, PERSONAL, REASON, VALUE, clean_documents, clean_examples
 from components.data.duplicates import sketches
-from components.data.duplicates.decide import RowFacts
+from components.data.duplicates.near import RowFacts
 from components.data.duplicates.sketches import sketch
 from components.data.settings import Prepare
 from components.data.tables.records import DOCUMENTS, EXAMPLES, SPLITS, all_texts, split_of, split_text

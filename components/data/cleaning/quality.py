@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.language_tag import primary
-from components.data.cleaning.measures import MEASURES
+from components.data.cleaning.measures import MEASURES, Text
 from components.data.cleaning.normalise import normalise
-from components.data.cleaning.text import Text
 from components.data.settings import (
     OTHER,
     WITHOUT_SPACES,

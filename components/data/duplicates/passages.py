@@ -77,8 +77,11 @@ class Passages:
         """The items of which a text with a share of the n-grams may be among those whose `beginnings` are given."""
         hits = begins[self._begin_filter.passes((begins >> np.uint32(32 - _FILTER)).astype(np.int64))]
         distinct, of_gram = self._distinct_begins
-        present = np.isin(distinct, hits)[of_gram]
-        counts = np.bincount(self.items[present], minlength=len(self.totals))
+        places = np.searchsorted(distinct, hits)
+        places = places[distinct[np.minimum(places, len(distinct) - 1)] == hits]
+        is_there = np.zeros(len(distinct), np.bool_)
+        is_there[places] = True
+        counts = np.bincount(self.items[is_there[of_gram]], minlength=len(self.totals))
         return np.flatnonzero((counts >= least * self.totals) & (self.totals > 0))
 
     @cached_property

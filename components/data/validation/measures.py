@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from components.core.errors import BadData
-from components.data.duplicates.decide import straddling
-from components.data.duplicates.near import Collection
+from components.data.duplicates.near import Collection, straddling
 from components.data.duplicates.sketches import sketch
 from components.data.privacy.masking import mask
 from components.data.settings import Duplicates, OwnRule

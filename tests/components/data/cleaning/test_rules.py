@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from components.core import params
 from components.core.errors import BadSettings
-from components.data.cleaning.measures import MEASURES
+from components.data.cleaning.measures import MEASURES, Text
 from components.data.cleaning.quality import DROPS, Rules, broken_rule, shortened
 from components.data.cleaning.rows import clean_documents
-from components.data.cleaning.text import Text
 from components.data.settings import Prepare, QualityRules
 from components.data.tables.records import DOCUMENTS
 from tests.components.support.preparing import SETTINGS

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.data.duplicates.decide import clusters, near_copies, straddling
-from components.data.duplicates.near import COMPARISONS, Collection, Texts
+from components.data.duplicates.near import COMPARISONS, Collection, Texts, clusters, near_copies, straddling
 from components.data.duplicates.sketches import RECALL, bands, sketch
 from components.data.settings import Duplicates
 
