@@ -43,6 +43,7 @@ def add(
     columns: Annotated[str | None, typer.Option(help="Names of columns that have none, such as label,text.")] = None,
     format: Annotated[str | None, typer.Option(help="Of the files, where their endings do not say.")] = None,  # noqa: A002
     split: Annotated[str, typer.Option(help="Of a dataset of the hub.")] = "train",
+    storage: Annotated[str | None, typer.Option(help="Of an address: endpoint_url=URL,profile=NAME.")] = None,
     labels: Pairs = None,
     recipe: Annotated[str | None, typer.Option(help="The recipe that learns the task too.")] = None,
     share: Annotated[float, typer.Option(help="Of the task in that recipe's mixture.", min=0.001)] = 1.0,
@@ -53,9 +54,9 @@ def add(
     from components.tasks import catalog as tasks
 
     name = name or _name(location)
-    where = _location(location, _listed(columns), format, split)
+    where = _location(location, _listed(columns), format, split, _pairs(storage, "--storage"))
     rows, found = _recognised(name, where)
-    new = entries.NewSource(name, task or name, license, tuple(language or ["en"]), where, _pairs(labels))
+    new = entries.NewSource(name, task or name, license, tuple(language or ["en"]), where, _pairs(labels, "--labels"))
     entry = entries.source_entry(new, found)
     records = _records(entry)
     figures = survey.survey(records)
@@ -144,24 +145,30 @@ def _name(location: str) -> str:
     return name
 
 
-def _location(location: str, columns: list[str] | None, format: str | None, split: str) -> dict[str, Any]:  # noqa: A002
+def _location(
+    location: str,
+    columns: list[str] | None,
+    format: str | None,  # noqa: A002, the option's name
+    split: str,
+    storage: dict[str, str],
+) -> dict[str, Any]:
     """The keys of a source that say where its rows are."""
     if location.startswith("hub:"):
         dataset, _, revision = location.removeprefix("hub:").partition("@")
         if not revision:
             raise BadSettings(f"{location} names no commit: pin it as hub:{dataset}@REVISION")
         return {"kind": "hub", "dataset": dataset, "revision": revision, "split": split}
-    optional = {"columns": columns, "format": format}
-    files: dict[str, Any] = {"kind": "files", "files": [_file(location)]}
+    optional = {"columns": columns, "format": format, "storage_options": storage or None}
+    files: dict[str, Any] = {"kind": "files", "files": [_file(location, storage)]}
     return files | {key: value for key, value in optional.items() if value is not None}
 
 
-def _file(location: str) -> dict[str, str]:
+def _file(location: str, storage: dict[str, str]) -> dict[str, str]:
     """A path, a pattern for a folder, or an address with what pins it."""
     from components.data.sources import remote
 
     if "://" in location:
-        return {"path": location, **remote.pin(location, "lmforge data add")}
+        return {"path": location, **remote.pin(location, storage, "lmforge data add")}
     return {"path": f"{location.rstrip('/')}/**/*.*" if Path(location).is_dir() else location}
 
 
@@ -314,9 +321,9 @@ def _listed(names: str | None) -> list[str] | None:
     return names.split(",") if names is not None else None
 
 
-def _pairs(text: str | None) -> dict[str, str]:
+def _pairs(text: str | None, option: str) -> dict[str, str]:
     """`0=negative,1=positive` as a mapping."""
     pairs = [pair.partition("=") for pair in (text or "").split(",") if pair]
     if any(not equals for _, equals, _ in pairs):
-        raise BadSettings(f"--labels {text}: write them as 0=negative,1=positive")
-    return {number.strip(): name.strip() for number, _, name in pairs}
+        raise BadSettings(f"{option} {text}: write it as NAME=VALUE,NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -213,7 +213,7 @@ def push() -> bool:
             return False
         try:
             repo.push(run_cache=True)
-        except (DvcException, OSError) as error:
+        except Exception as error:  # the client of each store has errors of its own
             remote = repo.config["core"]["remote"]
             raise TryAgain(f"the DVC remote {remote} takes nothing: {_one_line(error)}") from error
         return True

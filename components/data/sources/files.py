@@ -49,6 +49,7 @@ class FilesSource(Source, Columns, ReadOptions):
     kind: Literal["files"]
     files: Annotated[tuple[Pattern, ...], Len(1)]
     members: str | None = None  # a shell pattern of what is read of archives; else all whose ending is known
+    storage_options: remote.StorageOptions | None = None  # of addresses: what fsspec hands to their file system
 
     @property
     def origin(self) -> str:
@@ -110,7 +111,7 @@ class FilesSource(Source, Columns, ReadOptions):
     def _fetched(self, pattern: Pattern, listed: Mapping[str, str]) -> list[Path]:
         """The files of a pattern that are to be read: those listed, or pinned."""
         if pattern.is_address:
-            return [remote.fetch(pattern.path, pattern.sha256, pattern.etag, self.where)]
+            return [remote.fetch(pattern.path, pattern.sha256, pattern.etag, self.storage_options, self.where)]
         paths = [path for path in self._find(pattern) if pattern.sha256 or str(path) in listed]
         _check_pin(paths, pattern.sha256, self.where)
         return paths

@@ -107,7 +107,7 @@ def test_nothing_is_written_without_consent(project: Path) -> None:
             "reviews.tsv, row 1: 2 fields, where the columns are 3",
         ),
         (("reviews.tsv", "--columns", "label,text", "--recipe", "asistant"), "did you mean `assistant`"),
-        (("reviews.tsv", "--columns", "label,text", "--labels", "good"), "write them as 0=negative,1=positive"),
+        (("reviews.tsv", "--columns", "label,text", "--labels", "good"), "--labels good: write it as NAME=VALUE"),
         (("reviews.tsv", "--columns", "label,text", "--name", "wikipedia"), "two sources have the name `wikipedia`"),
         (("hub:owner/name",), "pin it as hub:owner/name@REVISION"),
         (("odd.jsonl",), "fit no known form"),
