@@ -86,6 +86,11 @@ def autocast(device: torch.device, dtype: torch.dtype | None = None) -> torch.au
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
+def mkl_is_fast() -> bool:
+    """Whether the library that PyTorch multiplies fp32 with by default is made for this processor."""
+    return torch.backends.mkl.is_available() and "Intel" in str(torch.cpu.get_capabilities().get("cpu_name"))  # type: ignore[no-untyped-call]
+
+
 def _instructions() -> frozenset[str]:
     found = {name for name, has in torch.cpu.get_capabilities().items() if has is True}
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _ONEDNN_WITHOUT_BF16:

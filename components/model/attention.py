@@ -34,15 +34,24 @@ def attention(
     if q_BHTD.device.type == "cpu" and q_BHTD.requires_grad:
         return _with_gradients(q_BHTD, k_BKSD, v_BKSD, mask, causal, scale)
     several = q_BHTD.shape[2] > 1  # a single token sees the whole cache
+    if not several:
+        return _of_one_token(q_BHTD, k_BKSD, v_BKSD, mask, scale)
     return F.scaled_dot_product_attention(
         q_BHTD,
         k_BKSD,
         v_BKSD,
         attn_mask=mask,
-        is_causal=causal and mask is None and several,
+        is_causal=causal and mask is None,
         scale=scale,
         enable_gqa=True,
     )
+
+
+def _of_one_token(q_BH1D: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
+    """Attention with the heads of a group in place of tokens, so that their keys and values are read once."""
+    B, H, _, D = q_BH1D.shape
+    grouped = q_BH1D.reshape(B, k_BKSD.shape[1], -1, D)
+    return F.scaled_dot_product_attention(grouped, k_BKSD, v_BKSD, attn_mask=mask, scale=scale).view(B, H, 1, D)
 
 
 def _soft_capped(

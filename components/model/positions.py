@@ -10,7 +10,7 @@ from components.model import rope
 from components.model.config import ModelConfig
 
 Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines that rotate queries and keys, each [B or 1, 1, T, D]."""
+"""Cosines and sines that rotate queries and keys, each [B or 1, 1, T, D]; the first half of the sines is negative."""
 
 
 class RotaryEmbedding(nn.Module):
@@ -32,7 +32,7 @@ class RotaryEmbedding(nn.Module):
         still = (len(places), (config.head_dim - rotated) // 2)  # pairs of dimensions that do not turn
         cos, sin = torch.cat((cos, cos.new_ones(still)), 1), torch.cat((sin, sin.new_zeros(still)), 1)
         self.register_buffer("cos", cos.float().repeat(1, 2), persistent=False)  # [T, D]
-        self.register_buffer("sin", sin.float().repeat(1, 2), persistent=False)
+        self.register_buffer("sin", torch.cat((-sin, sin), 1).float(), persistent=False)
 
     def forward(self, length: int, positions_BT: Tensor | None) -> Rotation:
         """The rotation of a row of tokens, by default at positions from 0 on."""
@@ -45,7 +45,7 @@ def rotate(x_BHTD: Tensor, rotation: Rotation) -> Tensor:
     """Queries or keys rotated by their positions."""
     cos, sin = rotation
     left, right = x_BHTD.chunk(2, dim=-1)
-    return x_BHTD * cos + torch.cat((-right, left), dim=-1) * sin
+    return x_BHTD * cos + torch.cat((right, left), dim=-1) * sin
 
 
 class SinusoidalEmbedding(nn.Module):

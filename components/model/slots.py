@@ -67,14 +67,16 @@ class _SlotCache(KeyValueCache):
 
     aim: _Aim
 
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__(keys, values)
+        self._rows = keys.flatten(0, 1), values.flatten(0, 1)
+
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add the keys and values [B, K, T, D] of new tokens; returns those of the rows, [B, K, S, D]."""
-        return self._written(self.keys, keys), self._written(self.values, values)
-
-    def _written(self, kept: Tensor, new: Tensor) -> Tensor:
-        rows = new.transpose(1, 2).reshape(-1, *kept.shape[2:])
-        kept.flatten(0, 1).index_copy_(0, self.aim.places, rows.to(kept.dtype))
-        return kept[self.aim.slots, : self.aim.length].transpose(1, 2).to(new.dtype)
+        slots, places, length = self.aim.slots, self.aim.places, self.aim.length
+        for rows, new in zip(self._rows, (keys, values), strict=True):
+            rows.index_copy_(0, places, new.transpose(1, 2).reshape(-1, *rows.shape[1:]))
+        return self.keys[slots, :length].transpose(1, 2), self.values[slots, :length].transpose(1, 2)
 
 
 class Slots:
@@ -108,8 +110,8 @@ class Slots:
         length = min(max(part.begin for part in parts) + longest, self._window)
         # One row is seen where it lies; several are gathered.
         slots = slice(parts[0].slot, parts[0].slot + 1) if len(parts) == 1 else slots_B
-        hidden_BTC = self._hidden(slots, slots_B, tokens_BT, places_BT, length)
-        return self._logits(hidden_BTC[torch.arange(len(parts), device=device), lasts_B])
+        wanted_B = lasts_B + longest * torch.arange(len(parts), device=device)
+        return self._logits(self._hidden(slots, slots_B, tokens_BT, places_BT, length, wanted_B))
 
     def advance(self, tokens: Sequence[int], places: Sequence[int]) -> Tensor:
         numbers = torch.tensor([tokens, places], device=self._tokens.device)
@@ -140,17 +142,26 @@ class Slots:
         return soft_cap(self._model.head(hidden_BC), self._model.config.logit_soft_cap)
 
     def _hidden(
-        self, slots: slice | Tensor, slots_B: Tensor, tokens_BT: Tensor, places_BT: Tensor, length: int
+        self,
+        slots: slice | Tensor,
+        slots_B: Tensor,
+        tokens_BT: Tensor,
+        places_BT: Tensor,
+        length: int,
+        wanted_N: Tensor | None = None,
     ) -> Tensor:
-        """What the decoder makes of new tokens in these slots, [B, T, C]; the longest text then has this length."""
+        """The hidden states of new tokens in these slots, [B, T, C], or [N, C] of those that are wanted.
+
+        The longest text then has this length.
+        """
         model = self._model
         aim = _Aim(slots, (places_BT + slots_B[:, None] * self._window).flatten(), length)
         for layer in self._cache:
             layer.own.aim = aim  # type: ignore[attr-defined]
         x_BTC = model.embed(tokens_BT, places_BT, self._previous(slots, places_BT))
         assert model.decoder is not None
-        hidden_BTC: Tensor = model.decoder(x_BTC, self._contexts(places_BT, length), self._cache)
-        return hidden_BTC
+        hidden: Tensor = model.decoder(x_BTC, self._contexts(places_BT, length), self._cache, wanted_N)
+        return hidden
 
     def _previous(self, slots: slice | Tensor, places_BT: Tensor) -> Tensor | None:
         """The tokens in front of the new ones, as many as n-grams reach back, [B, P]."""
@@ -162,14 +173,16 @@ class Slots:
     def _contexts(self, places_BT: Tensor, length: int) -> dict[LayerKind, Context]:
         model, window = self._model, self._model.config.traits.sliding_window
         keys_S, queries_BT1 = self._places[:length], places_BT[:, :, None]
-        seen_B1TS = (keys_S <= queries_BT1)[:, None]
+        # A single token sees all that was read.
+        seen_B1TS = (keys_S <= queries_BT1)[:, None] if places_BT.numel() > 1 else None
         contexts = {}
         for kind in dict.fromkeys(model.config.layer_kinds):
             rotary = model.sliding_rotary if kind.sliding else model.rotary
             rotation = rotary(places_BT.shape[1], places_BT) if kind.rotated else None
             mask = seen_B1TS
             if kind.sliding and window is not None and length > window:
-                mask = mask & (keys_S > queries_BT1 - window)[:, None]
+                near_B1TS = (keys_S > queries_BT1 - window)[:, None]
+                mask = near_B1TS if mask is None else mask & near_B1TS
             contexts[kind] = Context(rotation, mask, None, None)
         return contexts
 
