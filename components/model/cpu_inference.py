@@ -13,8 +13,9 @@ from torch import Tensor, nn, ops
 from components.model import arithmetic
 from components.model.attention import attention
 from components.model.config import ModelConfig
+from components.model.decode_state import LayerCache
 from components.model.interface import LanguageModel
-from components.model.layers import GATES, Block, Context, LayerCache
+from components.model.layers import GATES, Block, Context
 from components.model.positions import rotate
 from components.model.transformer import Transformer
 

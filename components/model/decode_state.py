@@ -1,4 +1,7 @@
-"""The state of our Transformer while it generates: the keys and values of the tokens that it has read."""
+"""The state of our Transformer while it generates: the keys and values of the tokens that it has read.
+
+Names end with shapes: B batch, T time, S keys, P previous tokens, V vocabulary, K key and value heads, D head size.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +10,53 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from components.model.layers import KeyValueCache, LayerCache
+from components.model.config import ModelConfig
 
 if TYPE_CHECKING:
     from components.model.transformer import Transformer
+
+
+@dataclass
+class KeyValueCache:
+    """Keys and values of the tokens that a layer has seen, each [B, K, S, D] with room for S."""
+
+    keys: Tensor
+    values: Tensor
+    length: int = 0
+
+    @classmethod
+    def empty(cls, config: ModelConfig, batch: int, room: int, like: Tensor) -> "KeyValueCache":
+        """An empty cache, of the type and on the device of `like`."""
+        shape = (batch, config.num_kv_heads, room, config.head_dim)
+        return cls(like.new_zeros(shape), like.new_zeros(shape))
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values [B, K, T, D] of new tokens; returns all so far."""
+        end = self.length + keys.shape[2]
+        self.keys[:, :, self.length : end] = keys
+        self.values[:, :, self.length : end] = values
+        self.length = end
+        return self.read(keys.dtype)
+
+    def read(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """All keys and values so far."""
+        return self.keys[:, :, : self.length].to(dtype), self.values[:, :, : self.length].to(dtype)
+
+    def select(self, rows: Tensor) -> "KeyValueCache":
+        """The cache of the rows with these numbers, which may repeat."""
+        return KeyValueCache(self.keys[rows], self.values[rows], self.length)
+
+
+@dataclass
+class LayerCache:
+    """The state of one decoder block during generation: its own tokens, and the memory that it has read."""
+
+    own: KeyValueCache
+    memory: KeyValueCache | None
+
+    def select(self, rows: Tensor) -> "LayerCache":
+        """The cache of the rows with these numbers, which may repeat."""
+        return LayerCache(self.own.select(rows), self.memory.select(rows) if self.memory else None)
 
 
 @dataclass

@@ -4,7 +4,6 @@ Names end with shapes: B batch, T time, S keys, C hidden size, H query heads, K 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from components.model.attention import attention
 from components.model.config import ModelConfig
+from components.model.decode_state import KeyValueCache, LayerCache
 from components.model.positions import Rotation, rotate
 
 
@@ -24,37 +24,6 @@ class Context(NamedTuple):
     mask: Tensor | None  # [B, 1, T, S]; None: all keys, and in a decoder those up to the query
     memory_BSC: Tensor | None  # the output of the encoder for the source
     memory_mask: Tensor | None  # [B, 1, T or 1, S]
-
-
-@dataclass
-class KeyValueCache:
-    """Keys and values of the tokens that a layer has seen, each [B, K, S, D] with room for S."""
-
-    keys: Tensor
-    values: Tensor
-    length: int = 0
-
-    @classmethod
-    def empty(cls, config: ModelConfig, batch: int, room: int, like: Tensor) -> "KeyValueCache":
-        """An empty cache, of the type and on the device of `like`."""
-        shape = (batch, config.num_kv_heads, room, config.head_dim)
-        return cls(like.new_zeros(shape), like.new_zeros(shape))
-
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values [B, K, T, D] of new tokens; returns all so far."""
-        end = self.length + keys.shape[2]
-        self.keys[:, :, self.length : end] = keys
-        self.values[:, :, self.length : end] = values
-        self.length = end
-        return self.read(keys.dtype)
-
-    def read(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """All keys and values so far."""
-        return self.keys[:, :, : self.length].to(dtype), self.values[:, :, : self.length].to(dtype)
-
-    def select(self, rows: Tensor) -> "KeyValueCache":
-        """The cache of the rows with these numbers, which may repeat."""
-        return KeyValueCache(self.keys[rows], self.values[rows], self.length)
 
 
 def norm(config: ModelConfig, size: int) -> nn.Module:
@@ -163,18 +132,6 @@ class MLP(nn.Module):
             gate, up = x.chunk(2, dim=-1)
             return self.gate(gate) * up
         return F.gelu(x) if self.activation == "gelu" else F.relu(x)
-
-
-@dataclass
-class LayerCache:
-    """The state of one decoder block during generation: its own tokens, and the memory that it has read."""
-
-    own: KeyValueCache
-    memory: KeyValueCache | None
-
-    def select(self, rows: Tensor) -> "LayerCache":
-        """The cache of the rows with these numbers, which may repeat."""
-        return LayerCache(self.own.select(rows), self.memory.select(rows) if self.memory else None)
 
 
 class Block(nn.Module):

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from components.model.config import LayerKind
+from components.model.decode_state import KeyValueCache, LayerCache
 from components.model.interface import GenerationState, LanguageModel
-from components.model.layers import Context, KeyValueCache, LayerCache
+from components.model.layers import Context
 from components.model.loss import soft_cap
 from components.model.prefixes import BLOCK, Prefixes
 from components.model.transformer import Transformer

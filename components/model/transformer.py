@@ -16,9 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from components.core.errors import BadSettings
 from components.model.config import LayerKind, ModelConfig
-from components.model.decode_state import DecodeState
+from components.model.decode_state import DecodeState, LayerCache
 from components.model.interface import BlockShape, LanguageModel, training_flops
-from components.model.layers import Block, Context, LayerCache, norm
+from components.model.layers import Block, Context, norm
 from components.model.loss import IGNORED, cross_entropy, soft_cap, with_targets
 from components.model.masks import PADDING_SEGMENT, not_padding, same_segment, within_window
 from components.model.ngrams import NgramEmbedding

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from components.core.errors import BadData, BadSettings, StageError, reporting_full_disk
-from flows.cli import checkpoint, data, export, lineage, production, serve, start, tokenizer
+from flows.cli import chat, checkpoint, data, export, lineage, production, serve, start, tokenizer
 from flows.processes import environment
 
 app = typer.Typer(
@@ -222,24 +222,7 @@ app.command()(start.start)
 app.command()(export.export)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(checkpoint.checkpoint, name="checkpoint")
-
-
-@app.command()
-def chat(
-    prompt: Annotated[str | None, typer.Argument(help="Answer this, and exit.")] = None,
-    version: Annotated[str, typer.Option(help="Alias or number of the version to talk to.")] = "champion",
-    recipe: Recipe = None,
-    stop: Annotated[list[str] | None, typer.Option(help="A text that ends an answer; may be given again.")] = None,
-) -> None:
-    """Talk to the champion."""
-    from components.core.recipe import model_name
-    from components.registry import store
-    from components.serving import chat as serving
-    from flows import recipes
-
-    serving.chat(store.fetch(model_name(recipes.one(recipe)), version), prompt, stop or ())
-
-
+app.command()(chat.chat)
 app.command()(serve.serve)
 app.command()(serve.serve_key)
 app.add_typer(production.app)

@@ -1,6 +1,5 @@
-"""A tiny model and its package, made once for the tests of a worker."""
+"""Folders, tokenizers, stores and tables, made once for the tests of a worker."""
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,57 +51,6 @@ def mlflow_store(migrated_store: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The store, as the one that runs and models go to."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", migrated_store)
     return migrated_store
-
-
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as fine-tuning leaves it."""
-    return tiny.make_model(tmp_path_factory.mktemp("models") / "tiny", seed=0)
-
-
-@pytest.fixture(scope="session")
-def tiny_models(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> dict[str, Path]:
-    """A model folder of each kind."""
-    folder = tmp_path_factory.mktemp("kinds")
-    others = [kind for kind in tiny.KINDS if kind != "decoder"]
-    return {"decoder": tiny_model} | {kind: tiny.make_model(folder / kind, seed=0, kind=kind) for kind in others}
-
-
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared data."""
-    return tiny.make_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="session")
-def packages(
-    tmp_path_factory: pytest.TempPathFactory, tiny_models: dict[str, Path], tiny_data: Path
-) -> dict[str, Path]:
-    """A package of each kind of model that answers."""
-    root = tmp_path_factory.mktemp("packages")
-    made = {}
-    for kind in ("labels", "encoder_decoder", "original", "adapter"):
-        reports = root / f"{kind}-reports"
-        reports.mkdir()
-        (reports / "scores.json").write_text(json.dumps(tiny.scores(kind=kind)))
-        made[kind] = tiny.make_package(root / kind, tiny_models[kind], reports, tiny_data)
-    return made
-
-
-@pytest.fixture(scope="session")
-def tiny_reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An evaluation folder's scores."""
-    folder = tmp_path_factory.mktemp("reports")
-    (folder / "scores.json").write_text(json.dumps(tiny.scores(), sort_keys=True))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_package(
-    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_reports: Path, tiny_data: Path
-) -> Path:
-    """The package of the tiny model."""
-    return tiny.make_package(tmp_path_factory.mktemp("package") / "assistant", tiny_model, tiny_reports, tiny_data)
 
 
 @pytest.fixture(scope="session")

@@ -6,37 +6,37 @@ import sys
 import pytest
 
 from components.core.errors import BadData, BadSettings
-from components.serving.chat import chat, load
+from flows.cli.chat import converse, load
 
 
 def test_one_prompt_gets_one_answer(tiny_package, capsys):
-    chat(tiny_package, "The quick brown fox")
+    converse(tiny_package, "The quick brown fox")
     first = capsys.readouterr().out
-    chat(tiny_package, "The quick brown fox")
+    converse(tiny_package, "The quick brown fox")
     assert capsys.readouterr().out == first  # the temperature of the package is 0
     assert first.endswith("\n")
 
 
 def test_a_text_ends_the_answer(tiny_package, capsys):
-    chat(tiny_package, "The quick brown fox")
+    converse(tiny_package, "The quick brown fox")
     whole = capsys.readouterr().out.removesuffix("\n")
     stop = whole[len(whole) // 2 :][:2]
-    chat(tiny_package, "The quick brown fox", stop=[stop])
+    converse(tiny_package, "The quick brown fox", stop=[stop])
     assert capsys.readouterr().out == whole[: whole.index(stop)] + "\n"
 
 
 @pytest.mark.parametrize("ending", ["", "/quit\nunheard\n"], ids=["end of input", "/quit"])
 def test_a_conversation_ends(tiny_package, monkeypatch, capsys, ending):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"Hello\n\n{'long ' * 90}\n" + ending))
-    chat(tiny_package, None)
+    converse(tiny_package, None)
     assert capsys.readouterr().out.count("> ") >= 4
 
 
 @pytest.mark.parametrize("kind", ["labels", "encoder_decoder", "original"])
 def test_every_architecture_answers(kind, packages, capsys):
-    chat(packages[kind], "The quick brown fox")
+    converse(packages[kind], "The quick brown fox")
     first = capsys.readouterr().out
-    chat(packages[kind], "The quick brown fox")
+    converse(packages[kind], "The quick brown fox")
     assert capsys.readouterr().out == first
     assert kind != "labels" or first.strip()
 
@@ -50,14 +50,14 @@ def test_an_encoder_answers_the_last_message_alone(packages):
 
 def test_thousands_of_blank_lines_say_nothing(tiny_package, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n" * 3000))
-    chat(tiny_package, None)
+    converse(tiny_package, None)
     assert capsys.readouterr().out.count("> ") == 3001
 
 
 def test_a_message_that_cannot_be_read_is_passed_over(tiny_package, monkeypatch, capsys):
     lines = io.BytesIO(b"\xff\n" + b"long " * 500 + b"\nHello\n")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(lines, encoding="utf-8"))
-    chat(tiny_package, None)
+    converse(tiny_package, None)
     said, refused = capsys.readouterr()
     assert said.count("> ") == 4
     not_unicode, too_long = refused.splitlines()
@@ -67,6 +67,6 @@ def test_a_message_that_cannot_be_read_is_passed_over(tiny_package, monkeypatch,
 
 def test_a_single_prompt_that_cannot_be_read_is_an_error(tiny_package):
     with pytest.raises(BadData, match="and at most 88 fit: shorten it"):
-        chat(tiny_package, "long " * 500)
+        converse(tiny_package, "long " * 500)
     with pytest.raises(BadSettings, match="it should be of length 1 or more"):
-        chat(tiny_package, "Hello", stop=[""])
+        converse(tiny_package, "Hello", stop=[""])
