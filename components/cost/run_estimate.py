@@ -15,7 +15,7 @@ from components.training.settings import Finetune
 
 START = 8.0  # seconds until a training run takes its first step: imports and data
 COMPILATION = 15.0  # seconds more where the model is compiled
-EVALUATION = 12.0  # seconds of an evaluation without the model's share: imports, baselines, intervals
+EVALUATION = 30.0  # seconds of an evaluation without the model's share: imports, baselines, intervals
 
 
 def expect(settings: Mapping[str, Any], sizes: Mapping[str, Size]) -> RunEstimate:
