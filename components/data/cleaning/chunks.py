@@ -120,7 +120,9 @@ def tallies(chunk: pa.RecordBatch) -> tuple[Tally, Tally]:
 def _tally(batch: pa.RecordBatch, kinds: pa.Field) -> Tally:
     tally: Tally = {}
     for source, found in zip(batch["source"].to_pylist(), batch[kinds.name].to_pylist(), strict=True):
-        tally.setdefault(source, Counter()).update(dict(found))
+        kinds_of_source = tally.setdefault(source, Counter())
+        for kind, count in found:
+            kinds_of_source[kind] += count
     return tally
 
 
