@@ -1,4 +1,7 @@
-"""Tags of languages (BCP 47), such as `zh-Hant`."""
+"""Tags of languages (BCP 47), such as `zh-Hant`.
+
+docs/decisions.md, "Scripts are one language where settings count languages"
+"""
 
 
 def primary(tag: str) -> str:
