@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from ruamel.yaml import YAML
 
+from components.data.cleaning import chunks
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("components", "flows")
 
@@ -146,6 +148,13 @@ def test_rooms_do_not_import_each_other_in_a_circle() -> None:
 
 def _room(module: str) -> str:
     return ".".join(module.split(".")[:2])
+
+
+def test_clean_rows_are_kept_under_all_code_that_makes_them() -> None:
+    """Of `core` only what tells errors, reads settings and writes files may be missing."""
+    of_room = [MODULES[name].relative_to(ROOT / "components") for name in closure(chunks.__name__) - {"components"}]
+    others = [path for path in of_room if not any(path.is_relative_to(code) for code in chunks.CODE)]
+    assert {path.name for path in others} <= {"__init__.py", "errors.py", "files.py", "params.py"}
 
 
 def test_decisions_that_the_code_cites_are_there() -> None:
