@@ -87,17 +87,17 @@ def judge(
     current data and the settings `evaluation`. `missing` lists the gaps in the challenger's lineage, `spread` is how
     much the seed alone changes the result of a training run.
     """
-    ours = Scored.read(reports)
+    scored = Scored.read(reports)
     found = [
-        *rules.floors(ours.scores, ours.losses, settings),
-        *rules.safe(ours.scores, settings),
+        *rules.floors(scored.scores, scored.losses, settings),
+        *rules.safe(scored.scores, settings),
         rules.traceable(missing, settings),
-        *(_compared(ours, challenger, champion, spread, settings, evaluation) if champion else ()),
+        *(_compared(scored, challenger, champion, spread, settings, evaluation) if champion else ()),
     ]
     evidence = Evidence(
         challenger=_named(challenger),
         champion=_named(champion) if champion else None,
-        data=_digests(ours, reports),
+        data=_digests(scored, reports),
         gate=asdict(settings),
         evaluation=asdict(evaluation),
         seeds={"spread": spread.note, "bits_per_byte": list(spread.bits_per_byte)},
@@ -111,7 +111,7 @@ def judge(
 
 
 def _compared(
-    ours: Scored, challenger: Candidate, champion: Candidate, spread: Spread, settings: Gate, evaluation: Evaluate
+    scored: Scored, challenger: Candidate, champion: Candidate, spread: Spread, settings: Gate, evaluation: Evaluate
 ) -> Iterator[Rule]:
     """The rules about gains, losses and cost."""
     from components.evaluation.evaluation import evaluate
@@ -121,9 +121,9 @@ def _compared(
     except OLD as error:
         yield rules.not_scored(f"{type(error).__name__}, {error}")
         return
-    theirs = evaluate(champion.package, evaluation, "champion")
-    losses, predictions = (ours.losses, theirs.losses), (ours.predictions, theirs.predictions)
-    if ours.scores["architecture"] == theirs.scores["architecture"] and all(map(len, losses)):
+    of_champion = evaluate(champion.package, evaluation, "champion")
+    losses, predictions = (scored.losses, of_champion.losses), (scored.predictions, of_champion.predictions)
+    if scored.scores["architecture"] == of_champion.scores["architecture"] and all(map(len, losses)):
         yield from rules.fewer_bits(*losses, spread, settings)
         yield from rules.no_loss(losses, predictions, settings)
     else:
@@ -148,11 +148,11 @@ def _named(model: Contender) -> Contender:
     return Contender(model.name, model.digest)
 
 
-def _digests(ours: Scored, reports: Path) -> dict[str, str]:
+def _digests(scored: Scored, reports: Path) -> dict[str, str]:
     """Digests of what was compared: the rows of the test split that counted, and the challenger's evaluation files."""
     rows = {
-        "test documents": ours.losses.select(["document", "bytes"]).sort_by("document"),
-        "test examples": ours.predictions.select(["task", "example", "target"]).sort_by(
+        "test documents": scored.losses.select(["document", "bytes"]).sort_by("document"),
+        "test examples": scored.predictions.select(["task", "example", "target"]).sort_by(
             [("task", "ascending"), ("example", "ascending")]
         ),
     }

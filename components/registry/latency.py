@@ -24,11 +24,11 @@ WRITTEN = 8  # tokens of an answer
 class Latency:
     """Milliseconds per token and bytes of the weights; the slowdown is None between models that are not comparable."""
 
-    slowdown: Interval | None  # ours over theirs
-    ours_ms: float
-    theirs_ms: float
-    ours_bytes: int
-    theirs_bytes: int
+    slowdown: Interval | None  # challenger over champion
+    challenger_ms: float
+    champion_ms: float
+    challenger_bytes: int
+    champion_bytes: int
 
 
 def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
@@ -44,8 +44,8 @@ def measure(challenger: Path, champion: Path, confidence: float) -> Latency:
     read = min(READ, *(model.config.max_sequence_length - WRITTEN for model in models))
     turns = [_turn(pack(model), read) for model in models]
     rounds = [(_milliseconds(turns[0]), _milliseconds(turns[1])) for _ in range(ROUNDS + 1)][1:]  # one to warm up
-    slowdown = median_interval([ours / theirs for ours, theirs in rounds], confidence=confidence)
-    return Latency(slowdown, median(ours for ours, _ in rounds), median(theirs for _, theirs in rounds), *sizes)
+    slowdown = median_interval([challenger / champion for challenger, champion in rounds], confidence=confidence)
+    return Latency(slowdown, *(median(of_model) for of_model in zip(*rounds, strict=True)), *sizes)
 
 
 def _turn(model: "LanguageModel", read: int) -> tuple[Callable[[], object], int]:

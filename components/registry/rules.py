@@ -39,11 +39,11 @@ def fewer_bits(challenger: pa.Table, champion: pa.Table, spread: Spread, setting
     The noise is that of the documents, and that of the seeds where their spread is known.
     docs/decisions.md, "A least gain beside the interval, not inside it"
     """
-    ours, theirs = paired(challenger, champion, "document")
+    challenger, champion = paired(challenger, champion, "document")
     name = "change in bits per byte"
-    if len(ours) < settings.min_documents:
-        return [_fails("gain", name, f"{_few(len(ours), 'documents', settings)} to compare models by")]
-    change = _bits_change(ours, theirs, settings, settings.confidence)
+    if len(challenger) < settings.min_documents:
+        return [_fails("gain", name, f"{_few(len(challenger), 'documents', settings)} to compare models by")]
+    change = _bits_change(challenger, champion, settings, settings.confidence)
     needs, least = "upper end below 0", f"figure at most {0 - settings.min_gain:.4g}"
     if spread.known:
         change = widened(change, spread.half_width(settings.confidence))
@@ -63,7 +63,7 @@ def better_answers(challenger: pa.Table, champion: pa.Table, settings: Gate) -> 
     names = tasks(challenger, champion)
     pairs = [scores(challenger, champion, task) for task in names]
     sizes = [weights(challenger, champion, task) for task in names]
-    groups = np.repeat(np.arange(len(names)), [len(ours) for ours, _ in pairs])
+    groups = np.repeat(np.arange(len(names)), [len(challenger) for challenger, _ in pairs])
     change = _answers_change(_joined(pairs), _joined(sizes), settings, settings.confidence, groups)
     return [_rule("gain", "change in score over all tasks", change, 0.0, "lower end above 0", holds=change.low > 0)]
 
@@ -95,14 +95,14 @@ def no_loss(
     """
     parts = _sliced(*losses) if losses else {}
     answers = {task: scores(*predictions, task) for task in tasks(*predictions)}
-    sizes = [len(ours) for ours, _ in [*parts.values(), *answers.values()]]
+    sizes = [len(challenger) for challenger, _ in [*parts.values(), *answers.values()]]
     asked = sum(size >= settings.min_documents for size in sizes)
     confidence = 1 - (1 - settings.confidence) / max(1, asked)
-    for name, (ours, theirs) in parts.items():
-        if len(ours) < settings.min_documents:
-            yield _not_judged("losses", f"change in {name}", _few(len(ours), "documents", settings))
+    for name, (challenger, champion) in parts.items():
+        if len(challenger) < settings.min_documents:
+            yield _not_judged("losses", f"change in {name}", _few(len(challenger), "documents", settings))
         else:
-            change = _bits_change(ours, theirs, settings, confidence)
+            change = _bits_change(challenger, champion, settings, confidence)
             needs = "lower end not above 0"
             yield _rule("losses", f"change in {name}", change, 0.0, needs, holds=change.low <= 0)
     for task, (right, before) in answers.items():
@@ -145,10 +145,10 @@ def affordable(cost: Latency, settings: Gate) -> Iterator[Rule]:
     if cost.slowdown is None:
         yield _not_judged("cost", name, "a model that writes and one that labels do not compare")
     else:
-        needs = f"lower end at most {limit:.4g} ({cost.ours_ms:.2f} ms after {cost.theirs_ms:.2f})"
+        needs = f"lower end at most {limit:.4g} ({cost.challenger_ms:.2f} ms after {cost.champion_ms:.2f})"
         yield _rule("cost", name, cost.slowdown, limit, needs, holds=cost.slowdown.low <= limit)
-    growth, limit = cost.ours_bytes / cost.theirs_bytes, settings.max_growth
-    needs = f"figure at most {limit:.4g} ({cost.ours_bytes / 1e6:.1f} MB after {cost.theirs_bytes / 1e6:.1f})"
+    growth, limit = cost.challenger_bytes / cost.champion_bytes, settings.max_growth
+    needs = f"figure at most {limit:.4g} ({cost.challenger_bytes / 1e6:.1f} MB after {cost.champion_bytes / 1e6:.1f})"
     figure = Interval(growth, growth, growth)
     yield _rule("cost", "ratio of bytes of the weights", figure, limit, needs, holds=growth <= limit)
 
@@ -188,14 +188,14 @@ def slices(losses: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield f"length above {high} bytes", losses.filter(size > high)
 
 
-def paired(ours: pa.Table, theirs: pa.Table, key: str) -> tuple[pa.Table, pa.Table]:
+def paired(challenger: pa.Table, champion: pa.Table, key: str) -> tuple[pa.Table, pa.Table]:
     """Both tables in the order of the key. Raises `BadData` when they do not have the same rows."""
-    ours, theirs = ours.sort_by(key), theirs.sort_by(key)
-    if not ours[key].equals(theirs[key]):
+    challenger, champion = challenger.sort_by(key), champion.sort_by(key)
+    if not challenger[key].equals(champion[key]):
         raise BadData(f"the two models were not scored on the same {key}s: bring the reports up to date (`dvc repro`)")
-    if "bytes" in ours.column_names and not ours["bytes"].equals(theirs["bytes"]):
+    if "bytes" in challenger.column_names and not challenger["bytes"].equals(champion["bytes"]):
         raise BadData("the two models read documents of different lengths: evaluate again (`dvc repro`)")
-    return ours, theirs
+    return challenger, champion
 
 
 def tasks(challenger: pa.Table, champion: pa.Table) -> list[str]:
@@ -214,24 +214,24 @@ def weights(challenger: pa.Table, champion: pa.Table, task: str) -> Pair:
 
 
 def _columns(challenger: pa.Table, champion: pa.Table, task: str, column: str) -> Pair:
-    ours, theirs = (table.filter(pc.field("task") == task) for table in (challenger, champion))
-    if not len(ours) or not len(theirs):
-        nothing = np.zeros(len(ours) + len(theirs))
-        return (_numbers(ours, column), nothing) if len(ours) else (nothing, _numbers(theirs, column))
-    ours, theirs = paired(ours, theirs, "example")
-    return _numbers(ours, column), _numbers(theirs, column)
+    challenger, champion = (table.filter(pc.field("task") == task) for table in (challenger, champion))
+    if not len(challenger) or not len(champion):
+        nothing = np.zeros(len(challenger) + len(champion))
+        return (_numbers(challenger, column), nothing) if len(challenger) else (nothing, _numbers(champion, column))
+    challenger, champion = paired(challenger, champion, "example")
+    return _numbers(challenger, column), _numbers(champion, column)
 
 
 def _sliced(challenger: pa.Table, champion: pa.Table) -> dict[str, tuple[pa.Table, pa.Table]]:
-    ours, theirs = paired(challenger, champion, "document")
-    before = dict(slices(theirs))
-    return {name: (part, before[name]) for name, part in slices(ours)}
+    challenger, champion = paired(challenger, champion, "document")
+    before = dict(slices(champion))
+    return {name: (part, before[name]) for name, part in slices(challenger)}
 
 
 def _joined(pairs: Sequence[Pair]) -> Pair:
     """The columns of several tasks, one behind the other."""
-    ours, theirs = zip(*pairs, strict=True)
-    return np.concatenate(ours), np.concatenate(theirs)
+    challenger, champion = zip(*pairs, strict=True)
+    return np.concatenate(challenger), np.concatenate(champion)
 
 
 def _answers_change(
@@ -240,23 +240,25 @@ def _answers_change(
     """The change in the score of a task, a mean by weights, or of several tasks, as groups."""
     if all((side == 1).all() or not side.any() for side in weights):  # alike; none of a model that was not asked
         return _change(*scores, settings, confidence)
-    ours, theirs = ((values * sizes, sizes) for values, sizes in zip(scores, weights, strict=True))
-    return paired_ratios(ours, theirs, groups, resamples=settings.resamples, seed=settings.seed, confidence=confidence)
+    challenger, champion = ((values * sizes, sizes) for values, sizes in zip(scores, weights, strict=True))
+    return paired_ratios(
+        challenger, champion, groups, resamples=settings.resamples, seed=settings.seed, confidence=confidence
+    )
 
 
-def _bits_change(ours: pa.Table, theirs: pa.Table, settings: Gate, confidence: float) -> Interval:
-    return _change(_bits(ours), _bits(theirs), settings, confidence, _numbers(ours, "bytes"))
+def _bits_change(challenger: pa.Table, champion: pa.Table, settings: Gate, confidence: float) -> Interval:
+    return _change(_bits(challenger), _bits(champion), settings, confidence, _numbers(challenger, "bytes"))
 
 
 def _change(
-    ours: NDArray[np.float64],
-    theirs: NDArray[np.float64],
+    challenger: NDArray[np.float64],
+    champion: NDArray[np.float64],
     settings: Gate,
     confidence: float,
     weights: NDArray[np.float64] | None = None,
 ) -> Interval:
     return paired_bootstrap(
-        ours, theirs, weights, resamples=settings.resamples, seed=settings.seed, confidence=confidence
+        challenger, champion, weights, resamples=settings.resamples, seed=settings.seed, confidence=confidence
     )
 
 

@@ -17,9 +17,9 @@ def test_a_model_beside_itself(tiny_models: dict[str, Path], kind: str) -> None:
     found = latency.measure(tiny_models[kind], tiny_models[kind], confidence=0.95)
     assert found.slowdown is not None
     assert 0 < found.slowdown.low <= found.slowdown.value <= found.slowdown.high < math.inf
-    assert found.ours_ms > 0
+    assert found.challenger_ms > 0
     weights = sum(file.stat().st_size for file in weight_files(tiny_models[kind]))
-    assert found.ours_bytes == found.theirs_bytes == weights > 100_000
+    assert found.challenger_bytes == found.champion_bytes == weights > 100_000
 
 
 def test_the_prompt_shrinks_with_the_window(tiny_models: dict[str, Path], tmp_path: Path) -> None:
