@@ -33,6 +33,7 @@ _CANDIDATE = re2.compile(
         ]
     )
 )
+MAX_PASSES = 8  # over a line, so that none takes quadratic time
 _NARROW = {code + 0xFEE0: code for code in map(ord, f"{string.ascii_letters}{string.digits}@.()[]+-_/")}
 _WIDE = re.compile(f"[{''.join(map(chr, _NARROW))}]")
 
@@ -61,6 +62,15 @@ def mask(text: str) -> MaskedText:
 
 
 def masked_line(line: str, counts: Counter[str]) -> str:
+    """The line with placeholders: masked again while that finds more, such as a number that ran into one now masked."""
+    for _ in range(MAX_PASSES):
+        before, line = line, _masked_once(line, counts)
+        if line == before:
+            break
+    return line
+
+
+def _masked_once(line: str, counts: Counter[str]) -> str:
     plain = line if line.isascii() else _plain(line)
     for finder in FINDERS:
         if spans := list(finder.spans(plain)):
