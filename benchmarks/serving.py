@@ -172,7 +172,8 @@ def transformers(folder: Path, *, most: int) -> Answer:
     from transformers import AutoModelForCausalLM
 
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    settings = {"max_new_tokens": WRITTEN, "min_new_tokens": WRITTEN, "do_sample": False}
+    model.generation_config.eos_token_id = None  # ours does not end at a token either, nor penalise repetition
+    settings = {"max_new_tokens": WRITTEN, "do_sample": False, "repetition_penalty": 1.0}
 
     def write(prompts: Sequence[Sequence[int]], at_first: Callable[[], None]) -> list[list[int]]:
         def seen(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # noqa: ARG001 (its callers give it)
