@@ -94,10 +94,10 @@ class FilesSource(Source, Columns, ReadOptions):
     def _files(self, listed: Mapping[str, str]) -> list[Named]:
         """The files to be read, in order."""
         found: dict[Path, str] = {}
-        known: dict[Path, Pattern] = {}
+        known: dict[str, Pattern] = {}
         for pattern in self.files:
             for path in self._fetched(pattern, listed):
-                before = known.setdefault(path.absolute(), pattern)
+                before = known.setdefault(str(path.absolute()), pattern)
                 if before is not pattern:
                     raise BadSettings(
                         f"{self.where}: {shown(str(path))} fits `{before.path}` and `{pattern.path}`, and would be "

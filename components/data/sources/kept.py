@@ -8,6 +8,7 @@ docs/decisions.md, "What was read is kept by its content"
 
 import hashlib
 import time
+from array import array
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 
 from components.core import code
@@ -164,7 +166,8 @@ class _Reader:
             path = folder / _rows_of(found)
             self._rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
             self.path = path
-            self.places = {row["portion"]: Extent(row["start"], row["end"]) for row in found.to_pylist()}
+            columns = (found[name].to_pylist() for name in FOUND.names)
+            self.places = {portion: Extent(start, end) for portion, start, end in zip(*columns, strict=True)}
 
     def batches(self, place: Extent) -> Iterator[pa.RecordBatch]:
         if place.end > place.start:
@@ -188,8 +191,8 @@ class _Writer:
         self._name = f"{uuid4().hex}.rows.arrow"
         self._rows = pa.ipc.new_file(folder / self._name, RECORDS)
         self._written = 0
-        self._noted = 0
-        self._places: list[Row] = []
+        self._portions: list[bytes] = []
+        self._ends = array("q")  # the rows of a portion end where those of the next begin
         self._before = before
 
     def __enter__(self) -> Self:
@@ -199,11 +202,14 @@ class _Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._rows.close()
-        places = [place for place in self._places if place["end"] <= self._written]
+        ends = np.array(self._ends, np.int64)
+        complete = int(np.searchsorted(ends, self._written, side="right"))
+        starts = np.r_[0, ends][:complete]
+        places = [pa.array(self._portions[:complete], pa.binary(32)), pa.array(starts), pa.array(ends[:complete])]
         part = self._folder / f"{self._name}.part"
         schema = FOUND.with_metadata({"rows": self._name})
         with pa.ipc.new_file(part, schema) as file:
-            file.write(pa.RecordBatch.from_pylist(places, schema))
+            file.write(pa.RecordBatch.from_arrays(places, schema=schema))
         part.replace(self._folder / PLACES)
         self._remove_others()
 
@@ -219,5 +225,5 @@ class _Writer:
         self._written += len(batch)
 
     def note(self, portion: bytes, rows: int) -> None:
-        self._places.append({"portion": portion, "start": self._noted, "end": self._noted + rows})
-        self._noted += rows
+        self._portions.append(portion)
+        self._ends.append((self._ends[-1] if self._ends else 0) + rows)
