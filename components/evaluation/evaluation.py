@@ -27,6 +27,10 @@ from components.tokenizer.tokenizer import Tokenizer
 PREPARED = Path("data/prepared")
 
 
+class NothingToScore(BadData):
+    """The test split has nothing that the model reads or was taught."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The results of an evaluation, in memory."""
@@ -57,7 +61,7 @@ def evaluate(
 
     The tasks are those that the model was trained on, or for a model before fine-tuning those of `definitions`.
     `train_ids` are the ids of the train examples that the model was trained on, if known. The baselines then also
-    learn from these alone, with all texts cut as the model reads them.
+    learn from these alone, with all texts cut as the model reads them. Raises `NothingToScore`.
     """
     model, tokenizer = hf.load(folder), Tokenizer.load(folder)
     documents = selection.documents(prepared / "documents/test", settings.max_bytes_per_source)
@@ -65,7 +69,7 @@ def evaluate(
     asked = tasks(folder, model, prepared, definitions)
     examples = _examples(prepared, asked, settings)
     if layout is None and not examples:
-        raise BadData(f"{prepared} has no document and no example in its test split that {name} could be scored by")
+        raise NothingToScore(f"{prepared} has nothing in its test split that {name} could be scored by")
     prompt_tokens = _prompt_tokens(folder, model, asked, tokenizer, settings)
     predictor = Predictor(model, tokenizer, prompt_tokens, settings.max_new_tokens, settings.repetition_penalty)
     # docs/decisions.md, "Evaluation in bf16"

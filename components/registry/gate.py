@@ -114,14 +114,21 @@ def _compared(
     scored: Scored, challenger: Candidate, champion: Candidate, spread: Spread, settings: Gate, evaluation: Evaluate
 ) -> Iterator[Rule]:
     """The rules about gains, losses and cost."""
-    from components.evaluation.evaluation import evaluate
+    from components.evaluation.evaluation import NothingToScore, evaluate
 
     try:
         _load(champion.package)
     except OLD as error:
-        yield rules.not_scored(f"{type(error).__name__}, {error}")
+        why = f"{type(error).__name__}, {error}"
+        yield rules.not_scored(f"its package cannot be read by this version of the code ({why})")
         return
-    of_champion = evaluate(champion.package, evaluation, "champion")
+    try:
+        of_champion = evaluate(champion.package, evaluation, "champion")
+    except NothingToScore:  # docs/decisions.md, "A champion of other tasks stays until a person decides"
+        yield rules.not_scored(
+            "nothing that it was taught is in the test split: promote by hand, or give the tasks a recipe of their own"
+        )
+        return
     losses, predictions = (scored.losses, of_champion.losses), (scored.predictions, of_champion.predictions)
     if scored.scores["architecture"] == of_champion.scores["architecture"] and all(map(len, losses)):
         yield from rules.fewer_bits(*losses, spread, settings)

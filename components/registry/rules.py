@@ -162,7 +162,7 @@ def comparable(champion: Path) -> Iterator[Rule]:
 
 def not_scored(why: str) -> Rule:
     """The champion cannot be scored, so no gain can be shown; a person may still decide."""
-    return _fails("gain", "the champion's scores", f"its package cannot be read by this version of the code ({why})")
+    return _fails("gain", "the champion's scores", why)
 
 
 def traceable(missing: Sequence[str], settings: Gate) -> Rule:

@@ -15,7 +15,7 @@ def main(name: str) -> None:
     train_ids = read["example"].unique().to_pylist()
     found = evaluate(recipe.weights(name), params.read("evaluate", Evaluate), name, train_ids=train_ids)
     for task, score in found.scores["tasks"].items():
-        if unread := score.get("too_long"):
+        if unread := score.get("unread"):
             print(f"{task}: {unread} of {score['examples']} examples are too long for a prompt: answered by nothing")
     found.write(recipe.evaluation(name))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from components.registry import gate
@@ -124,6 +125,21 @@ def test_a_champion_without_the_definitions_of_its_tasks_keeps_its_place(
     decision = judge(tiny_model, old)
     assert not decision.promote
     assert "names its tasks and does not define them" in rules(decision)["the champion's scores"].needs
+
+
+def test_a_champion_that_was_taught_nothing_of_the_data_keeps_its_place(
+    judge: Judge, tiny_data: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    prepared = tmp_path / "data/prepared"
+    prepared.unlink()
+    shutil.copytree(tiny_data, prepared)
+    for path in (prepared / "documents/test").rglob("*.parquet"):
+        pq.write_table(pq.read_table(path, partitioning=None).slice(0, 0), path)
+    other = shutil.copytree(tiny_model, tmp_path / "other")
+    (other / "training.json").write_text('{"tasks": [], "max_prompt_tokens": 64}')
+    decision = judge(tiny_model, other)
+    assert not decision.promote
+    assert rules(decision)["the champion's scores"].needs.startswith("nothing that it was taught is in the test split")
 
 
 def test_a_gap_in_the_lineage_keeps_a_model_out_where_it_is_required(judge: Judge, tiny_model: Path) -> None:
