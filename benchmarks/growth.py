@@ -30,6 +30,7 @@ from components.core.kept import KeptFiles
 from components.data.settings import Prepare
 from components.data.sources.digests import digests
 from components.data.sources.files import FilesSource
+from components.data.tables.parallel import Batches, ordered
 from components.data.tables.shards import batches
 from components.stages import ingest, prepare
 
@@ -123,7 +124,8 @@ def reading_again(settings: Prepare) -> None:
 def preparing(settings: Prepare) -> None:
     """All that `prepare` does."""
     prepare.SCRATCH.mkdir(parents=True)
-    prepare.prepare(ingest.RAW, prepare.PREPARED, prepare.REJECTED, settings, prepare.SCRATCH, KeptFiles(prepare.KEPT))
+    batches = Batches(KeptFiles(prepare.KEPT), ordered)
+    prepare.prepare(ingest.RAW, prepare.PREPARED, prepare.REJECTED, settings, prepare.SCRATCH, batches)
 
 
 def watched(step: Callable[[Prepare], None], settings: Prepare) -> tuple[float, float]:

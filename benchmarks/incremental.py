@@ -28,6 +28,7 @@ from components.core.kept import CACHE, KeptFiles
 from components.data.settings import Prepare
 from components.data.sources.digests import digests
 from components.data.sources.files import FilesSource
+from components.data.tables.parallel import Batches, ordered
 from components.data.tables.shards import batches, emptied
 from components.stages import encode, ingest, prepare
 
@@ -155,8 +156,8 @@ def _ingest(form: str, settings: Prepare) -> None:
 def _prepare(form: str, settings: Prepare) -> None:
     del form
     with emptied(prepare.SCRATCH) as scratch:
-        known = KeptFiles(prepare.KEPT)
-        prepare.prepare(ingest.RAW, prepare.PREPARED, prepare.REJECTED, settings, scratch, known)
+        batches = Batches(KeptFiles(prepare.KEPT), ordered)
+        prepare.prepare(ingest.RAW, prepare.PREPARED, prepare.REJECTED, settings, scratch, batches)
 
 
 def _encode(form: str, settings: Prepare) -> None:

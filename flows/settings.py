@@ -7,7 +7,7 @@ from typing import Any
 from components.api.settings import Serve
 from components.core import context_window, params
 from components.core.errors import BadSettings
-from components.data.settings import Ingest, Prepare, Validate
+from components.data.settings import Executor, Ingest, Prepare, Validate
 from components.evaluation.settings import Evaluate
 from components.registry.settings import GateByRecipe, Package
 from components.tokenizer_training.settings import Encode, TrainTokenizer
@@ -20,6 +20,7 @@ NEEDED: dict[str, Any] = {
     "ingest": Ingest,
     "validate": Validate,
     "prepare": Prepare,
+    "executor": Executor,
     "processes": Processes,
     "evaluate": Evaluate,
     "package": Package,

@@ -19,6 +19,20 @@ class Ingest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Executor:
+    """The section `executor`: whose processors work on batches of rows. The results stay the same."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    kind: Literal["local", "ray"]  # this machine, or the cluster at the address
+    address: str | None = None  # HOST:PORT of the head of the cluster; a local executor has none
+
+    def __post_init__(self) -> None:
+        if (self.kind == "ray") != (self.address is not None):
+            raise ValueError("`address` belongs to the kind ray, and this kind needs it")
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnRule:
     """A rule of a user for the values of a column: one check, and the share of the rows that have to pass it.
 

@@ -32,8 +32,8 @@ from components.data.duplicates import benchmarks
 from components.data.duplicates.benchmarks import Item
 from components.data.duplicates.near import Decisions, Rejection, decide
 from components.data.duplicates.passages import Passages, beginnings
-from components.data.settings import Prepare
-from components.data.tables.parallel import remembered
+from components.data.settings import Executor, Prepare
+from components.data.tables.parallel import Batches, executor
 from components.data.tables.records import ROWS, SCHEMAS, SPLITS, main_text
 from components.data.tables.shards import (
     RowGroup,
@@ -92,7 +92,7 @@ class Fates(NamedTuple):
     rejections: dict[int, Rejection]
 
 
-def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path, known: KeptFiles) -> Prepared:
+def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratch: Path, batches: Batches) -> Prepared:
     """Clean, deduplicate, split and decontaminate both tables; a folder holds what is compared meanwhile.
 
     Raises `BadData` when a table that had rows has none left, and `BadSettings` or `BadData` about a file of a
@@ -100,12 +100,12 @@ def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratc
     """
     items = list(benchmarks.read(settings.benchmarks))
     groups = [Chunk(table, group) for table in SCHEMAS for group in row_groups(raw / table)]
-    cleaned = _clean_all(groups, settings, scratch, known)
+    cleaned = _clean_all(groups, settings, scratch, batches)
     facts = (chunks.facts(chunk.rows, chunk.table, place, settings) for place, chunk in enumerate(cleaned))
     decided = decide(facts, scratch, settings.duplicates)
     items += _held_out(cleaned, decided)
-    _decontaminate(cleaned, decided, items, settings.max_overlap, known)
-    counts = _store(cleaned, decided, prepared, rejected, known)
+    _decontaminate(cleaned, decided, items, settings.max_overlap, batches)
+    counts = _store(cleaned, decided, prepared, rejected, batches.known)
     for table, count in counts.items():
         if count and not set(count) & set(SPLITS):
             raise BadData(
@@ -114,17 +114,17 @@ def prepare(raw: Path, prepared: Path, rejected: Path, settings: Prepare, scratc
     return Prepared(counts, *_tallies(cleaned))
 
 
-def _clean_all(groups: Sequence[Chunk], settings: Prepare, scratch: Path, known: KeptFiles) -> list[CleanChunk]:
+def _clean_all(groups: Sequence[Chunk], settings: Prepare, scratch: Path, batches: Batches) -> list[CleanChunk]:
     """The chunks with their rows cleaned, those that are kept as they are."""
     listed = sha256(takedown.PATH) if takedown.PATH.exists() else ""
     made_from = (code.digest(*chunks.CODE), asdict(replace(settings, benchmarks=(), max_overlap=None)), listed)
-    boilerplate = _boilerplate(groups, settings, scratch, known, made_from)
+    boilerplate = _boilerplate(groups, settings, scratch, batches, made_from)
     keys = [
         kept.key(*made_from, chunk.table, chunk.group.digest, lines)
         for chunk, lines in zip(groups, boilerplate, strict=True)
     ]
     tasks = list(zip(groups, boilerplate, strict=True))
-    paths = remembered(partial(_clean, settings=settings), tasks, keys, known, "batches")
+    paths = batches.remembered(partial(_clean, settings=settings), tasks, keys, "batches")
     return [CleanChunk(chunk.table, chunk.group.path.name, path) for chunk, path in zip(groups, paths, strict=True)]
 
 
@@ -134,14 +134,14 @@ def _clean(task: tuple[Chunk, Boilerplate | None], settings: Prepare) -> bytes:
 
 
 def _boilerplate(
-    groups: Sequence[Chunk], settings: Prepare, scratch: Path, known: KeptFiles, made_from: tuple[object, ...]
+    groups: Sequence[Chunk], settings: Prepare, scratch: Path, batches: Batches, made_from: tuple[object, ...]
 ) -> list[Boilerplate | None]:
     """Of each chunk the lines that many documents of a source have, once cleaned; None where they stay."""
     if settings.boilerplate is None:
         return [None] * len(groups)
     documents = [chunk for chunk in groups if chunk.table == "documents"]
     keys = [kept.key("lines", *made_from, chunk.group.digest) for chunk in documents]
-    paths = remembered(partial(_count_lines, settings=settings), documents, keys, known, "batches of lines")
+    paths = batches.remembered(partial(_count_lines, settings=settings), documents, keys, "batches of lines")
     counted = [LineCounts.read(path) for path in paths]
     total = LineCounts(scratch / "lines")
     for counts in counted:
@@ -192,7 +192,7 @@ def _held_out(cleaned: Sequence[CleanChunk], decided: Decisions) -> Iterator[Ite
 
 
 def _decontaminate(
-    cleaned: Sequence[CleanChunk], decided: Decisions, items: Sequence[Item], least: float | None, known: KeptFiles
+    cleaned: Sequence[CleanChunk], decided: Decisions, items: Sequence[Item], least: float | None, batches: Batches
 ) -> None:
     """Reject the rows outside of the test split that have a text of a benchmark in them."""
     if least is None or not items:
@@ -201,12 +201,12 @@ def _decontaminate(
     short = np.count_nonzero(passages.totals == 0)
     print(f"decontamination: {len(items):,} texts of tests, {short:,} of them too short or too common to look for")
     names = [chunk.path.stem for chunk in cleaned]
-    begins = remembered(_beginnings, cleaned, [kept.key("beginnings", name) for name in names], known, "batches read")
+    begins = batches.remembered(_beginnings, cleaned, [kept.key("beginnings", name) for name in names], "batches read")
     candidates = [passages.candidates(np.fromfile(path, np.uint32), least) for path in begins]
     sought = [(number, passages.only(found)) for number, found in enumerate(candidates) if len(found)]
     keys = [kept.key("overlaps", names[number], least, among) for number, among in sought]
     tasks = [(cleaned[number], among) for number, among in sought]
-    paths = remembered(partial(_overlaps, least=least), tasks, keys, known, "batches compared")
+    paths = batches.remembered(partial(_overlaps, least=least), tasks, keys, "batches compared")
     starts = np.cumsum([0, *(len(chunk.rows) for chunk in cleaned)])
     for (number, _), path in zip(sought, paths, strict=True):
         for place, item, share in zip(*unpacked(path).to_pydict().values(), strict=True):
@@ -286,13 +286,13 @@ def _summary(counts: Counter[str]) -> str:
 
 def main() -> None:
     settings = params.read("prepare", Prepare)
-    known = KeptFiles(KEPT)
+    batches = Batches(KeptFiles(KEPT), executor(params.read("executor", Executor)))
     with replacing(PREPARED) as prepared, replacing(REJECTED) as rejected, emptied(SCRATCH) as scratch:
-        rows, masked, changed = prepare(RAW, prepared, rejected, settings, scratch, known)
+        rows, masked, changed = prepare(RAW, prepared, rejected, settings, scratch, batches)
         write_json(prepared / MASKED, masked)
         write_json(prepared / CHANGED, changed)
         shutil.copytree(RAW / ROWS, rejected / ROWS)  # the rows that `ingest` could not read
-    known.forget_others()
+    batches.known.forget_others()
     for table, places in rows.items():
         totals = [_summary(sum(tally[table].values(), Counter())) for tally in (masked, changed)]
         print(f"{table}: {_summary(places)}; masked {totals[0]}; changed {totals[1]}", flush=True)

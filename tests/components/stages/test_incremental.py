@@ -19,6 +19,7 @@ from components.data.settings import BoilerplateLimits
 from components.data.sources.digests import KEPT, digests
 from components.data.sources.files import FilesSource
 from components.data.tables import parallel, shards
+from components.data.tables.parallel import Batches, ordered
 from components.data.tables.shards import emptied
 from components.stages import encode, ingest, prepare
 from tests.components.support.preparing import SETTINGS
@@ -76,7 +77,9 @@ def outs() -> dict[str, bytes]:
     ingest.ingest([source], {"notes": digests(source.local_files())}, ingest.RAW, 1)
     of_lines = replace(SETTINGS, boilerplate=BoilerplateLimits(min_documents=4, min_characters=20))
     with emptied(prepare.SCRATCH) as scratch:
-        prepare.prepare(ingest.RAW, prepare.PREPARED, prepare.REJECTED, of_lines, scratch, KeptFiles(prepare.KEPT))
+        prepare.prepare(
+            ingest.RAW, prepare.PREPARED, prepare.REJECTED, of_lines, scratch, Batches(KeptFiles(prepare.KEPT), ordered)
+        )
     encode.main()
     return {str(path): path.read_bytes() for out in OUTS for path in sorted(out.rglob("*")) if path.is_file()}
 

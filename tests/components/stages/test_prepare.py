@@ -24,6 +24,7 @@ from components.core.kept import KeptFiles
 from components.data import takedown
 from components.data.duplicates import benchmarks
 from components.data.settings import BoilerplateLimits, Prepare, QualityRules
+from components.data.tables.parallel import Batches, ordered
 from components.data.tables.records import SCHEMAS, SPLITS, dump, dump_turns, identity, split_of
 from components.data.tables.shards import ShardWriter, emptied
 from components.stages.prepare import prepare
@@ -62,7 +63,12 @@ def run_both(folder: Path, tables: dict[str, list[Row]], settings: Prepare = SET
                 writer.write(dict(row))
     with emptied(folder / "scratch") as scratch:
         outcome = prepare(
-            folder / "raw", folder / "prepared", folder / "rejected", settings, scratch, KeptFiles(folder / "kept")
+            folder / "raw",
+            folder / "prepared",
+            folder / "rejected",
+            settings,
+            scratch,
+            Batches(KeptFiles(folder / "kept"), ordered),
         )
     counts = outcome.rows
     (folder / "changed.json").write_text(json.dumps(outcome.changed))
@@ -454,6 +460,11 @@ def test_what_was_masked_is_counted_by_source_and_kind(folder: Path) -> None:
         writer.write(document("b", "<email> was masked before."))
     with emptied(folder / "scratch") as scratch:
         outcome = prepare(
-            folder / "raw", folder / "prepared", folder / "rejected", SETTINGS, scratch, KeptFiles(folder / "kept")
+            folder / "raw",
+            folder / "prepared",
+            folder / "rejected",
+            SETTINGS,
+            scratch,
+            Batches(KeptFiles(folder / "kept"), ordered),
         )
     assert outcome.masked == {"documents": {"s": {"email": 2, "phone": 1}}, "examples": {}}
