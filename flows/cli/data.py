@@ -159,17 +159,17 @@ def _location(
             raise BadSettings(f"{location} names no commit: pin it as hub:{dataset}@REVISION")
         return {"kind": "hub", "dataset": dataset, "revision": revision, "split": split}
     optional = {"columns": columns, "format": format, "storage_options": storage or None}
-    files: dict[str, Any] = {"kind": "files", "files": [_file(location, storage)]}
+    files: dict[str, Any] = {"kind": "files", "files": _files(location, storage)}
     return files | {key: value for key, value in optional.items() if value is not None}
 
 
-def _file(location: str, storage: dict[str, str]) -> dict[str, str]:
-    """A path, a pattern for a folder, or an address with what pins it."""
+def _files(location: str, storage: dict[str, str]) -> list[dict[str, str]]:
+    """A path, a pattern for a folder, or the files at an address, each with what pins it."""
     from components.data.sources import remote
 
     if "://" in location:
-        return {"path": location, **remote.pin(location, storage, "lmforge data add")}
-    return {"path": f"{location.rstrip('/')}/**/*.*" if Path(location).is_dir() else location}
+        return remote.pinned(location, storage, "lmforge data add")
+    return [{"path": f"{location.rstrip('/')}/**/*.*" if Path(location).is_dir() else location}]
 
 
 def _recognised(name: str, where: Mapping[str, Any]) -> "tuple[list[RawRow], Recognised]":

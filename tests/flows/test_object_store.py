@@ -66,7 +66,8 @@ def at(endpoint: str, name: str = "bucket/texts/a.jsonl", **changes: Any) -> Fil
 
 
 def etag(endpoint: str, name: str = "bucket/texts/a.jsonl") -> str:
-    return remote.pin(f"s3://{name}", {"endpoint_url": endpoint}, "x")["etag"]
+    (found,) = remote.pinned(f"s3://{name}", {"endpoint_url": endpoint}, "x")
+    return found["etag"]
 
 
 def test_an_object_is_added_by_the_command_and_ingested(store: str, tmp_path: Path) -> None:
@@ -99,6 +100,20 @@ def test_a_download_whose_connection_was_cut_goes_on_where_it_was(store: str) ->
     assert [record.text for record in read(made)] == ROWS  # type: ignore[union-attr]  # documents
     assert line.passed < len(CONTENT) - PIECE + 100_000
     line.close()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/many", "s3://bucket/many/*.jsonl", "s3://bucket/m*/**"])
+def test_the_objects_of_a_folder_or_a_pattern_are_named_one_by_one(
+    store: str, files: s3fs.S3FileSystem, address: str
+) -> None:
+    for name in "ba":
+        files.pipe(f"bucket/many/{name}.jsonl", b'{"text": "%s"}\n' % name.encode())
+    found = remote.pinned(address, {"endpoint_url": store}, "x")
+    assert [file["path"] for file in found] == ["s3://bucket/many/a.jsonl", "s3://bucket/many/b.jsonl"]
+    made = source("", files=found, storage_options={"endpoint_url": store})
+    assert [record.text for record in read(made)] == ["a", "b"]  # type: ignore[union-attr]  # documents
+    with pytest.raises(BadSettings, match=r"x: there is no file s3://bucket/many/\*.csv"):
+        remote.pinned("s3://bucket/many/*.csv", {"endpoint_url": store}, "x")
 
 
 def test_an_object_that_changed_is_named(store: str, files: s3fs.S3FileSystem) -> None:
@@ -138,7 +153,7 @@ def test_an_object_that_changes_while_it_is_read_is_not_kept(
     [
         ("bucket/texts/none.jsonl", {}, OWNER, BadSettings, "there is no file s3://bucket/texts/none.jsonl$"),
         ("no-bucket/a.jsonl", {}, OWNER, BadSettings, "there is no file .*: The specified bucket does not exist"),
-        ("bucket/texts", {}, OWNER, BadSettings, "is a folder: name the files in it"),
+        ("bucket/texts", {}, OWNER, BadSettings, "is a folder: `lmforge data add` names the files in it"),
         ("bucket/texts/a.jsonl", {}, GUEST, BadSettings, "may not be read: Forbidden: see that the credentials"),
         ("bucket/texts/a.jsonl", {}, {}, BadSettings, "may not be read: Unable to locate credentials"),
         ("bucket/texts/a.jsonl", {"profile": "none"}, OWNER, BadSettings, r"profile \(none\) could not be found"),

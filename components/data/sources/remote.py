@@ -55,9 +55,20 @@ class Remote(NamedTuple):
             found: dict[str, Any] = self.system.info(self.path)
         except Exception as error:  # each file system has errors of its own
             raise self._failure(error, "does not answer, try again later") from error
-        if found.get("type") == "directory":
-            raise BadSettings(f"{self.where}: {self.address} is a folder: name the files in it, each with its pin")
         return found
+
+    def files(self) -> list["Remote"]:
+        """Those that a pattern fits, those in a folder, or itself. Raises `BadSettings` when there is none."""
+        if "*" not in self.path and self.info().get("type") != "directory":
+            return [self]
+        try:
+            found = (self.system.glob if "*" in self.path else self.system.find)(self.path, detail=True)
+        except Exception as error:
+            raise self._failure(error, "does not answer, try again later") from error
+        names = [name for name, about in found.items() if about["type"] == "file"]
+        if not names:
+            raise BadSettings(f"{self.where}: there is no file {self.address}")
+        return [self._replace(address=self.system.unstrip_protocol(name), path=name) for name in sorted(names)]
 
     def pieces(self, start: int) -> Iterator[bytes]:
         """Its content from a byte on."""
@@ -109,12 +120,16 @@ def fetch(address: str, sha256: str | None, etag: str | None, options: StorageOp
     return kept
 
 
-def pin(address: str, options: StorageOptions | None, where: str) -> dict[str, str]:
-    """What pins an address to its content of now: the `etag` of its server or, where it gives none, the `sha256`.
+def pinned(address: str, options: StorageOptions | None, where: str) -> list[dict[str, str]]:
+    """The files at an address, a folder or a pattern, each with what pins it to its content of now.
 
-    For the latter the file is read once. Raises `BadSettings` or `TryAgain`.
+    That is the `etag` of its server or, where it gives none, the `sha256`, for which it is read once. Raises
+    `BadSettings` or `TryAgain`.
     """
-    remote = Remote.of(address, options, where)
+    return [{"path": remote.address, **_pin(remote)} for remote in Remote.of(address, options, where).files()]
+
+
+def _pin(remote: Remote) -> dict[str, str]:
     if etag := _etag(remote.info()):
         return {"etag": etag}
     total = hashlib.sha256()
@@ -145,6 +160,8 @@ def _download(remote: Remote, etag: str | None, kept: Path) -> None:
 def _checked(remote: Remote, etag: str | None) -> dict[str, Any]:
     """What the server says about a file. Raises `BadData` when its etag is another one."""
     found = remote.info()
+    if found.get("type") == "directory":
+        raise BadSettings(f"{remote.where}: {remote.address} is a folder: `lmforge data add` names the files in it")
     if etag and _etag(found) != etag:
         raise BadData(f"{remote.where}: {remote.address} has changed: it has the etag {_etag(found)}, pinned is {etag}")
     return found

@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from components.core.errors import BadData, BadSettings, TryAgain
-from components.data.sources.remote import DOWNLOADS, pin
+from components.data.sources.remote import DOWNLOADS, pinned
 from tests.components.data.support.files import read, source
 
 CONTENT = b"".join(b'{"text": "row %d"}\n' % number for number in range(2000))
@@ -71,7 +71,7 @@ def test_a_file_is_fetched_once_by_its_pin(address: str) -> None:
 
 
 def test_an_etag_pins_too(address: str) -> None:
-    made = source(address, files=[{"path": address, **pin(address, None, "x")}])
+    made = source(address, files=pinned(address, None, "x"))
     assert made.files[0].etag == "v1"
     assert len(read(made)) == 2000
     with pytest.raises(BadData, match=r"`notes`: .*a.jsonl has changed: it has the etag v1, pinned is v0"):
@@ -95,7 +95,7 @@ def test_another_content_is_refused_and_not_kept(address: str) -> None:
 def test_an_object_of_another_file_system_is_read_alike() -> None:
     with fsspec.open("memory://bucket/a.jsonl", "wb") as file:
         file.write(CONTENT)
-    assert pin("memory://bucket/a.jsonl", None, "x") == {"sha256": SHA256}
+    assert pinned("memory://bucket/a.jsonl", None, "x") == [{"path": "memory://bucket/a.jsonl", "sha256": SHA256}]
     assert len(read(source("memory://bucket/a.jsonl", SHA256))) == 2000
 
 
