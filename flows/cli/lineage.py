@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from components.core.errors import BadSettings
 from components.core.recipe import model_name
 
 CHAMPION = "champion"
@@ -115,4 +116,8 @@ def split(reference: str) -> tuple[str, str]:
     from flows import recipes
 
     model, _, version = reference.rpartition("@")
-    return model or model_name(recipes.one(None)), version
+    known = recipes.asked()
+    if not model and len(known) > 1:
+        whole = f"{model_name(known[0])}@{version}"
+        raise BadSettings(f"params.yaml has the recipes {', '.join(known)}: name the model too, such as {whole}")
+    return model or model_name(known[0]), version

@@ -6,7 +6,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.core import params, start
-from flows.pipeline.begin import pin_start
+from components.core.errors import BadSettings
+from flows.cli.lineage import split
+from flows.pipeline.begin import past_model, pin_start
 from tests.components.support.growing import Tree
 
 BASES = {"first": "models/pretrained", "second": "models/pretrained", "other": "models/checkpoints/tiny"}
@@ -38,3 +40,6 @@ def test_the_past_of_a_base_is_the_champion_of_the_first_recipe_on_it_that_has_o
     assert pinned is not None
     assert (pinned.model, pinned.version) == (version.name, version.number)
     assert f"goes on from {pinned}" in capsys.readouterr().out
+    assert past_model() == "lmforge-second"
+    with pytest.raises(BadSettings, match="first, second, other: name the model too, such as lmforge-first@champion"):
+        split("@champion")
