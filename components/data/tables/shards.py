@@ -151,7 +151,7 @@ class RowGroup(NamedTuple):
 
 def row_groups(folder: Path) -> list[RowGroup]:
     """The row groups of a folder of shards, in order."""
-    return [group for path in sorted(folder.glob("part-*.parquet")) for group in groups_of(path)]
+    return [group for path in _shards(folder) for group in groups_of(path)]
 
 
 def groups_of(path: Path) -> list[RowGroup]:
@@ -163,12 +163,26 @@ def groups_of(path: Path) -> list[RowGroup]:
 def read(group: RowGroup) -> pa.RecordBatch:
     """The rows of a row group."""
     with pq.ParquetFile(group.path) as shard:
-        return shard.read_row_group(group.number).combine_chunks().to_batches()[0]
+        (batch,) = _row_group(shard, group.number)
+    return batch
+
+
+def _row_group(shard: pq.ParquetFile, number: int) -> list[pa.RecordBatch]:
+    """One batch, or none where a group has no rows."""
+    batches: list[pa.RecordBatch] = shard.read_row_group(number).combine_chunks().to_batches()
+    return batches
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def batches(folder: Path) -> Iterator[pa.RecordBatch]:
     """The record batches of a folder of shards, in order, one in memory at a time."""
-    yield from map(read, row_groups(folder))
+    for path in _shards(folder):
+        with pq.ParquetFile(path) as shard:
+            for number in range(shard.num_row_groups):
+                yield from _row_group(shard, number)
 
 
 @contextmanager
