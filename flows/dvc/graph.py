@@ -15,7 +15,7 @@ from typing import Any
 
 from dvc.config_schema import RelPath
 from dvc.dependency import ParamsDependency
-from dvc.exceptions import DvcException
+from dvc.exceptions import DownloadError, DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
@@ -181,9 +181,12 @@ def track(folder: Path, origin: str) -> None:
 
 
 def pull(out: str) -> None:
-    """Get an out of the current folder from the remote."""
+    """Get an out of the current folder from the remote. Raises `TryAgain` when that does not give it."""
     with _repo() as repo:
-        repo.pull(targets=[out])
+        try:
+            repo.pull(targets=[out])
+        except DownloadError as error:
+            raise _refused(repo, f"does not give {out}", error) from error
 
 
 def fetch(digests: Sequence[str]) -> None:
@@ -195,12 +198,24 @@ def fetch(digests: Sequence[str]) -> None:
 
 
 def in_remote(digests: Sequence[str]) -> set[str]:
-    """Those of the md5 digests whose objects the remote has; none without a remote."""
+    """Those of the md5 digests whose objects the remote has; none without a remote. Raises `TryAgain`."""
     with _repo() as repo:
         if not repo.config["core"].get("remote"):
             return set()
         remote = repo.cloud.get_remote_odb()
-        return {md5 for md5 in digests if remote.exists(md5)}
+        try:
+            return {md5 for md5 in digests if _has(remote, md5)}
+        except Exception as error:  # the client of each store has errors of its own
+            raise _refused(repo, "does not say what it has", error) from error
+
+
+def _has(remote: Any, md5: str) -> bool:
+    """Its own `exists` would say no as well when it may not be asked."""
+    try:
+        remote.fs.info(remote.oid_to_path(md5))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def push() -> bool:
@@ -214,9 +229,12 @@ def push() -> bool:
         try:
             repo.push(run_cache=True)
         except Exception as error:  # the client of each store has errors of its own
-            remote = repo.config["core"]["remote"]
-            raise TryAgain(f"the DVC remote {remote} takes nothing: {_one_line(error)}") from error
+            raise _refused(repo, "takes nothing", error) from error
         return True
+
+
+def _refused(repo: Repo, what: str, error: Exception) -> TryAgain:
+    return TryAgain(f"the DVC remote {repo.config['core']['remote']} {what}: {_one_line(error)}")
 
 
 @contextmanager

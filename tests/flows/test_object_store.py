@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import s3fs
+import yaml
 from typer.testing import CliRunner
 
 from components.core.errors import BadData, BadSettings, StageError, TryAgain
@@ -183,6 +184,12 @@ def test_what_cannot_be_read_ends_in_one_line_without_secrets(
     assert not any(secret in str(caught.value) for secret in ("secret-of", "abc"))
 
 
+def recorded(folder: Path) -> set[str]:
+    """The md5 of the outs in `dvc.lock`."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return {out["md5"] for stage in stages.values() for out in stage["outs"]}
+
+
 def test_outs_are_pushed_to_a_bucket_and_pulled_into_a_clone(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,8 +209,18 @@ def test_outs_are_pushed_to_a_bucket_and_pulled_into_a_clone(
     toy.dvc(clone, "pull", "ingest")
     assert (clone / "out/ingest.txt").read_text() == "ingest one"
     monkeypatch.chdir(clone)
+    md5 = "0" * 32
+    assert graph.in_remote([*recorded(main), md5]) == recorded(main)
     for key in OWNER:
         monkeypatch.delenv(key)
+    with pytest.raises(
+        TryAgain, match=r"^the DVC remote store does not say what it has: Unable to locate credentials$"
+    ):
+        graph.in_remote([md5])
+    shutil.rmtree(clone / ".dvc/cache")
+    shutil.rmtree(clone / "out")
+    with pytest.raises(TryAgain, match=r"^the DVC remote store does not give out/ingest.txt: "):
+        graph.pull("out/ingest.txt")
     (clone / ".dvc/config.local").write_text("['remote \"store\"']\n    url = s3://bucket/other\n")
     with pytest.raises(TryAgain, match=r"^the DVC remote store takes nothing: Unable to locate credentials$"):
         graph.push()
