@@ -10,6 +10,7 @@ from components.data.tables.records import Document, Record, main_text
 
 CLASSIFIED = 200  # texts, evenly spaced, whose language is identified
 ENOUGH = 0.05  # the share of the classified texts from which a language counts
+BYTES_PER_TOKEN = 3.0  # about: what the tokenizer of the default settings has
 
 
 class Survey(NamedTuple):
@@ -35,6 +36,11 @@ def survey(records: Sequence[Record]) -> Survey:
 def main_languages(found: Survey) -> tuple[str, ...]:
     """The languages that count; the most frequent one where none does."""
     return tuple(code for code, share in found.languages.items() if share >= ENOUGH) or (next(iter(found.languages)),)
+
+
+def share_longer(records: Sequence[Record], tokens: int) -> float:
+    """About the share of the texts that take more than so many tokens; there may be no tokenizer yet."""
+    return sum(len(_text(record).encode()) > BYTES_PER_TOKEN * tokens for record in records) / len(records)
 
 
 def _text(record: Record) -> str:

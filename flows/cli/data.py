@@ -26,6 +26,7 @@ LOOKED_AT = 2000  # rows that decide the form
 OWN = "LicenseRef-own"
 SAMPLE_CHARACTERS = 300  # of a long text
 FEW_DOCUMENTS = 200  # fewer may leave a split without any
+MANY = 0.05  # the share of long texts from which it is said that they are cut
 PART_CHARACTERS = 4000  # of the parts into which a few long documents are divided
 Pairs = Annotated[str | None, typer.Option(help="Names of labels that are numbers: 0=negative,1=positive.")]
 
@@ -67,7 +68,8 @@ def add(
     _print_sample(records, task_entry, new.task)
     texts = {_catalogue(): entry} | ({tasks.PATH: task_entry} if task_entry else {})
     changes = _changes(new, found.form, figures, recipe, share)
-    _print_changes(texts, changes, _advice(() if new.labels else found.notes, found.form, new.task, recipe))
+    notes = [*(() if new.labels else found.notes), *_cut(records, found.form, recipe)]
+    _print_changes(texts, changes, _advice(notes, found.form, new.task, recipe))
     if not yes and not typer.confirm("Write this?"):
         raise typer.Abort
     _write(texts, changes)
@@ -315,6 +317,19 @@ def _advice(notes: Sequence[str], form: str, task: str, recipe: str | None) -> I
     yield from notes
     if recipe is None and form not in ("documents", "preference"):
         yield f"no recipe learns it yet: --recipe NAME, or `{task}: 1.0` under finetune.NAME.tasks of params.yaml"
+
+
+def _cut(records: "list[Record]", form: str, recipe: str | None) -> Iterator[str]:
+    """That a recipe reads long texts in part, where many are."""
+    from components.core import params
+    from components.data import survey
+
+    if recipe is None or form in ("documents", "preference"):
+        return
+    tokens = params.load(params.PARAMS)["finetune"][recipe]["max_prompt_tokens"]
+    if (share := survey.share_longer(records, tokens)) > MANY:
+        limit = f"finetune.{recipe}.max_prompt_tokens"
+        yield f"about {share:.0%} of the texts have more than {tokens} tokens ({limit}), and are read in part"
 
 
 def _listed(names: str | None) -> list[str] | None:

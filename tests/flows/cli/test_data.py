@@ -75,6 +75,14 @@ def test_a_file_is_added_with_its_task_and_taught(project: Path) -> None:
     assert learned == ["'good'", "'<|im_end|>'"], rows
 
 
+def test_that_long_texts_are_read_in_part_is_said(project: Path) -> None:
+    (project / "reviews.tsv").write_text(REVIEWS + "".join(f"bad\t{'A long story. ' * 40}{n}\n" for n in range(20)))
+    shown, _ = run("add", "reviews.tsv", "--columns", "label,text", "--recipe", "assistant", answer="n")
+    assert "about 25% of the texts have more than 64 tokens (finetune.assistant.max_prompt_tokens)" in shown
+    shown, _ = run("add", "reviews.tsv", "--columns", "label,text", answer="n")
+    assert "are read in part" not in shown, "no recipe reads them"
+
+
 def test_a_book_alone_is_divided_among_the_splits(project: Path) -> None:
     (project / "book.txt").write_text(
         "\n\n".join(f"It was a dark and stormy night, the {n}th of many." for n in range(999))
