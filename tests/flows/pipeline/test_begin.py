@@ -41,5 +41,5 @@ def test_the_past_of_a_base_is_the_champion_of_the_first_recipe_on_it_that_has_o
     assert (pinned.model, pinned.version) == (version.name, version.number)
     assert f"goes on from {pinned}" in capsys.readouterr().out
     assert past_model() == "lmforge-second"
-    with pytest.raises(BadSettings, match="first, second, other: name the model too, such as lmforge-first@champion"):
+    with pytest.raises(BadSettings, match="first, other, second: name the model too, such as lmforge-first@champion"):
         split("@champion")
