@@ -162,7 +162,8 @@ def test_nothing_outlives_the_supervisor_and_a_training_goes_on_after(team: Team
     stage = team.stage("left")
     family = team.family()
     family[0].kill()
-    assert still_alive([*family, stage], 20) == []
+    # Prefect's engine reports that it ends; where its server died first, it asks that again for a minute.
+    assert still_alive([*family, stage], 120) == []
     team.up()
     end = team.completed(run)
     assert end["run_count"] == 2
