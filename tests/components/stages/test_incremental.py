@@ -22,18 +22,9 @@ from components.data.tables import parallel, shards
 from components.data.tables.parallel import Batches, ordered
 from components.data.tables.shards import emptied
 from components.stages import encode, ingest, prepare
+from tests.components.support.notes import ENTRY
 from tests.components.support.preparing import SETTINGS
 
-ENTRY = {
-    "name": "notes",
-    "kind": "files",
-    "license": "MIT",
-    "languages": ["en"],
-    "yields": ["documents", "topic"],
-    "files": [{"path": "corpus/*.jsonl"}],
-    "documents": {"text": "text"},
-    "examples": {"task": "topic", "inputs": {"text": "text"}, "target": "label"},
-}
 OUTS = (ingest.RAW, prepare.PREPARED, prepare.REJECTED, encode.TOKENS)
 LINE = "All rights in this page are reserved."
 BASE = [f"{word} was written down by someone who had walked along the river on that day" for word in ("This", "It")]

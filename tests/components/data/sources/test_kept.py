@@ -21,17 +21,8 @@ from components.data.sources.digests import KEPT, digests
 from components.data.sources.files import FilesSource
 from components.data.tables import shards
 from components.stages import ingest
+from tests.components.support.notes import ENTRY
 
-ENTRY = {
-    "name": "notes",
-    "kind": "files",
-    "license": "MIT",
-    "languages": ["en"],
-    "yields": ["documents", "topic"],
-    "files": [{"path": "corpus/*.jsonl"}],
-    "documents": {"text": "text"},
-    "examples": {"task": "topic", "inputs": {"text": "text"}, "target": "label"},
-}
 NAMES = ["a", "b", "c", "d"]
 rows = st.lists(st.sampled_from(["one", "two words", "", "天地", "x" * 40]), min_size=1, max_size=7)
 changes = st.lists(st.tuples(st.sampled_from(NAMES), st.one_of(st.none(), rows)), min_size=1, max_size=5)
